@@ -7,7 +7,7 @@ A verb prints what its library function returns and gives the exit status: 0 don
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 from jsonargparse import auto_cli
@@ -26,7 +26,7 @@ VERBS: dict[str, Callable[..., int] | dict[str, Any]] = {
 }
 
 
-def main(argv: Sequence[str] | None = None) -> int:
+def main(argv: list[str] | None = None) -> int:
     """Run one verb and return its exit status."""
     try:
         return int(auto_cli(VERBS, args=argv, prog="denseil") or 0)
