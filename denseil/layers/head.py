@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from denseil.layers._checks import check_frame_mask
 from denseil.layers._linear import xavier_linear
 from denseil.layers.decoder import DIDecoder
+from denseil.layers.dense_attention import DenseAttention
 from denseil.layers.fusion import FusionName
 from denseil.layers.part_pool import PartPool
 from denseil.layers.pos_emb import PosFormula, PosKind, SpatioTemporalPosEmb
@@ -155,6 +156,11 @@ class DenseInteractionHead(ClipHead):
             drop=drop,
             attn_drop=attn_drop,
         )
+
+    @property
+    def has_dense_attention(self) -> bool:
+        """Whether the blocks have attention weights to show."""
+        return isinstance(self.decoder.blocks[0].fusion, DenseAttention)
 
     def decode(self, tokens: Tensor, mask: Tensor | None = None, *, weights: list[Tensor] | None = None) -> Tensor:
         """Turn part tokens into clip features.
