@@ -34,7 +34,7 @@ class DIDecoderBlock(nn.Module):
         super().__init__()
         self.self_norm = nn.LayerNorm(dim)
         self.self_attn = MultiHeadAttention(dim, num_heads, attn_drop=attn_drop)
-        self.fusion_norm = nn.LayerNorm(dim) if fusion is not None else None
+        self.fusion_norm = nn.LayerNorm(dim) if getattr(fusion, "reads_h", fusion is not None) else nn.Identity()
         self.fusion = fusion
         self.ffn_norm = nn.LayerNorm(dim)
         self.ffn = FeedForward(dim, ffn_dim)
@@ -63,7 +63,7 @@ class DIDecoderBlock(nn.Module):
         """
         x = self.self_norm(h)
         h = h + self.drop(self.self_attn(x, x, mask=mask))
-        if self.fusion is not None and self.fusion_norm is not None:
+        if self.fusion is not None:
             x = self.fusion_norm(h)
             if weights is None:
                 fused = self.fusion(x, memory, mask=mask, memory_mask=memory_mask)

@@ -16,6 +16,8 @@ FusionName = Literal["attention", "sum", "concat", "none"]
 class DenseSum(nn.Module):
     """The sum of the levels' tokens at each position, for the block to add to H^r."""
 
+    reads_h = False  # only its shape: the block needs no norm for it
+
     def forward(
         self, h: Tensor, memory: Tensor, *, mask: Tensor | None = None, memory_mask: Tensor | None = None
     ) -> Tensor:

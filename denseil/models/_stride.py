@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 Maps = Callable[[Tensor], list[Tensor]]
 _POOLS = (nn.AvgPool2d, nn.MaxPool2d, nn.LPPool2d)
+_STRIDED = (nn.Conv2d, BlurPool2d, *_POOLS)
 
 
 def remove_last_stride(net: nn.Module, levels: Maps, size: tuple[int, int]) -> None:
@@ -34,7 +35,7 @@ def remove_last_stride(net: nn.Module, levels: Maps, size: tuple[int, int]) -> N
             fine, coarse = (_spatial(level) for level in levels(image))
             if fine == coarse:
                 return
-            strided = _modules_that_map(net, levels, image, fine, coarse)
+            strided = _halving_modules(net, levels, image)
             if not strided:
                 raise ValueError(f"no convolution or pooling takes the last level from {fine} to {coarse}")
             for name, module in strided.items():
@@ -52,30 +53,40 @@ def _spatial(level: Tensor) -> tuple[int, ...]:
     return tuple(level.shape[-2:])
 
 
-def _modules_that_map(
-    net: nn.Module, levels: Maps, image: Tensor, fine: tuple[int, ...], coarse: tuple[int, ...]
-) -> dict[str, nn.Module]:
-    """The strided leaf modules that take a map of size `fine` to one of size `coarse`, by name."""
-    found: dict[str, nn.Module] = {}
+def _halving_modules(net: nn.Module, levels: Maps, image: Tensor) -> dict[str, nn.Module]:
+    """The strided modules, by name, that take a map from the size of the first level to that of the second.
+
+    Only those that run once the first level is there count: an earlier one, such as the key reduction of PVT's
+    attention, may halve maps of the same size.
+    """
+    calls: list[tuple[str, nn.Module, Tensor, Tensor]] = []  # in order of execution
 
     def watch(name: str) -> Callable[[nn.Module, tuple[object, ...], object], None]:
         def hook(module: nn.Module, inputs: tuple[object, ...], output: object) -> None:
-            source = inputs[0] if inputs else None
-            if not (isinstance(source, Tensor) and isinstance(output, Tensor)):
-                return
-            if source.dim() == output.dim() == 4 and (_spatial(source), _spatial(output)) == (fine, coarse):
-                found[name] = module
+            if inputs and isinstance(inputs[0], Tensor) and isinstance(output, Tensor):
+                calls.append((name, module, inputs[0], output))
 
         return hook
 
-    strided = (nn.Conv2d, BlurPool2d, *_POOLS)
-    handles = [m.register_forward_hook(watch(n)) for n, m in net.named_modules() if isinstance(m, strided)]
+    handles = [module.register_forward_hook(watch(name)) for name, module in net.named_modules()]
     try:
-        levels(image)
+        first, second = levels(image)
     finally:
         for handle in handles:
             handle.remove()
-    return found
+    done = max((i for i, call in enumerate(calls) if _same_memory(call[3], first)), default=-1)
+    return {
+        name: module
+        for name, module, source, output in calls[done + 1 :]
+        if isinstance(module, _STRIDED)
+        and source.dim() == output.dim() == 4
+        and (_spatial(source), _spatial(output)) == (_spatial(first), _spatial(second))
+    }
+
+
+def _same_memory(a: Tensor, b: Tensor) -> bool:
+    """Whether two tensors are views of one memory, also on the meta device, which has no addresses."""
+    return bool(a.untyped_storage()._cdata == b.untyped_storage()._cdata)
 
 
 def _remove_stride(net: nn.Module, name: str, module: nn.Module) -> None:
@@ -84,10 +95,7 @@ def _remove_stride(net: nn.Module, name: str, module: nn.Module) -> None:
         module.stride = (1, 1)
         if module.kernel_size[0] % 2 == 0:  # a patchify convolution, k = stride = 2
             module.padding = "same"
-    elif isinstance(module, BlurPool2d):
+    elif isinstance(module, _POOLS) and module.kernel_size == module.stride:
+        net.set_submodule(name, nn.Identity())  # it only halves: without its stride nothing is left of it
+    elif isinstance(module, (BlurPool2d, *_POOLS)):
         module.stride = 1
-    elif isinstance(module, _POOLS):
-        if module.kernel_size == module.stride:  # it only halves: without its stride nothing is left of it
-            net.set_submodule(name, nn.Identity())
-        else:
-            module.stride = 1
