@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
-from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import Any, Literal, NamedTuple
 
@@ -47,8 +46,8 @@ class ClipDataset(Dataset[ClipBatch]):
     `dataset[i]` is the batch of tracklet i's clips: one clip, or several where `sampling` is "all". `clip_loader` makes
     the whole batch in one piece of memory, which is what makes it fast.
 
-    What is drawn depends on (seed, epoch, tracklet, how often it was drawn in the batch before) alone, not on the
-    number of workers. So call `set_epoch` before each epoch; workers that stay alive hear of it too.
+    What is drawn depends on (seed, epoch, the batch's tracklets) alone, not on the number of workers. So call
+    `set_epoch` before each epoch; workers that stay alive hear of it too.
 
     Args:
         tracklets: What to make clips of.
@@ -101,15 +100,13 @@ class ClipDataset(Dataset[ClipBatch]):
 
     def __getitems__(self, indices: Sequence[int]) -> ClipBatch:
         """The batch of some tracklets' clips; a DataLoader calls this with the indices of a batch."""
-        seen: Counter[int] = Counter()
-        plan: list[tuple[int, np.random.Generator, NDArray[np.int64], NDArray[np.bool_]]] = []
-        for index in indices:
-            rng = np.random.default_rng((self.seed, int(self._epoch), index, seen[index]))
-            seen[index] += 1
-            plan += [(index, rng, *rows) for rows in zip(*self._sample(index, rng), strict=True)]
+        rng = np.random.default_rng((self.seed, int(self._epoch), *indices))
+        plan = [(index, *rows) for index in indices for rows in zip(*self._sample(index, rng), strict=True)]
         clips = _pixels((len(plan), self.clip_len, *self.transform.size, 3))
-        for (index, rng, positions, _), out in zip(plan, clips.numpy(), strict=True):
-            self.transform(self._frames(self.tracklets[index], positions), rng, out)
+        scratch = np.empty((*self.transform.size, 3), dtype=np.uint8)
+        for (index, positions, _), out in zip(plan, clips.numpy(), strict=True):
+            tracklet = self.tracklets[index]
+            self.transform((self._frame(tracklet, position, scratch) for position in positions.tolist()), rng, out)
         owners = [self.tracklets[index] for index, *_ in plan]
         return ClipBatch(
             clips.movedim(-1, -3),
@@ -130,12 +127,9 @@ class ClipDataset(Dataset[ClipBatch]):
             positions = sample_random(num_frames, self.clip_len, rng)
         return positions[None], np.ones((1, self.clip_len), dtype=np.bool_)
 
-    def _frames(self, tracklet: Tracklet, positions: NDArray[np.int64]) -> Iterator[NDArray[np.uint8]]:
-        return (self._frame(tracklet, position) for position in positions.tolist())
-
-    def _frame(self, tracklet: Tracklet, position: int) -> NDArray[np.uint8]:
+    def _frame(self, tracklet: Tracklet, position: int, scratch: NDArray[np.uint8]) -> NDArray[np.uint8]:
         try:
-            return decode_image(tracklet.frames[position])
+            return decode_image(tracklet.frames[position], buffer=scratch)
         except (FileNotFoundError, ValueError) as error:
             if self.on_corrupt == "raise":
                 raise

@@ -23,7 +23,7 @@ def sample_random(num_frames: int, clip_len: int, rng: np.random.Generator) -> N
         Positions (T,), not decreasing.
     """
     start, stop = _chunks(num_frames, clip_len)
-    return rng.integers(start, stop)
+    return start + (rng.random(clip_len) * (stop - start)).astype(np.int64)
 
 
 def sample_even(num_frames: int, clip_len: int) -> NDArray[np.int64]:

@@ -56,14 +56,17 @@ class ClipTransform:
             rng: The source of all chance.
             out: Array (T, *size, 3), overwritten.
         """
-        down, right = rng.integers(-self.pad, self.pad + 1, 2).tolist() if self.pad else (0, 0)
+        down, right = rng.integers(-self.pad, self.pad + 1, 2).tolist()
         if down or right:
             out.fill(0)
-        for frame, target in zip(frames, out, strict=True):
+        targets = out[:, _inside(down), _inside(right)]
+        source = _inside(-down), _inside(-right)
+        mirrored = rng.random(len(out)) < self.flip
+        for frame, target, mirror in zip(frames, targets, mirrored, strict=True):
             image = resize_image(frame, self.size)
-            if rng.random() < self.flip:
+            if mirror:
                 image = torch.from_numpy(image).flip(1).numpy()  # SIMD; numpy's reversed copy takes ten times as long
-            _window(target, down, right)[:] = _window(image, -down, -right)
+            target[:] = image[source]
         if rng.random() < self.erase:
             self._erase(out, rng)
 
@@ -79,10 +82,9 @@ class ClipTransform:
                 return
 
 
-def _window(image: NDArray[np.uint8], down: int, right: int) -> NDArray[np.uint8]:
-    """What stays inside when the image is entered `down` and `right` pixels from its top left (or bottom right)."""
-    height, width = image.shape[:2]
-    return image[max(down, 0) : height + min(down, 0), max(right, 0) : width + min(right, 0)]
+def _inside(shift: int) -> slice:
+    """Where, along one axis, an image moved by `shift` pixels still covers its frame."""
+    return slice(shift, None) if shift >= 0 else slice(None, shift)
 
 
 def normalize(clips: Tensor, mean: Sequence[float], std: Sequence[float]) -> Tensor:
