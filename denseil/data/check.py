@@ -41,13 +41,15 @@ class DatasetReport:
         return not self.problems and not any(count.differs for count in self.counts)
 
     def __str__(self) -> str:
-        lines = [f"{self.name} at {self.root}", f"{'':34}{'found':>12}{'published':>12}"]
+        lines = [f"{self.name} at {self.root}"]
+        if self.counts:
+            lines.append(f"{'':34}{'found':>12}{'published':>12}")
         for count in self.counts:
             published = "-" if count.published is None else f"{count.published:,}"
             lines.append(f"{count.what:34}{count.found:12,}{published:>12}{'  differs' if count.differs else ''}")
         lines += [f"problem: {problem}" for problem in self.problems]
         differing = sum(count.differs for count in self.counts)
-        lines.append("ok" if self.ok else f"{len(self.problems)} problems, {differing} counts differ")
+        lines.append("ok" if self.ok else f"problems: {len(self.problems)}, counts that differ: {differing}")
         return "\n".join(lines)
 
 

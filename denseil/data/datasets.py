@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from denseil.data.readers import dukemtmc_videoreid, ilids_vid, ls_vid, manifest, mars, prid2011
+from denseil.data.readers._files import first_of
+from denseil.data.splits import Split, make_splits, read_splits
 from denseil.data.tracklet import VideoReIDDataset
 
 
@@ -60,3 +62,27 @@ def read_dataset(name: str, root: Path | str, **options: Any) -> VideoReIDDatase
         shown = "\n".join(f"  {problem}" for problem in dataset.problems[:20])
         raise ValueError(f"{len(dataset.problems)} problems in {name} at {root} (the first 20 are shown):\n{shown}")
     return dataset
+
+
+def dataset_splits(name: str, root: Path | str, *, new: int | None = None, seed: int = 0) -> list[Split]:
+    """The splits of iLIDS-VID or PRID-2011: those that come with it, or new ones.
+
+    Args:
+        name: `ilids_vid` or `prid2011`.
+        root: Where it is.
+        new: How many to make. None reads the dataset's own split file.
+        seed: Of new ones.
+
+    Raises:
+        KeyError: If the dataset has no splits.
+        FileNotFoundError: If its frames, or the split file to read, are missing.
+    """
+    if name == "ilids_vid":
+        people, files = list(ilids_vid.ilids_vid_people(Path(root))), ilids_vid.SPLIT_FILES
+    elif name == "prid2011":
+        people, files = list(prid2011.prid2011_people(Path(root))), prid2011.SPLIT_FILES
+    else:
+        raise KeyError(f"only ilids_vid and prid2011 are split at random, got {name!r}")
+    if new is not None:
+        return make_splits(people, num_splits=new, seed=seed)
+    return read_splits(first_of(Path(root), files, what="split file"), people)

@@ -10,8 +10,6 @@ from denseil.data.readers._files import folders_in, images_in
 from denseil.data.splits import Split, read_splits
 from denseil.data.tracklet import Frames, Tracklet, VideoReIDDataset
 
-NUM_SPLITS = 10
-
 
 def person_number(person: str) -> int:
     """`person_0012` -> 12."""
