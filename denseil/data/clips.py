@@ -86,7 +86,7 @@ class ClipDataset(Dataset[ClipBatch]):
         self.tracklets, self.labels = tracklets, labels
         self.clip_len, self.sampling, self.on_corrupt, self.seed = clip_len, sampling, on_corrupt, seed
         self.transform = transform or ClipTransform()
-        self._epoch = torch.zeros((), dtype=torch.int64).share_memory_()  # type: ignore[no-untyped-call]  # so that workers see it change
+        self._epoch = torch.zeros((), dtype=torch.int64).share_memory_()  # so that workers see it change
 
     def __len__(self) -> int:
         return len(self.tracklets)
@@ -160,7 +160,7 @@ def _pixels(shape: tuple[int, ...]) -> Tensor:
     """Uint8 memory; shared in a worker process, so that a batch moves to the main process without a copy."""
     if get_worker_info() is None:
         return torch.empty(shape, dtype=torch.uint8)
-    storage = torch.UntypedStorage._new_shared(math.prod(shape))  # type: ignore[no-untyped-call]
+    storage = torch.UntypedStorage._new_shared(math.prod(shape))
     return torch.empty(0, dtype=torch.uint8).set_(storage).view(shape)
 
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import importlib
 import io
 import os
-from collections.abc import Callable
 from contextlib import suppress
 from functools import lru_cache
 from typing import Any
@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 _JPEG = b"\xff\xd8"
+_FAST_COLOURS = ("YCbCr", "RGB", "Gray")  # CMYK comes out otherwise than from Pillow
 _MODES = {"1", "L", "LA", "La", "P", "PA", "RGB", "RGBA", "RGBa", "RGBX", "CMYK", "YCbCr", "LAB", "HSV"}
 
 
@@ -45,11 +46,14 @@ def decode_image(path: str | os.PathLike[str], *, buffer: NDArray[np.uint8] | No
         raise ValueError(f"cannot read image {os.fspath(path)}: {error.strerror}") from error
     if not data:
         raise ValueError(f"image {os.fspath(path)} is empty (0 bytes)")
-    fast = _fast_jpeg()
-    if fast is not None and data.startswith(_JPEG):
-        for target in (buffer, None):
-            with suppress(ValueError):  # a buffer too small; CMYK or damage, of which Pillow is the judge
-                return fast(data, target)
+    fast = _fast_jpeg() if data.startswith(_JPEG) else None
+    if fast is not None:
+        with suppress(ValueError):  # of damage Pillow is the judge
+            height, width, colours, _ = fast.decode_jpeg_header(data)
+            if colours in _FAST_COLOURS:
+                fits = buffer is not None and buffer.nbytes >= height * width * 3
+                pixels: NDArray[np.uint8] = fast.decode_jpeg(data, "RGB", buffer=buffer if fits else None)
+                return pixels
     try:
         return _decode_pillow(data)
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
@@ -65,13 +69,11 @@ def resize_image(image: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.
 
 
 @lru_cache(maxsize=1)
-def _fast_jpeg() -> Callable[[bytes, NDArray[np.uint8] | None], NDArray[np.uint8]] | None:
+def _fast_jpeg() -> Any:
     try:
-        from simplejpeg import decode_jpeg
+        return importlib.import_module("simplejpeg")
     except ModuleNotFoundError:
         return None
-    decode: Any = decode_jpeg
-    return lambda data, buffer: decode(data, "RGB", buffer=buffer)
 
 
 def _decode_pillow(data: bytes) -> NDArray[np.uint8]:

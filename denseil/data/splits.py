@@ -64,6 +64,8 @@ def read_splits(path: Path | str, persons: Sequence[str]) -> list[Split]:
         ]
     except (ValueError, KeyError, TypeError) as error:
         raise ValueError(f'{path} is not a list of {{"train": [...], "test": [...]}}: {error!r}') from error
+    if not splits:
+        raise ValueError(f"{path} holds no splits")
     for number, split in enumerate(splits):
         unknown, both = {*split.train, *split.test} - set(people), set(split.train) & set(split.test)
         if unknown or both or not split.train or not split.test:

@@ -15,6 +15,7 @@ import statistics
 import tempfile
 import time
 from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -53,7 +54,7 @@ class PerFrameDataset(Dataset):
     def __getitem__(self, index: int) -> tuple[torch.Tensor, int, int]:
         tracklet = self.tracklets[index]
         edges = np.linspace(0, len(tracklet.frames), self.clip_len + 1).astype(int)
-        chosen = [np.random.randint(a, max(b, a + 1)) for a, b in zip(edges[:-1], edges[1:], strict=True)]
+        chosen = [np.random.randint(a, max(b, a + 1)) for a, b in pairwise(edges)]
         images = [self.transform(Image.open(tracklet.frames[i]).convert("RGB")).unsqueeze(0) for i in chosen]
         return torch.cat(images), tracklet.pid, tracklet.camid
 
@@ -169,7 +170,8 @@ def main() -> None:
     for title, rows in tables.items():
         print(f"\n{title}")
         for name, row in rows.items():
-            print(f"  {name:26}{row['images_per_s']:9.0f} images/s  x{row['ratio']:.2f} ({row['least']:.2f}-{row['most']:.2f})")
+            spread = f"({row['least']:.2f}-{row['most']:.2f})"
+            print(f"  {name:26}{row['images_per_s']:9.0f} images/s  x{row['ratio']:.2f} {spread}")
     if options.json:
         options.json.write_text(json.dumps(tables, indent=1))
 

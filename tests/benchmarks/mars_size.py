@@ -27,7 +27,9 @@ def write_info(root: Path) -> None:
         with (root / "info" / f"{part}_name.txt").open("w") as file:
             for track, (start, stop, pid, cam) in enumerate(zip(first, last, pids, cams, strict=True)):
                 person = "00-1" if pid == -1 else f"{pid:04d}"
-                file.writelines(f"{person}C{cam}T{track % 10_000:04d}F{i:03d}.jpg\n" for i in range(1, stop - start + 2))
+                file.writelines(
+                    f"{person}C{cam}T{track % 10_000:04d}F{i:03d}.jpg\n" for i in range(1, stop - start + 2)
+                )
         rows = np.stack([first, last, pids, cams], axis=1).astype(np.int32)
         savemat(root / "info" / f"tracks_{part}_info.mat", {f"track_{part}_info": rows})
     queries = np.sort(rng.choice(np.arange(4_119, 12_181), 1_980, replace=False))

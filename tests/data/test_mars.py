@@ -1,4 +1,3 @@
-import os
 from pathlib import Path
 
 import numpy as np
@@ -57,7 +56,7 @@ def test_a_path_that_is_not_ascii(tmp_path):
 
 def test_all_missing_files_are_named(root):
     (root / "info" / "query_IDX.mat").unlink()
-    os.replace(root / "bbox_test", root / "elsewhere")
+    (root / "bbox_test").rename(root / "elsewhere")
     with pytest.raises(FileNotFoundError, match=r"query_IDX\.mat \(missing.*bbox_test \(missing"):
         read_dataset("mars", root)
 
@@ -71,7 +70,7 @@ def test_a_folder_where_a_file_should_be(root):
 
 def test_an_empty_list_of_names(root):
     (root / "info" / "test_name.txt").write_text("\n\n")
-    with pytest.raises(ValueError, match="test_name.txt holds no names"):
+    with pytest.raises(ValueError, match=r"test_name.txt holds no names"):
         read_dataset("mars", root)
 
 
@@ -79,7 +78,7 @@ def test_an_empty_list_of_names(root):
 def test_a_truncated_mat_file(root, kept):
     path = root / "info" / "tracks_train_info.mat"
     path.write_bytes(path.read_bytes()[:kept])
-    with pytest.raises(ValueError, match="tracks_train_info.mat"):
+    with pytest.raises(ValueError, match=r"tracks_train_info.mat"):
         read_dataset("mars", root)
 
 
@@ -95,7 +94,7 @@ def test_a_mat_file_of_something_else(root, content):
 @pytest.mark.parametrize("row", [(0, 3, 1, 1), (3, 2, 1, 1), (1, 99, 1, 1)])
 def test_a_tracklet_outside_the_names(root, row):
     savemat(root / "info" / "tracks_train_info.mat", {"track_train_info": np.array([row])})
-    with pytest.raises(ValueError, match="outside the 9 names of train_name.txt"):
+    with pytest.raises(ValueError, match=r"outside the 9 names of train_name.txt"):
         read_dataset("mars", root)
 
 

@@ -51,7 +51,9 @@ def ilids_tree(root: Path, persons: Iterable[int] = (1, 2, 5, 9)) -> Path:
     folder = root / "train-test people splits"
     folder.mkdir(parents=True)
     order = np.arange(1, len(people) + 1)
-    savemat(folder / "train_test_splits_ilidsvid.mat", {"ls_set": np.stack([order[::-1], np.roll(order, 1)]).astype(float)})
+    savemat(
+        folder / "train_test_splits_ilidsvid.mat", {"ls_set": np.stack([order[::-1], np.roll(order, 1)]).astype(float)}
+    )
     return root
 
 
