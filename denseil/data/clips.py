@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
+from collections import deque
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import Any, Literal, NamedTuple
@@ -87,9 +88,17 @@ class ClipDataset(Dataset[ClipBatch]):
         self.clip_len, self.sampling, self.on_corrupt, self.seed = clip_len, sampling, on_corrupt, seed
         self.transform = transform or ClipTransform()
         self._epoch = torch.zeros((), dtype=torch.int64).share_memory_()  # so that workers see it change
+        self._ring: deque[Tensor] = deque(maxlen=0)
+
+    def reuse_memory(self, batches: int) -> None:
+        """Write every so many batches into the same memory, as `clip_loader(reuse=True)` wants; 0 never does."""
+        self._ring = deque(maxlen=batches)
 
     def __len__(self) -> int:
         return len(self.tracklets)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_ring": deque(maxlen=self._ring.maxlen)}  # each process writes to its own memory
 
     def set_epoch(self, epoch: int) -> None:
         """Choose the epoch, from 0, before iterating it."""
@@ -102,7 +111,7 @@ class ClipDataset(Dataset[ClipBatch]):
         """The batch of some tracklets' clips; a DataLoader calls this with the indices of a batch."""
         rng = np.random.default_rng((self.seed, int(self._epoch), *indices))
         plan = [(index, *rows) for index in indices for rows in zip(*self._sample(index, rng), strict=True)]
-        clips = _pixels((len(plan), self.clip_len, *self.transform.size, 3))
+        clips = self._pixels((len(plan), self.clip_len, *self.transform.size, 3))
         scratch = np.empty((*self.transform.size, 3), dtype=np.uint8)
         for (index, positions, _), out in zip(plan, clips.numpy(), strict=True):
             tracklet = self.tracklets[index]
@@ -127,6 +136,15 @@ class ClipDataset(Dataset[ClipBatch]):
             positions = sample_random(num_frames, self.clip_len, rng)
         return positions[None], np.ones((1, self.clip_len), dtype=np.bool_)
 
+    def _pixels(self, shape: tuple[int, ...]) -> Tensor:
+        """Uint8 memory for a batch: that of the oldest batch once the ring is full, else fresh."""
+        if self._ring and len(self._ring) == self._ring.maxlen and self._ring[0].shape == shape:
+            self._ring.rotate(-1)
+            return self._ring[-1]
+        pixels = _fresh_pixels(shape)
+        self._ring.append(pixels)
+        return pixels
+
     def _frame(self, tracklet: Tracklet, position: int, scratch: NDArray[np.uint8]) -> NDArray[np.uint8]:
         try:
             return decode_image(tracklet.frames[position], buffer=scratch)
@@ -137,7 +155,13 @@ class ClipDataset(Dataset[ClipBatch]):
 
 
 def clip_loader(
-    dataset: ClipDataset, batch_size: int, *, sampler: Sampler[int] | None = None, num_workers: int = 0, **options: Any
+    dataset: ClipDataset,
+    batch_size: int,
+    *,
+    sampler: Sampler[int] | None = None,
+    num_workers: int = 0,
+    reuse: bool = False,
+    **options: Any,
 ) -> DataLoader[ClipBatch]:
     """A DataLoader whose batches are `ClipBatch`.
 
@@ -146,8 +170,15 @@ def clip_loader(
         batch_size: Tracklets in a batch: P x K with a `PKSampler`. With sampling "all" a batch has more clips.
         sampler: The order. None goes through the tracklets in theirs.
         num_workers: Processes that decode; 0 decodes in this one.
+        reuse: Write batches into the same memory in turn, which is faster. A batch is then good until the second next
+            one is asked for: use it and let it go, or clone it; never collect batches. One loader at a time for a
+            dataset.
         **options: `DataLoader`'s other arguments, such as `drop_last=True`.
     """
+    ahead = (
+        (options.get("prefetch_factor") or 2) if num_workers else 0
+    )  # batches that a worker makes before they are used
+    dataset.reuse_memory(ahead + 2 if reuse else 0)
     return DataLoader(dataset, batch_size, sampler=sampler, num_workers=num_workers, collate_fn=_keep, **options)
 
 
@@ -156,7 +187,7 @@ def _keep(batch: Any) -> Any:
     return batch
 
 
-def _pixels(shape: tuple[int, ...]) -> Tensor:
+def _fresh_pixels(shape: tuple[int, ...]) -> Tensor:
     """Uint8 memory; shared in a worker process, so that a batch moves to the main process without a copy."""
     if get_worker_info() is None:
         return torch.empty(shape, dtype=torch.uint8)

@@ -18,14 +18,14 @@ class Frames(Sequence[str]):
     processes share them without copying.
 
     Args:
-        folder: The folder all names are relative to.
+        folder: The folder all names are relative to; "" for names that are whole paths.
         names: File names in time order; an array of bytes (UTF-8) is kept as it is.
     """
 
     __slots__ = ("folder", "names")
 
     def __init__(self, folder: str | os.PathLike[str], names: Iterable[str] | NDArray[np.bytes_]) -> None:
-        self.folder = os.fspath(folder)
+        self.folder = os.path.join(folder, "")  # noqa: PTH118 (with its separator, so that a path is one addition)
         if not isinstance(names, np.ndarray):
             names = np.array([os.fsencode(name) for name in names], dtype=np.bytes_)
         self.names = names
@@ -40,7 +40,7 @@ class Frames(Sequence[str]):
     def __getitem__(self, index: int | slice) -> str | Frames:
         if isinstance(index, slice):
             return Frames(self.folder, self.names[index])
-        return os.path.join(self.folder, os.fsdecode(self.names[index].item()))  # noqa: PTH118 (hot, and strings)
+        return self.folder + os.fsdecode(self.names[index])
 
     def __iter__(self) -> Iterator[str]:
         return (self[i] for i in range(len(self)))

@@ -17,6 +17,7 @@ import time
 from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import simplejpeg
@@ -87,42 +88,48 @@ def decode_all(files: list[bytes]) -> int:
 
 def one_core(tracklets: list[Tracklet]) -> dict[str, Callable[[], int]]:
     """What one process does, without a DataLoader's workers; CPU time."""
-    peer, sampler = PerFrameDataset(tracklets), PKSampler(tracklets)
-    ours = ClipDataset(tracklets, transform=ClipTransform.training())
+    sampler, transform = PKSampler(tracklets), ClipTransform.training()
+    peer = DataLoader(PerFrameDataset(tracklets), 64, sampler=sampler)
+    fresh, reusing = (
+        clip_loader(ClipDataset(tracklets, transform=transform), 64, sampler=sampler, reuse=reuse)
+        for reuse in (False, True)
+    )
     files = [Path(frame).read_bytes() for tracklet in tracklets for frame in tracklet.frames[:8]]
-
-    def run_peer() -> int:
-        return sum(clips.shape[0] * 8 for clips, _, _ in DataLoader(peer, 64, sampler=sampler))
-
-    def run_ours(to_float: bool = False) -> int:
-        images = 0
-        for batch in clip_loader(ours, 64, sampler=sampler):
-            images += batch.clips.shape[0] * 8
-            if to_float:
-                normalize(batch.clips, MEAN, STD)
-        return images
-
     return {
-        "peer": run_peer,
-        "ours, uint8": run_ours,
-        "ours, then normalised": lambda: run_ours(True),
+        "peer": lambda: count(peer),
+        "ours, uint8": lambda: count(fresh),
+        "ours, uint8, reuse": lambda: count(reusing),
+        "ours, reuse, normalised": lambda: count(reusing, lambda batch: normalize(batch.clips, MEAN, STD)),
         "decode only": lambda: decode_all(files),
     }
 
 
-def two_cores(tracklets: list[Tracklet]) -> dict[str, Callable[[], int]]:
-    """Through a DataLoader with two workers that stay alive; wall time, from the first batch on."""
+def count(loader: DataLoader, use: Callable[[Any], object] = lambda batch: None) -> int:
+    """Go through a loader; the number of images in it."""
+    images = 0
+    for batch in loader:
+        use(batch)
+        images += 8 * len(batch[1])
+    return images
 
-    def runner(loader: DataLoader) -> Callable[[], int]:
-        return lambda: sum(8 * len(batch[1]) for batch in loader)
+
+def two_cores(tracklets: list[Tracklet]) -> dict[str, Callable[[], int]]:
+    """Through a DataLoader with two workers that stay alive; wall time."""
 
     def options() -> dict[str, object]:
         return {"num_workers": 2, "persistent_workers": True, "drop_last": True}
 
     long = tracklets * 4
     peer = DataLoader(PerFrameDataset(long), 64, shuffle=True, **options())
-    ours = clip_loader(ClipDataset(long, transform=ClipTransform.training()), 64, shuffle=True, **options())
-    return {"peer, 2 workers": runner(peer), "ours, 2 workers, uint8": runner(ours)}
+    ours, reusing = (
+        clip_loader(ClipDataset(long, transform=ClipTransform.training()), 64, shuffle=True, reuse=reuse, **options())
+        for reuse in (False, True)
+    )
+    return {
+        "peer, 2 workers": lambda: count(peer),
+        "ours, uint8": lambda: count(ours),
+        "ours, uint8, reuse": lambda: count(reusing),
+    }
 
 
 def rounds(ways: dict[str, Callable[[], int]], clock: Callable[[], float], count: int) -> dict[str, list[float]]:

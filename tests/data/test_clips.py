@@ -110,6 +110,22 @@ def test_a_tracklet_drawn_twice_in_a_batch_gives_other_frames(train):
     assert any(not torch.equal(clips[0], clip) for clip in clips)
 
 
+@pytest.mark.parametrize("workers", [0, 1, 2])
+def test_reused_memory_is_good_for_one_batch_ahead(train, workers):
+    """As Accelerate does, the next batch is taken before this one is used."""
+    dataset = ClipDataset(train, clip_len=2, transform=ClipTransform(SMALL))
+    fresh = [batch.clips for batch in clip_loader(dataset, 1, num_workers=workers)]
+    assert len({clips.data_ptr() for clips in fresh}) == len(fresh) == 8
+    used, before = [], None
+    for batch in clip_loader(dataset, 1, num_workers=workers, reuse=True):
+        if before is not None:
+            used.append(before.clips.clone())
+        before = batch
+    assert all(torch.equal(a, b) for a, b in zip(fresh, [*used, before.clips], strict=True))
+    if workers == 0:
+        assert len({batch.clips.data_ptr() for batch in clip_loader(dataset, 1, reuse=True)}) == 2
+
+
 def test_spawned_workers(train):
     here, there = run(train, 0, 1), run(train, 1, 1, multiprocessing_context="spawn")
     assert all(torch.equal(a, b) for a, b in zip(here, there, strict=True))

@@ -45,8 +45,7 @@ def test_a_tracklet_is_frozen_picklable_and_not_empty():
 
 def test_the_import_brings_nothing_optional():
     code = (
-        "import sys, denseil.data; "
-        "print([m for m in ('scipy', 'h5py', 'pyarrow', 'simplejpeg') if m in sys.modules])"
+        "import sys, denseil.data; print([m for m in ('scipy', 'h5py', 'pyarrow', 'simplejpeg') if m in sys.modules])"
     )
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"
 

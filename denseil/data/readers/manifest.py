@@ -51,7 +51,7 @@ def read_manifest(root: Path) -> VideoReIDDataset:
         elif split not in SPLITS:
             problems.append(f"{path.name}: tracklet {name!r} has split {split!r}, expected one of {SPLITS}")
         else:
-            frames = Frames(path.parent, [table["frame"][row] for row in own])
+            frames = Frames("", [str(path.parent / table["frame"][row]) for row in own])
             parts[split].append(Tracklet(frames, _whole(pid, path, own[0]), _whole(camid, path, own[0]), name))
     return VideoReIDDataset(parts["train"], parts["query"], parts["gallery"], name=path.stem, problems=tuple(problems))
 
