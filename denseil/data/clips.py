@@ -175,9 +175,7 @@ def clip_loader(
             dataset.
         **options: `DataLoader`'s other arguments, such as `drop_last=True`.
     """
-    ahead = (
-        (options.get("prefetch_factor") or 2) if num_workers else 0
-    )  # batches that a worker makes before they are used
+    ahead = (options.get("prefetch_factor") or 2) if num_workers else 0  # what a worker makes before it is asked for
     dataset.reuse_memory(ahead + 2 if reuse else 0)
     return DataLoader(dataset, batch_size, sampler=sampler, num_workers=num_workers, collate_fn=_keep, **options)
 

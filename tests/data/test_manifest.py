@@ -78,7 +78,7 @@ def test_no_rows_no_text_no_parquet(path):
     with pytest.raises(ValueError, match="no rows"):
         read_dataset("manifest", path)
     path.write_bytes(b"\xff\xfe\x00")
-    with pytest.raises(ValueError, match="not UTF-8"):
+    with pytest.raises(ValueError, match="not a UTF-8 text table"):
         read_dataset("manifest", path)
     target = path.with_suffix(".parquet")
     target.write_bytes(b"PAR1 but no more")

@@ -95,7 +95,7 @@ def load_mat(path: Path, variable: str, *, columns: int | None = None) -> NDArra
     hdf5 = head.startswith(_HDF5) or head[512:520] == _HDF5
     try:
         values = _load_hdf5(path, variable) if hdf5 else _load_classic(path, variable)
-    except (KeyError, ModuleNotFoundError):
+    except ModuleNotFoundError:
         raise
     except Exception as error:  # scipy and h5py raise a dozen kinds on a damaged file
         raise ValueError(
@@ -104,7 +104,8 @@ def load_mat(path: Path, variable: str, *, columns: int | None = None) -> NDArra
     if values is None:
         raise ValueError(f"{path} has no variable {variable!r}: is it the right file?")
     if not np.issubdtype(values.dtype, np.number) or (columns and (values.ndim != 2 or values.shape[1] != columns)):
-        raise ValueError(f"{variable!r} in {path} is {values.dtype} {values.shape}, expected numbers (N, {columns})")
+        shape = f"(N, {columns})" if columns else "(N,)"
+        raise ValueError(f"{variable!r} in {path} is {values.dtype} {values.shape}, expected numbers {shape}")
     table: NDArray[np.int64] = values.astype(np.int64)
     return table if columns else table.ravel()
 

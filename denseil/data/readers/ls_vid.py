@@ -89,4 +89,4 @@ def _beginning_with(names: list[str], prefix: str) -> list[str]:
     """The names, of a sorted list, that are `prefix` and more; the next character must not be a letter or digit."""
     start = bisect_left(names, prefix)
     stop = bisect_left(names, prefix + "\U0010ffff")
-    return [name for name in names[start:stop] if not name[len(prefix)].isalnum()]
+    return [name for name in names[start:stop] if not name[len(prefix) :][:1].isalnum()]

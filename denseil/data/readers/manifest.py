@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import csv
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from denseil.data._extras import need
@@ -35,24 +35,25 @@ def read_manifest(root: Path) -> VideoReIDDataset:
     path = first_of(root, ("manifest.csv", "manifest.parquet"), what="manifest") if root.is_dir() else root
     if not path.is_file():
         raise FileNotFoundError(f"no manifest {path}")
-    table = _parquet(path) if path.suffix == ".parquet" else _csv(path)
+    rows = _parquet(path) if path.suffix == ".parquet" else _csv(path)
+    labels: dict[str, set[tuple[str, ...]]] = {}
+    frames: dict[str, list[str]] = {}
+    for name, frame, *label in rows:
+        labels.setdefault(name, set()).add(tuple(value.strip() for value in label))
+        frames.setdefault(name, []).append(os.path.join(path.parent, frame))  # noqa: PTH118 (a million times)
+    if not labels:
+        raise ValueError(f"{path} has no rows: it needs one for each frame")
     problems: list[str] = []
     parts: dict[str, list[Tracklet]] = {split: [] for split in SPLITS}
-    rows: dict[str, list[int]] = {}
-    for row, tracklet in enumerate(table["tracklet"]):
-        rows.setdefault(tracklet, []).append(row)
-    for name, own in rows.items():
-        labels = {tuple(str(table[column][row]).strip() for column in ("pid", "camid", "split")) for row in own}
-        pid, camid, split = labels.pop()
-        if labels:
-            problems.append(
-                f"{path.name}: tracklet {name!r} has two identities, cameras or splits: {(pid, camid, split)}, {labels}"
-            )
+    for name, own in labels.items():
+        pid, camid, split = next(iter(own))
+        if len(own) > 1:
+            problems.append(f"{path.name}: tracklet {name!r} has two identities, cameras or splits: {sorted(own)}")
         elif split not in SPLITS:
             problems.append(f"{path.name}: tracklet {name!r} has split {split!r}, expected one of {SPLITS}")
         else:
-            frames = Frames("", [str(path.parent / table["frame"][row]) for row in own])
-            parts[split].append(Tracklet(frames, _whole(pid, path, own[0]), _whole(camid, path, own[0]), name))
+            tracklet = Tracklet(Frames("", frames[name]), _whole(pid, path, name), _whole(camid, path, name), name)
+            parts[split].append(tracklet)
     return VideoReIDDataset(parts["train"], parts["query"], parts["gallery"], name=path.stem, problems=tuple(problems))
 
 
@@ -76,44 +77,44 @@ def write_manifest(dataset: VideoReIDDataset, path: Path | str) -> Path:
     return partial.replace(path)
 
 
-def _csv(path: Path) -> Mapping[str, Sequence[str]]:
+def _csv(path: Path) -> Iterator[Sequence[str]]:
+    """Rows of `COLUMNS`."""
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
-            reader = csv.DictReader(file)
-            _require_columns(reader.fieldnames or (), path)
-            rows = list(reader)
-    except UnicodeDecodeError as error:
-        raise ValueError(f"{path} is not UTF-8 text: {error}") from error
-    short = next((i for i, row in enumerate(rows) if any(row[column] is None for column in COLUMNS)), None)
-    if short is not None:
-        raise ValueError(f"{path}, line {short + 2}: fewer fields than the header names")
-    return _require_rows({column: [row[column] for row in rows] for column in COLUMNS}, path)
+            reader = csv.reader(file)
+            places = _places(next(reader, []), path)
+            for row in reader:
+                if row and len(row) <= max(places):
+                    raise ValueError(f"{path}, line {reader.line_num}: fewer fields than the header names")
+                if row:
+                    yield [row[place] for place in places]
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise ValueError(f"{path} is not a UTF-8 text table: {error}") from error
 
 
-def _parquet(path: Path) -> Mapping[str, Sequence[str]]:
+def _parquet(path: Path) -> Iterator[Sequence[str]]:
+    """Rows of `COLUMNS`."""
     parquet = need("pyarrow.parquet", to="read Parquet")
     try:
-        _require_columns(parquet.read_schema(path).names, path)
-        table = parquet.read_table(path, columns=list(COLUMNS)).to_pydict()
+        with parquet.ParquetFile(path) as file:
+            _places(file.schema_arrow.names, path)
+            for batch in file.iter_batches(columns=list(COLUMNS)):
+                table = batch.to_pydict()
+                yield from zip(*([str(value) for value in table[column]] for column in COLUMNS), strict=True)
     except need("pyarrow", to="read Parquet").ArrowException as error:
         raise ValueError(f"{path} is not a readable Parquet file: {error}") from error
-    return _require_rows({column: [str(value) for value in table[column]] for column in COLUMNS}, path)
 
 
-def _require_columns(found: Sequence[str], path: Path) -> None:
-    missing = [column for column in COLUMNS if column not in found]
+def _places(header: Sequence[str], path: Path) -> list[int]:
+    """Where each of `COLUMNS` stands."""
+    missing = [column for column in COLUMNS if column not in header]
     if missing:
         raise ValueError(f"{path} lacks the columns {missing}: a manifest has {', '.join(COLUMNS)}")
+    return [header.index(column) for column in COLUMNS]
 
 
-def _require_rows(table: dict[str, list[str]], path: Path) -> dict[str, list[str]]:
-    if not table["tracklet"]:
-        raise ValueError(f"{path} has no rows: it needs one for each frame")
-    return table
-
-
-def _whole(text: str, path: Path, row: int) -> int:
+def _whole(text: str, path: Path, tracklet: str) -> int:
     try:
         return int(text)
     except ValueError:
-        raise ValueError(f"{path}, row {row + 1}: pid and camid are whole numbers, got {text!r}") from None
+        raise ValueError(f"{path}, tracklet {tracklet!r}: pid and camid are whole numbers, got {text!r}") from None

@@ -12,6 +12,7 @@ of the 1,980 queries have no match.
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -76,11 +77,9 @@ def _tracklets(root: Path, part: str, problems: list[str]) -> list[Tracklet]:
     tracklets = []
     for start, stop, pid, camid in tracks.tolist():
         frames = names[start - 1 : stop]
-        name = frames[0].decode()
-        person = name.partition("C")[0]
-        tracklets.append(
-            Tracklet(Frames(root / f"bbox_{part}" / person, frames), pid, camid, name=name.partition("F")[0])
-        )
+        name = os.fsdecode(frames[0])
+        folder = root / f"bbox_{part}" / name.partition("C")[0]
+        tracklets.append(Tracklet(Frames(folder, frames), pid, camid, name=name.partition("F")[0]))
     return tracklets
 
 
@@ -91,12 +90,13 @@ def _mixed(names: NDArray[np.bytes_], tracks: NDArray[np.int64], path: Path) -> 
     owner = np.repeat(np.arange(len(tracks)), lengths)
     within = np.arange(len(owner)) - np.repeat(np.cumsum(lengths) - lengths, lengths)
     own_names = names[np.repeat(tracks[:, 0] - 1, lengths) + within]
-    wrong = ~np.char.startswith(own_names, np.array(labels, dtype=np.bytes_)[owner])
+    wrong = np.flatnonzero(~np.char.startswith(own_names, np.array(labels, dtype=np.bytes_)[owner]))
+    rows, starts, counts = np.unique(owner[wrong], return_index=True, return_counts=True)
     return [
         f"{path.name} row {row + 1} (pid {tracks[row, 2]}, camera {tracks[row, 3]}): two identities or cameras in one "
-        f"tracklet, {np.count_nonzero(wrong & (owner == row))} of {lengths[row]} frames are named otherwise, "
-        f"the first {own_names[np.flatnonzero(wrong & (owner == row))[0]].decode()}"
-        for row in np.unique(owner[wrong])
+        f"tracklet, {count} of {lengths[row]} frames are named otherwise, "
+        f"the first {os.fsdecode(own_names[wrong[start]])}"
+        for row, start, count in zip(rows, starts, counts, strict=True)
     ]
 
 
