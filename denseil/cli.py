@@ -11,17 +11,16 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal
 
+import torch
 from jsonargparse import ActionYesNo, ArgumentParser, auto_cli
 
-from denseil import __version__
-from denseil.data import check_dataset
-from denseil.data.datasets import dataset_splits
-from denseil.data.splits import write_splits
+import denseil
+from denseil.data import check_dataset, dataset_splits, write_splits
 
 
 def version() -> int:
     """Print the version."""
-    print(__version__)
+    print(denseil.__version__)
     return 0
 
 
@@ -76,7 +75,49 @@ def data_splits(
     return 0
 
 
+def models(filter: str = "", frames: int = 4) -> int:
+    """List the models and what they cost.
+
+    Args:
+        filter: A wildcard filter, such as "denseil_res*".
+        frames: T, the frames of a clip that the multiply-adds are counted for.
+    """
+    pretrained = {name.partition(".")[0] for name in denseil.list_pretrained()}
+    print(f"{'model':24} {'params':>9} {'encoder':>9} {'GMACs':>7} {'encoder':>8} {'decoder':>8}  weights")
+    for name in denseil.list_models(filter):
+        cost = _profile(name, frames, (256, 128), {})
+        print(
+            f"{name:24} {cost.params / 1e6:7.1f} M {cost.encoder_params / 1e6:7.1f} M {cost.macs / 1e9:7.2f}"
+            f" {cost.encoder_macs / 1e9:8.2f} {cost.decoder_macs / 1e9:8.2f}  {'yes' if name in pretrained else 'none'}"
+        )
+    print(f"GMACs: 10^9 multiply-adds of one clip of T = {frames} frames of 256 x 128.")
+    return 0
+
+
+def profile(
+    name: str, frames: int = 4, size: tuple[int, int] = (256, 128), model_args: dict[str, Any] | None = None
+) -> int:
+    """Count the parameters and the multiply-adds of one model.
+
+    Args:
+        name: A model name, as for `denseil.create_model`.
+        frames: T, the frames of a clip.
+        size: Height and width of a frame in pixels.
+        model_args: Arguments of the model, such as '{"backbone": "convnext_tiny", "dim": 256}'.
+    """
+    print(_profile(name, frames, size, model_args or {}))
+    return 0
+
+
+def _profile(name: str, frames: int, size: tuple[int, int], model_args: dict[str, Any]) -> denseil.models.Profile:
+    with torch.device("meta"):  # nothing is computed: no need of memory for weights
+        model = denseil.create_model(name, **model_args)
+    return denseil.profile(model, frames=frames, size=size)
+
+
 VERBS: dict[str, Callable[..., int] | dict[str, Any]] = {
+    "models": models,
+    "profile": profile,
     "version": version,
     "data": {"_help": "Check datasets and make splits.", "check": data_check, "splits": data_splits},
 }
@@ -105,6 +146,10 @@ def main(argv: list[str] | None = None) -> int:
         return int(auto_cli(VERBS, args=args, prog="denseil", parser_class=_Parser) or 0)
     except (ValueError, TypeError, KeyError, RuntimeError, OSError, ImportError) as error:
         print(f"denseil: {type(error).__name__}: {error}", file=sys.stderr)
+        return int(auto_cli(VERBS, args=argv, prog="denseil") or 0)
+    except (ValueError, TypeError, KeyError, RuntimeError, OSError) as error:
+        message = error.args[0] if isinstance(error, KeyError) and error.args else error
+        print(f"denseil: {type(error).__name__}: {message}", file=sys.stderr)
         return 2
 
 

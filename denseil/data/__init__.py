@@ -5,6 +5,7 @@ from denseil.data.check import check_dataset as check_dataset
 from denseil.data.clips import ClipBatch as ClipBatch
 from denseil.data.clips import ClipDataset as ClipDataset
 from denseil.data.clips import clip_loader as clip_loader
+from denseil.data.datasets import dataset_splits as dataset_splits
 from denseil.data.datasets import read_dataset as read_dataset
 from denseil.data.images import decode_image as decode_image
 from denseil.data.pk_sampler import PKSampler as PKSampler

@@ -1,10 +1,12 @@
 """Saving a model to a folder that `create_model` opens, and publishing it."""
 
+import copy
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import torch
 from huggingface_hub import HfApi
 from timm.models import save_for_hf
 
@@ -42,6 +44,8 @@ def save_pretrained(
         raise ValueError(
             "only a model made by denseil.create_model(...) can be saved: its arguments are recorded there"
         )
+    if not all(parameter.is_contiguous() for parameter in model.parameters()):  # channels_last: safetensors refuses it
+        model = copy.deepcopy(model).to(memory_format=torch.contiguous_format)
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder, prefix=".saving-") as temporary:

@@ -30,13 +30,19 @@ def read_weights(path: str | Path) -> dict[str, Tensor]:
         raise FileNotFoundError(f"no weights at {path}: give the path of a {WEIGHTS_NAME} or of a PyTorch checkpoint")
     try:
         weights = timm.models.load_state_dict(str(path), weights_only=True)
-    except pickle.UnpicklingError as error:
+    except (
+        SafetensorError,
+        pickle.UnpicklingError,
+        RuntimeError,
+        EOFError,
+        ValueError,
+        TypeError,
+        AttributeError,
+    ) as error:
         raise ValueError(
-            f"{path} was refused: it is damaged, or its pickle holds more than tensors and plain data, which could run "
-            "code. Save the state dict alone, best as safetensors (safetensors.torch.save_file)"
+            f"cannot read {path}: it is damaged, or its pickle holds more than tensors and plain data and was refused, "
+            f"since that could run code. Copy it again, or save its state dict alone as safetensors ({error})"
         ) from error
-    except (SafetensorError, RuntimeError, EOFError, ValueError, TypeError, AttributeError) as error:
-        raise ValueError(f"{path} is no checkpoint, or is damaged ({error}): copy or download it again") from error
     tensors = {name: value for name, value in weights.items() if isinstance(value, Tensor)}
     if not tensors:
         raise ValueError(f"{path} holds no tensors under {list(weights)[:5]}: expected a state dict")

@@ -36,10 +36,10 @@ def read_manifest(root: Path) -> VideoReIDDataset:
     if not path.is_file():
         raise FileNotFoundError(f"no manifest {path}")
     rows = _parquet(path) if path.suffix == ".parquet" else _csv(path)
-    labels: dict[str, set[tuple[str, ...]]] = {}
+    labels: dict[str, set[tuple[str, str, str]]] = {}
     frames: dict[str, list[str]] = {}
-    for name, frame, *label in rows:
-        labels.setdefault(name, set()).add(tuple(value.strip() for value in label))
+    for name, frame, pid, camid, split in rows:
+        labels.setdefault(name, set()).add((pid, camid, split))
         frames.setdefault(name, []).append(os.path.join(path.parent, frame))  # noqa: PTH118 (a million times)
     if not labels:
         raise ValueError(f"{path} has no rows: it needs one for each frame")
@@ -63,6 +63,7 @@ def write_manifest(dataset: VideoReIDDataset, path: Path | str) -> Path:
     The file appears complete or not at all.
     """
     path = Path(path).absolute()
+    inside = os.path.join(path.parent, "")  # noqa: PTH118 (with its separator)
     partial = path.with_name(path.name + ".partial")
     with partial.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file)
@@ -71,9 +72,7 @@ def write_manifest(dataset: VideoReIDDataset, path: Path | str) -> Path:
             for number, tracklet in enumerate(getattr(dataset, split)):
                 name = f"{split}/{number}/{tracklet.name}"
                 for frame in map(os.path.abspath, tracklet.frames):
-                    inside = Path(frame).is_relative_to(path.parent)
-                    shown = os.path.relpath(frame, path.parent) if inside else frame
-                    writer.writerow([name, shown, tracklet.pid, tracklet.camid, split])
+                    writer.writerow([name, frame.removeprefix(inside), tracklet.pid, tracklet.camid, split])
     return partial.replace(path)
 
 
