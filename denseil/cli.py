@@ -145,9 +145,6 @@ def main(argv: list[str] | None = None) -> int:
     try:
         return int(auto_cli(VERBS, args=args, prog="denseil", parser_class=_Parser) or 0)
     except (ValueError, TypeError, KeyError, RuntimeError, OSError, ImportError) as error:
-        print(f"denseil: {type(error).__name__}: {error}", file=sys.stderr)
-        return int(auto_cli(VERBS, args=argv, prog="denseil") or 0)
-    except (ValueError, TypeError, KeyError, RuntimeError, OSError) as error:
         message = error.args[0] if isinstance(error, KeyError) and error.args else error
         print(f"denseil: {type(error).__name__}: {message}", file=sys.stderr)
         return 2

@@ -36,17 +36,18 @@ def read_manifest(root: Path) -> VideoReIDDataset:
     if not path.is_file():
         raise FileNotFoundError(f"no manifest {path}")
     rows = _parquet(path) if path.suffix == ".parquet" else _csv(path)
+    folder = str(path.parent)
     labels: dict[str, set[tuple[str, str, str]]] = {}
     frames: dict[str, list[str]] = {}
     for name, frame, pid, camid, split in rows:
         labels.setdefault(name, set()).add((pid, camid, split))
-        frames.setdefault(name, []).append(os.path.join(path.parent, frame))  # noqa: PTH118 (a million times)
+        frames.setdefault(name, []).append(os.path.join(folder, frame))  # noqa: PTH118 (strings: a million times)
     if not labels:
         raise ValueError(f"{path} has no rows: it needs one for each frame")
     problems: list[str] = []
     parts: dict[str, list[Tracklet]] = {split: [] for split in SPLITS}
     for name, own in labels.items():
-        pid, camid, split = next(iter(own))
+        pid, camid, split = (value.strip() for value in next(iter(own)))
         if len(own) > 1:
             problems.append(f"{path.name}: tracklet {name!r} has two identities, cameras or splits: {sorted(own)}")
         elif split not in SPLITS:
