@@ -3,6 +3,7 @@
 The layers and models of the paper on any timm backbone; importing this registers the models with timm as well.
 """
 
+from denseil import data as data
 from denseil import layers as layers
 from denseil import models as models
 from denseil._version import __version__ as __version__
