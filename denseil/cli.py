@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from jsonargparse import auto_cli
 
-from denseil import __version__
+from denseil import __version__, metrics
 
 
 def version() -> int:
@@ -21,7 +22,36 @@ def version() -> int:
     return 0
 
 
+def evaluate(
+    features: tuple[Path, Path] | None = None,
+    *,
+    protocol: str = "standard",
+    metric: str = "cosine",
+    json: Path | None = None,
+    plot: Path | None = None,
+) -> int:
+    """Judge saved features of any code base.
+
+    Args:
+        features: the queries' features file and the gallery's; for mars-official the gallery holds the queries too.
+        protocol: standard or mars-official.
+        metric: cosine or euclidean.
+        json: where to write the result.
+        plot: where to draw its CMC curve; the suffix names the format.
+    """
+    if features is None:
+        raise ValueError("nothing to evaluate: give --features QUERY.safetensors GALLERY.safetensors")
+    result = metrics.rank_features(*features, protocol=protocol, metric=metric)
+    print(result)
+    if json is not None:
+        result.save(json)
+    if plot is not None:
+        result.plot(plot)
+    return 0
+
+
 VERBS: dict[str, Callable[..., int] | dict[str, Any]] = {
+    "evaluate": evaluate,
     "version": version,
 }
 
