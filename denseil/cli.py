@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from itertools import takewhile
+from json import dumps
 from pathlib import Path
 from typing import Any
 
@@ -55,12 +57,25 @@ VERBS: dict[str, Callable[..., int] | dict[str, Any]] = {
     "version": version,
 }
 
+PAIRS = ("--features",)  # options of two words, `--features QUERY GALLERY`; jsonargparse reads a tuple from one
+
+
+def _join_pairs(words: list[str]) -> list[str]:
+    """Make one JSON list of the words that follow an option of two."""
+    words = list(words)
+    for at, word in enumerate(words, start=1):
+        if word in PAIRS:
+            values = list(takewhile(lambda value: not value.startswith("-"), words[at : at + 2]))
+            words[at : at + len(values)] = [dumps(values)]
+    return words
+
 
 def main(argv: list[str] | None = None) -> int:
     """Run one verb and return its exit status."""
+    words = _join_pairs(sys.argv[1:] if argv is None else argv)
     try:
-        return int(auto_cli(VERBS, args=argv, prog="denseil") or 0)
-    except (ValueError, TypeError, KeyError, RuntimeError, OSError) as error:
+        return int(auto_cli(VERBS, args=words, prog="denseil") or 0)
+    except (ValueError, TypeError, KeyError, RuntimeError, ImportError, OSError) as error:
         print(f"denseil: {type(error).__name__}: {error}", file=sys.stderr)
         return 2
 

@@ -99,14 +99,13 @@ class BlockedGallery:
 
         others_before = np.zeros(len(row_m), np.int64)
         for left in range(0, len(self.vectors), self.width):
-            columns = slice(left, left + self.width)
-            dots = self._dots(vectors, self.vectors[columns]) if whole is None else whole
+            dots = self._dots(vectors, self.vectors[left : left + self.width]) if whole is None else whole
+            weights = self.weights[left : left + self.width]
             inside = (col >= left) & (col < left + self.width)
             dots[row[inside], col[inside] - left] = np.nan
             for i in np.diff(start).nonzero()[0]:
                 mine = slice(start[i], start[i + 1])
-                line = self.combine(self.weights[columns], dots[i])
-                others_before[mine] += count_before(line, keys[mine], col_m[mine] - left)
+                others_before[mine] += count_before(self.combine(weights, dots[i]), keys[mine], col_m[mine] - left)
         found = np.arange(1, len(row_m) + 1) - start[row_m]
         return Ranks(row_m, found, found + others_before)
 

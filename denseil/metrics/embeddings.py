@@ -63,7 +63,7 @@ def _as_tensor(name: str, values: ArrayLike) -> Tensor:
     if isinstance(values, Tensor):
         return values.detach()
     try:
-        return torch.as_tensor(np.asarray(values))
+        return torch.as_tensor(np.ascontiguousarray(values))
     except (TypeError, ValueError) as error:  # ragged lists, strings, objects
         raise TypeError(f"{name} cannot be read as an array of numbers: {error}") from error
 
