@@ -32,7 +32,7 @@ def cases(draw: st.DrawFn, values: st.SearchStrategy[int]) -> Case:
             rows[copy] = rows[-1 - copy]
         return rows, *(draw(st.lists(ids, min_size=size, max_size=size)) for ids in (pids, cameras))
 
-    return Case(*labelled(5, st.integers(0, 4)), *labelled(24, st.integers(-1, 3)))
+    return Case(*labelled(5, st.integers(-1, 4)), *labelled(24, st.integers(-1, 3)))
 
 
 def assert_agrees(case: Case, protocol: str, metric: str, block: tuple[int, int]) -> None:
@@ -69,8 +69,8 @@ def test_cosine_equals_brute_force(case: Case, protocol: str, block: tuple[int, 
     assert_agrees(case, protocol, "cosine", block)
 
 
-def random_pair(metric: str = "cosine", seed: int = 0) -> tuple[Embeddings, Embeddings]:
-    generator = torch.Generator().manual_seed(seed)
+def random_pair() -> tuple[Embeddings, Embeddings]:
+    generator = torch.Generator().manual_seed(0)
 
     def some(size: int, lowest: int) -> Embeddings:
         vectors = torch.randn(size, 16, generator=generator) + 0.3
@@ -142,10 +142,11 @@ def same(a: RankingResult, b: RankingResult) -> bool:
     return a.to_dict() == b.to_dict()
 
 
-@pytest.mark.parametrize("block", [(1, 1), (7, 300), (40, 299), (64, 64), (3, 5000)])
+@pytest.mark.parametrize("block", [(1, 9), (7, 300), (40, 299), (64, 64), (3, 5000)])
 @pytest.mark.parametrize("metric", ["cosine", "euclidean"])
 def test_blocks_change_nothing(metric: str, block: tuple[int, int]) -> None:
-    query, gallery = random_pair()
+    # Dot products of integers are exact; of other numbers, blocks may change the last bit.
+    query, gallery = (Embeddings((3 * some.vectors).round(), some.pids, some.camids) for some in random_pair())
     assert same(rank(query, gallery, metric=metric, block=block), rank(query, gallery, metric=metric))
 
 
