@@ -22,21 +22,52 @@ KeyArray = npt.NDArray[np.float32]
 GATHER = 4096  # gallery rows copied at a time to compare matches, where the gallery is larger than a block
 
 
+def lengths(vectors: Tensor) -> Tensor:
+    """Length (N,) of each vector (N, D).
+
+    Raises:
+        ValueError: a length whose square float32 cannot hold.
+    """
+    return _finite(torch.linalg.vector_norm(vectors, dim=1))
+
+
+def squares(vectors: Tensor) -> Tensor:
+    """Squared length (N,) of each vector (N, D), exact for small integers, unlike the square of the length.
+
+    Raises:
+        ValueError: as `lengths`.
+    """
+    scratch = torch.empty_like(vectors[:1024])  # the squares of a large gallery would not fit
+    parts = torch.split(vectors, len(scratch))
+    return _finite(torch.cat([torch.mul(part, part, out=scratch[: len(part)]).sum(1) for part in parts]))
+
+
+def _finite(values: Tensor) -> Tensor:
+    if not values.isfinite().all():
+        raise ValueError(f"vector {int(values.argmax())} is too long: its square is beyond float32; scale the vectors")
+    return values
+
+
 class Metric(NamedTuple):
     """A distance as sort keys: `combine(weights of the gallery, dot products with the query)`.
 
     What depends on the query alone changes no order and is left out.
     """
 
-    weigh: Callable[[Tensor], Tensor]  # squared norms of the gallery (N,) -> weights (N,)
+    weigh: Callable[[Tensor], Tensor]  # gallery (N, D) -> weights (N,)
     combine: np.ufunc
+
+
+def _inverse_lengths(vectors: Tensor) -> Tensor:
+    length = lengths(vectors)
+    return torch.where(length > 0, length, 1).reciprocal()
 
 
 METRICS = {
     # 1 - q.g / |q||g|, and 1 where a vector is zero.
-    "cosine": Metric(lambda squares: -torch.where(squares > 0, squares, 1).sqrt().reciprocal(), np.multiply),
+    "cosine": Metric(lambda vectors: -_inverse_lengths(vectors), np.multiply),
     # |q - g|^2 = |q|^2 + 2 (|g|^2 / 2 - q.g)
-    "euclidean": Metric(lambda squares: squares / 2, np.subtract),
+    "euclidean": Metric(lambda vectors: squares(vectors) / 2, np.subtract),
 }
 
 
@@ -76,16 +107,15 @@ class BlockedGallery:
         self.order = pids.argsort(kind="stable")
         self.sorted_pids = pids[self.order]
         weigh, self.combine = METRICS[metric]
-        self.weights: KeyArray = weigh(squared_norms(gallery.vectors)).cpu().numpy()
+        self.weights: KeyArray = weigh(gallery.vectors).cpu().numpy()
         self.weights[pids == JUNK_PID] = np.nan  # compares false with every key, so it is never counted
         height, self.width = block[0], min(block[1], len(gallery))
         self.buffer = torch.empty(height * max(self.width, min(GATHER, len(gallery))), device=gallery.vectors.device)
 
-    def rank_matches(self, query: Embeddings) -> Ranks:
-        """Rank the matches of up to a block of queries."""
-        vectors = query.vectors.to(self.vectors.device)
-        row, col = self._same_person(query.pids.numpy())
-        match = self.camids[col] != query.camids.numpy()[row]
+    def rank_matches(self, vectors: Tensor, pids: IntArray, camids: IntArray) -> Ranks:
+        """Rank the matches of up to a block of queries: vectors (B, D), pids (B,) and camids (B,)."""
+        row, col = self._same_person(pids)
+        match = self.camids[col] != camids[row]
         row_m, col_m = row[match], col[match]
         if not len(row_m):
             return Ranks(row_m, row_m, row_m)
@@ -95,7 +125,7 @@ class BlockedGallery:
         keys = self.combine(self.weights[col_m], dots_m)
         order = np.lexsort((keys, row_m))  # stable: equal keys stay in gallery order
         keys, col_m = keys[order], col_m[order]
-        start = row_m.searchsorted(np.arange(len(query) + 1))
+        start = row_m.searchsorted(np.arange(len(pids) + 1)).tolist()
 
         others_before = np.zeros(len(row_m), np.int64)
         for left in range(0, len(self.vectors), self.width):
@@ -103,10 +133,11 @@ class BlockedGallery:
             weights = self.weights[left : left + self.width]
             inside = (col >= left) & (col < left + self.width)
             dots[row[inside], col[inside] - left] = np.nan
-            for i in np.diff(start).nonzero()[0]:
-                mine = slice(start[i], start[i + 1])
-                others_before[mine] += count_before(self.combine(weights, dots[i]), keys[mine], col_m[mine] - left)
-        found = np.arange(1, len(row_m) + 1) - start[row_m]
+            for dots_i, first, end in zip(dots, start[:-1], start[1:], strict=True):
+                if first < end:
+                    line = self.combine(weights, dots_i)
+                    others_before[first:end] += count_before(line, keys[first:end], col_m[first:end] - left)
+        found = np.arange(1, len(row_m) + 1) - np.take(start, row_m)
         return Ranks(row_m, found, found + others_before)
 
     def _same_person(self, pids: IntArray) -> tuple[IntArray, IntArray]:
@@ -151,18 +182,3 @@ def count_before(line: KeyArray, keys: KeyArray, cols: IntArray) -> IntArray:
     for i in (near.searchsorted(keys, side="right") > before).nonzero()[0]:
         before[i] += np.count_nonzero(line[: max(cols[i], 0)] == keys[i])
     return before
-
-
-def squared_norms(vectors: Tensor) -> Tensor:
-    """Squared length (N,) of each vector (N, D).
-
-    Raises:
-        ValueError: a squared length that float32 cannot hold.
-    """
-    # A few rows at a time, in one place: the squares of a large gallery would not fit. Not a norm, then its square:
-    # that would round, and part ties of integer features.
-    scratch = torch.empty_like(vectors[:256])
-    squares = torch.cat([torch.mul(part, part, out=scratch[: len(part)]).sum(1) for part in torch.split(vectors, 256)])
-    if not squares.isfinite().all():
-        raise ValueError(f"vector {int(squares.argmax())} is too long: its square is beyond float32; scale the vectors")
-    return squares

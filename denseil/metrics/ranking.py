@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from denseil.metrics.counting import METRICS, BlockedGallery, Ranks, squared_norms
+from denseil.metrics.counting import METRICS, BlockedGallery, Ranks, lengths
 from denseil.metrics.embeddings import DISTRACTOR_PID, JUNK_PID, ArrayLike, Embeddings, as_ids
 from denseil.metrics.protocols import FloatArray, Protocol, get_protocol
 from denseil.metrics.result import MAX_RANK, RankingResult
@@ -58,12 +58,16 @@ def rank(
             f"query vectors have length {query.vectors.shape[1]}, gallery vectors {gallery.vectors.shape[1]}; "
             "both must come from one model"
         )
-    squared_norms(query.vectors)  # only to refuse what would overflow
+    lengths(query.vectors)  # only to refuse what would overflow
     height = min(block[0], len(query))
     blocks = BlockedGallery(gallery, metric=metric, block=(height, block[1]))
-    parts = (query[top : top + height] for top in range(0, len(query), height))
-    scores = np.concatenate([_score(blocks.rank_matches(part), len(part), rules) for part in parts], axis=1)
-    return _summarise(scores, gallery, rules, metric=metric, frames=frames)
+    vectors, pids, camids = query.vectors.to(gallery.vectors.device), query.pids.numpy(), query.camids.numpy()
+    scores = []
+    for top in range(0, len(query), height):
+        part = slice(top, top + height)
+        ranks = blocks.rank_matches(vectors[part], pids[part], camids[part])
+        scores.append(_score(ranks, len(pids[part]), rules))
+    return _summarise(np.concatenate(scores, axis=1), gallery, rules, metric=metric, frames=frames)
 
 
 def _at(gallery: Embeddings, index: ArrayLike) -> Embeddings:
