@@ -1,3 +1,18 @@
-"""denseil: Dense Interaction Learning for video-based person re-identification."""
+"""denseil: Dense Interaction Learning for video-based person re-identification.
 
+The layers and models of the paper on any timm backbone; importing this registers the models with timm as well.
+"""
+
+from denseil import data as data
+from denseil import layers as layers
+from denseil import metrics as metrics
+from denseil import models as models
 from denseil._version import __version__ as __version__
+from denseil.models import DenseIL as DenseIL
+from denseil.models import create_model as create_model
+from denseil.models import is_model as is_model
+from denseil.models import list_models as list_models
+from denseil.models import list_pretrained as list_pretrained
+from denseil.models import profile as profile
+from denseil.models import push_to_hub as push_to_hub
+from denseil.models import save_pretrained as save_pretrained

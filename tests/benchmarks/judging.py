@@ -1,4 +1,3 @@
-# ruff: noqa: T201
 """Speed and memory of judging, each as a ratio within one run: machines differ and are shared.
 
     python -m tests.benchmarks.judging                       # MARS's size: 1,980 x 11,310 x 2,048

@@ -1,0 +1,207 @@
+"""Tracklets to batches of clips: the torch dataset and its loader."""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections import deque
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset, Sampler, get_worker_info
+
+from denseil.data.images import decode_image
+from denseil.data.sampling import sample_all, sample_even, sample_random
+from denseil.data.tracklet import Tracklet
+from denseil.data.transforms import ClipTransform
+
+logger = logging.getLogger(__name__)
+
+
+class ClipBatch(NamedTuple):
+    """N clips and what is known of them.
+
+    Attributes:
+        clips: (N, T, 3, H, W) uint8, each frame channels-last in memory; `normalize` makes them a model's input.
+        labels: (N,) int64, class labels, or identities where the dataset has no label map.
+        camids: (N,) int64.
+        mask: (N, T) bool, True where a frame is real.
+        owner: (N,) int64, the tracklet each clip is of, as a position in `ClipDataset.tracklets`.
+    """
+
+    clips: Tensor
+    labels: Tensor
+    camids: Tensor
+    mask: Tensor
+    owner: Tensor
+
+
+class ClipDataset(Dataset[ClipBatch]):
+    """Clips of tracklets, decoded and augmented in uint8.
+
+    `dataset[i]` is the batch of tracklet i's clips: one clip, or several where `sampling` is "all". `clip_loader` makes
+    the whole batch in one piece of memory, which is what makes it fast.
+
+    What is drawn depends on (seed, epoch, the batch's tracklets) alone, not on the number of workers. So call
+    `set_epoch` before each epoch; workers that stay alive hear of it too.
+
+    Args:
+        tracklets: What to make clips of.
+        clip_len: T, frames of a clip.
+        sampling: "random" (restricted random sampling, for training), "even" or "all"; see `denseil.data.sampling`.
+        transform: What is done to the frames. None only resizes them to 256 x 128.
+        labels: Identity -> class label, from `label_map(dataset.train)`. None leaves identities as they are.
+        on_corrupt: What a frame that cannot be read becomes: "neighbour", the readable frame nearest in time, with a
+            warning logged that names it; or "raise", an error.
+        seed: Of all that is drawn.
+
+    Raises:
+        KeyError: If `labels` lacks an identity.
+    """
+
+    def __init__(
+        self,
+        tracklets: Sequence[Tracklet],
+        *,
+        clip_len: int = 8,
+        sampling: Literal["random", "even", "all"] = "random",
+        transform: ClipTransform | None = None,
+        labels: Mapping[int, int] | None = None,
+        on_corrupt: Literal["neighbour", "raise"] = "neighbour",
+        seed: int = 0,
+    ) -> None:
+        if clip_len < 1:
+            raise ValueError(f"clip_len is at least 1, got {clip_len}")
+        if sampling not in ("random", "even", "all"):
+            raise ValueError(f"sampling is 'random', 'even' or 'all', got {sampling!r}")
+        if on_corrupt not in ("neighbour", "raise"):
+            raise ValueError(f"on_corrupt is 'neighbour' or 'raise', got {on_corrupt!r}")
+        unknown = [] if labels is None else sorted({tracklet.pid for tracklet in tracklets} - set(labels))
+        if unknown:
+            raise KeyError(f"{len(unknown)} identities are not in the label map, such as {unknown[:3]}")
+        self.tracklets, self.labels = tracklets, labels
+        self.clip_len, self.sampling, self.on_corrupt, self.seed = clip_len, sampling, on_corrupt, seed
+        self.transform = transform or ClipTransform()
+        self._epoch = torch.zeros((), dtype=torch.int64).share_memory_()  # so that workers see it change
+        self._ring: deque[Tensor] = deque(maxlen=0)
+
+    def reuse_memory(self, batches: int) -> None:
+        """Write every so many batches into the same memory, as `clip_loader(reuse=True)` wants; 0 never does."""
+        self._ring = deque(maxlen=batches)
+
+    def __len__(self) -> int:
+        return len(self.tracklets)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_ring": deque(maxlen=self._ring.maxlen)}  # each process writes to its own memory
+
+    def set_epoch(self, epoch: int) -> None:
+        """Choose the epoch, from 0, before iterating it."""
+        self._epoch.fill_(epoch)
+
+    def __getitem__(self, index: int) -> ClipBatch:
+        return self.__getitems__([index])
+
+    def __getitems__(self, indices: Sequence[int]) -> ClipBatch:
+        """The batch of some tracklets' clips; a DataLoader calls this with the indices of a batch."""
+        rng = np.random.default_rng((self.seed, int(self._epoch), *indices))
+        plan = [(index, *rows) for index in indices for rows in zip(*self._sample(index, rng), strict=True)]
+        clips = self._pixels((len(plan), self.clip_len, *self.transform.size, 3))
+        scratch = np.empty((*self.transform.size, 3), dtype=np.uint8)
+        for (index, positions, _), out in zip(plan, clips.numpy(), strict=True):
+            tracklet = self.tracklets[index]
+            self.transform((self._frame(tracklet, position, scratch) for position in positions.tolist()), rng, out)
+        owners = [self.tracklets[index] for index, *_ in plan]
+        return ClipBatch(
+            clips.movedim(-1, -3),
+            torch.tensor([tracklet.pid if self.labels is None else self.labels[tracklet.pid] for tracklet in owners]),
+            torch.tensor([tracklet.camid for tracklet in owners]),
+            torch.from_numpy(np.stack([mask for *_, mask in plan])),
+            torch.tensor([index for index, *_ in plan]),
+        )
+
+    def _sample(self, index: int, rng: np.random.Generator) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+        """Positions and mask of a tracklet's clips, both (C, T)."""
+        num_frames = len(self.tracklets[index].frames)
+        if self.sampling == "all":
+            return sample_all(num_frames, self.clip_len)
+        if self.sampling == "even":
+            positions = sample_even(num_frames, self.clip_len)
+        else:
+            positions = sample_random(num_frames, self.clip_len, rng)
+        return positions[None], np.ones((1, self.clip_len), dtype=np.bool_)
+
+    def _pixels(self, shape: tuple[int, ...]) -> Tensor:
+        """Uint8 memory for a batch: that of the oldest batch once the ring is full, else fresh."""
+        if self._ring and len(self._ring) == self._ring.maxlen and self._ring[0].shape == shape:
+            self._ring.rotate(-1)
+            return self._ring[-1]
+        pixels = _fresh_pixels(shape)
+        self._ring.append(pixels)
+        return pixels
+
+    def _frame(self, tracklet: Tracklet, position: int, scratch: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        try:
+            return decode_image(tracklet.frames[position], buffer=scratch)
+        except (FileNotFoundError, ValueError) as error:
+            if self.on_corrupt == "raise":
+                raise
+            return _nearest_readable(tracklet, position, error)
+
+
+def clip_loader(
+    dataset: ClipDataset,
+    batch_size: int,
+    *,
+    sampler: Sampler[int] | None = None,
+    num_workers: int = 0,
+    reuse: bool = False,
+    **options: Any,
+) -> DataLoader[ClipBatch]:
+    """A DataLoader whose batches are `ClipBatch`.
+
+    Args:
+        dataset: What to load.
+        batch_size: Tracklets in a batch: P x K with a `PKSampler`. With sampling "all" a batch has more clips.
+        sampler: The order. None goes through the tracklets in theirs.
+        num_workers: Processes that decode; 0 decodes in this one.
+        reuse: Write batches into the same memory in turn, which is faster. A batch is then good until the second next
+            one is asked for: use it and let it go, or clone it; never collect batches. One loader at a time for a
+            dataset.
+        **options: `DataLoader`'s other arguments, such as `drop_last=True`.
+    """
+    ahead = (options.get("prefetch_factor") or 2) if num_workers else 0  # what a worker makes before it is asked for
+    dataset.reuse_memory(ahead + 2 if reuse else 0)
+    return DataLoader(dataset, batch_size, sampler=sampler, num_workers=num_workers, collate_fn=_keep, **options)
+
+
+def _keep(batch: Any) -> Any:
+    """`__getitems__` has made the batch; there is nothing left to collate."""
+    return batch
+
+
+def _fresh_pixels(shape: tuple[int, ...]) -> Tensor:
+    """Uint8 memory; shared in a worker process, so that a batch moves to the main process without a copy."""
+    if get_worker_info() is None:
+        return torch.empty(shape, dtype=torch.uint8)
+    storage = torch.UntypedStorage._new_shared(math.prod(shape))
+    return torch.empty(0, dtype=torch.uint8).set_(storage).view(shape)
+
+
+def _nearest_readable(tracklet: Tracklet, position: int, error: Exception) -> NDArray[np.uint8]:
+    """The frame nearest in time to one that cannot be read; each is tried once.
+
+    Raises:
+        ValueError: If no frame of the tracklet can be read.
+    """
+    for other in sorted(range(len(tracklet.frames)), key=lambda i: (abs(i - position), i))[1:]:
+        with suppress(FileNotFoundError, ValueError):
+            image = decode_image(tracklet.frames[other])
+            logger.warning("%s; the frame %+d away in time takes its place", error, other - position)
+            return image
+    raise ValueError(f"no frame of tracklet {tracklet.name!r} (pid {tracklet.pid}) can be read; {error}") from error

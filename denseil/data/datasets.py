@@ -1,0 +1,88 @@
+"""`read_dataset`: any known dataset by its name."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from denseil.data.readers import dukemtmc_videoreid, ilids_vid, ls_vid, manifest, mars, prid2011
+from denseil.data.readers._files import first_of
+from denseil.data.splits import Split, make_splits, read_splits
+from denseil.data.tracklet import VideoReIDDataset
+
+
+class Reader(NamedTuple):
+    """How a dataset is read, and what its publication counts in it."""
+
+    read: Callable[..., VideoReIDDataset]
+    published: Mapping[str, int]
+
+
+READERS: dict[str, Reader] = {
+    "dukemtmc_videoreid": Reader(dukemtmc_videoreid.read_dukemtmc_videoreid, dukemtmc_videoreid.PUBLISHED),
+    "ilids_vid": Reader(ilids_vid.read_ilids_vid, ilids_vid.PUBLISHED),
+    "ls_vid": Reader(ls_vid.read_ls_vid, ls_vid.PUBLISHED),
+    "manifest": Reader(manifest.read_manifest, {}),
+    "mars": Reader(mars.read_mars, mars.PUBLISHED),
+    "prid2011": Reader(prid2011.read_prid2011, prid2011.PUBLISHED),
+}
+
+
+def find_reader(name: str) -> Reader:
+    """The reader of a name; case, `-` and `_` do not matter.
+
+    Raises:
+        KeyError: If there is none.
+    """
+    key = name.lower().replace("-", "_")
+    if key not in READERS:
+        close = get_close_matches(key, READERS, n=1)
+        hint = f"did you mean {close[0]!r}? " if close else ""
+        raise KeyError(f"unknown dataset {name!r}: {hint}known are {', '.join(sorted(READERS))}")
+    return READERS[key]
+
+
+def read_dataset(name: str, root: Path | str, **options: Any) -> VideoReIDDataset:
+    """Read a dataset's tracklets. No image is opened, nothing is shuffled.
+
+    Args:
+        name: `mars`, `ilids_vid`, `prid2011`, `ls_vid`, `dukemtmc_videoreid` or `manifest`.
+        root: Where it is; each reader says what it expects there.
+        **options: The reader's own, such as `split=3` for iLIDS-VID.
+
+    Raises:
+        KeyError: If the name is unknown.
+        FileNotFoundError: If files are missing.
+        ValueError: If files are damaged or contradict each other; all that is wrong is listed.
+    """
+    dataset = find_reader(name).read(Path(root), **options)
+    if dataset.problems:
+        shown = "\n".join(f"  {problem}" for problem in dataset.problems[:20])
+        raise ValueError(f"{len(dataset.problems)} problems in {name} at {root} (the first 20 are shown):\n{shown}")
+    return dataset
+
+
+def dataset_splits(name: str, root: Path | str, *, new: int | None = None, seed: int = 0) -> list[Split]:
+    """The splits of iLIDS-VID or PRID-2011: those that come with it, or new ones.
+
+    Args:
+        name: `ilids_vid` or `prid2011`.
+        root: Where it is.
+        new: How many to make. None reads the dataset's own split file.
+        seed: Of new ones.
+
+    Raises:
+        KeyError: If the dataset has no splits.
+        FileNotFoundError: If its frames, or the split file to read, are missing.
+    """
+    if name == "ilids_vid":
+        people, files = list(ilids_vid.ilids_vid_people(Path(root))), ilids_vid.SPLIT_FILES
+    elif name == "prid2011":
+        people, files = list(prid2011.prid2011_people(Path(root))), prid2011.SPLIT_FILES
+    else:
+        raise KeyError(f"only ilids_vid and prid2011 are split at random, got {name!r}")
+    if new is not None:
+        return make_splits(people, num_splits=new, seed=seed)
+    return read_splits(first_of(Path(root), files, what="split file"), people)

@@ -1,0 +1,92 @@
+"""Batches of P identities with K tracklets each."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+from torch.utils.data import Sampler
+
+from denseil.data.tracklet import Tracklet
+
+
+class PKSampler(Sampler[int]):
+    """Positions of tracklets such that each P x K in a row are P identities with K tracklets each.
+
+    An index sampler, for `DataLoader(sampler=..., batch_size=P * K, drop_last=True)`: a batch sampler would not be told
+    the epoch by Accelerate when there are several processes. The order depends on (seed, epoch, world) alone.
+
+    * An epoch has each identity at least once. Where P does not divide their number, the last batch is filled with
+      identities met earlier in the epoch.
+    * An identity with more than K tracklets gives K random ones, without repetition. One with fewer gives all of them,
+      and all again in another order, until there are K (`ClipDataset` draws other frames for each repetition).
+    * With several processes, P x K is the global batch. Each rank draws from its own share of the identities, so ranks
+      never meet the same identity in an epoch, and all have the same number of batches, of `P * K // world` each.
+      Under Accelerate with `split_batches=True`, which cuts the global batch itself, leave rank and world alone.
+
+    Args:
+        tracklets: What to draw from.
+        num_ids: P, identities in the global batch.
+        num_tracklets: K, tracklets of each.
+        seed: Of the private generator.
+        rank: This process, from 0.
+        world: Number of processes.
+
+    Raises:
+        ValueError: If P is not a multiple of `world`, or there are fewer than P identities.
+    """
+
+    def __init__(
+        self,
+        tracklets: Sequence[Tracklet],
+        num_ids: int = 16,
+        num_tracklets: int = 4,
+        *,
+        seed: int = 0,
+        rank: int = 0,
+        world: int = 1,
+    ) -> None:
+        if num_ids < 1 or num_tracklets < 1:
+            raise ValueError(f"num_ids and num_tracklets are at least 1, got {num_ids} and {num_tracklets}")
+        if not 0 <= rank < world:
+            raise ValueError(f"rank is 0 to world - 1, got rank {rank} of {world}")
+        if num_ids % world:
+            raise ValueError(f"num_ids={num_ids} identities cannot be shared equally by {world} processes")
+        own: dict[int, list[int]] = {}
+        for index, tracklet in enumerate(tracklets):
+            own.setdefault(tracklet.pid, []).append(index)
+        if len(own) < num_ids:
+            raise ValueError(f"num_ids={num_ids} identities a batch, but the tracklets have only {len(own)}")
+        self.num_ids, self.num_tracklets = num_ids, num_tracklets
+        self.seed, self.rank, self.world, self.epoch = seed, rank, world, 0
+        self._own = [own[pid] for pid in sorted(own)]
+
+    @property
+    def num_batches(self) -> int:
+        """Batches in an epoch, the same on each rank: ceil(identities / P)."""
+        return -(-len(self._own) // self.num_ids)
+
+    def set_epoch(self, epoch: int) -> None:
+        """Choose the epoch, from 0, before iterating it."""
+        self.epoch = epoch
+
+    def __len__(self) -> int:
+        return self.num_batches * self.num_ids // self.world * self.num_tracklets
+
+    def __iter__(self) -> Iterator[int]:
+        rng = np.random.default_rng((self.seed, self.epoch))
+        share = rng.permutation(len(self._own))[self.rank :: self.world]
+        rng = np.random.default_rng((self.seed, self.epoch, self.rank))
+        per_batch = self.num_ids // self.world
+        for batch in range(self.num_batches):
+            chosen = share[batch * per_batch : (batch + 1) * per_batch]
+            others = share[: batch * per_batch]
+            chosen = np.concatenate([chosen, rng.permutation(others)[: per_batch - len(chosen)]])
+            for identity in chosen:
+                yield from self._draw(self._own[identity], rng)
+
+    def _draw(self, own: list[int], rng: np.random.Generator) -> list[int]:
+        """K of an identity's tracklets, each as often as any other, give or take one."""
+        rounds = -(-self.num_tracklets // len(own))
+        drawn = np.concatenate([rng.permutation(own) for _ in range(rounds)])
+        return [int(index) for index in drawn[: self.num_tracklets]]

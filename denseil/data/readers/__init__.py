@@ -1,0 +1,1 @@
+"""One small file a dataset: the published layout in, a `VideoReIDDataset` out."""

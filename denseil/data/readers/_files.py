@@ -1,0 +1,120 @@
+"""What the readers share: files that must be there, sorted listings, MATLAB variables."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from denseil.data._extras import need
+
+IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp")
+_HDF5 = b"\x89HDF\r\n\x1a\n"
+
+
+def require(root: Path, *, files: Iterable[str] = (), folders: Iterable[str] = ()) -> None:
+    """Check that paths under a root exist, and name all that do not.
+
+    Raises:
+        FileNotFoundError: If any is missing, or a folder stands where a file should, or the reverse.
+    """
+    if not root.is_dir():
+        raise FileNotFoundError(f"{root} is not a folder: give the folder that holds the dataset")
+    wrong = [
+        f"{root / name} ({_state(root / name)}, a file is expected)" for name in files if not (root / name).is_file()
+    ]
+    wrong += [
+        f"{root / name} ({_state(root / name)}, a folder is expected)" for name in folders if not (root / name).is_dir()
+    ]
+    if wrong:
+        raise FileNotFoundError(f"the dataset at {root} is not complete: " + "; ".join(wrong))
+
+
+def _state(path: Path) -> str:
+    return "is a folder" if path.is_dir() else "is a file" if path.exists() else "missing"
+
+
+def first_of(root: Path, names: Sequence[str], *, what: str) -> Path:
+    """The first of the paths under a root that exists.
+
+    Raises:
+        FileNotFoundError: If none does; all are named.
+    """
+    for name in names:
+        if (root / name).exists():
+            return root / name
+    raise FileNotFoundError(f"no {what} under {root}: looked for " + ", ".join(repr(name) for name in names))
+
+
+def folders_in(folder: Path) -> list[str]:
+    """Names of the folders in a folder, sorted, hidden ones left out."""
+    with os.scandir(folder) as entries:
+        return sorted(entry.name for entry in entries if entry.is_dir() and not entry.name.startswith("."))
+
+
+def images_in(folder: Path) -> list[str]:
+    """Names of the image files in a folder, sorted, hidden ones left out."""
+    with os.scandir(folder) as entries:
+        names = [entry.name for entry in entries if not entry.name.startswith(".")]
+    return sorted(name for name in names if name.lower().endswith(IMAGE_SUFFIXES))
+
+
+def read_names(path: Path) -> list[bytes]:
+    r"""The lines of a text file that are not blank, as bytes; `\r\n` is as good as `\n`.
+
+    Raises:
+        ValueError: If there is none.
+    """
+    names = [line for line in map(bytes.strip, path.read_bytes().splitlines()) if line]
+    if not names:
+        raise ValueError(f"{path} holds no names: copy it again from the distribution")
+    return names
+
+
+def load_mat(path: Path, variable: str, *, columns: int | None = None) -> NDArray[np.int64]:
+    """An integer variable of a MATLAB file, of any version.
+
+    Args:
+        path: The file.
+        variable: Its name in the file.
+        columns: The width that a table must have; None for a list, which is flattened.
+
+    Returns:
+        Array (N, columns), or (N,) for a list.
+
+    Raises:
+        ValueError: If the file is not readable, or the variable is missing or has another shape.
+        ModuleNotFoundError: If scipy (or h5py for version 7.3 files) is not installed.
+    """
+    with path.open("rb") as file:
+        head = file.read(520)
+    hdf5 = head.startswith(_HDF5) or head[512:520] == _HDF5
+    try:
+        values = _load_hdf5(path, variable) if hdf5 else _load_classic(path, variable)
+    except ModuleNotFoundError:
+        raise
+    except Exception as error:  # scipy and h5py raise a dozen kinds on a damaged file
+        raise ValueError(
+            f"{path} is not a readable MATLAB file ({error}): copy it again from the distribution"
+        ) from error
+    if values is None:
+        raise ValueError(f"{path} has no variable {variable!r}: is it the right file?")
+    if not np.issubdtype(values.dtype, np.number) or (columns and (values.ndim != 2 or values.shape[1] != columns)):
+        shape = f"(N, {columns})" if columns else "(N,)"
+        raise ValueError(f"{variable!r} in {path} is {values.dtype} {values.shape}, expected numbers {shape}")
+    table: NDArray[np.int64] = values.astype(np.int64)
+    return table if columns else table.ravel()
+
+
+def _load_classic(path: Path, variable: str) -> NDArray[Any] | None:
+    content: dict[str, NDArray[Any]] = need("scipy.io", to="read MATLAB files").loadmat(path, variable_names=[variable])
+    return content.get(variable)
+
+
+def _load_hdf5(path: Path, variable: str) -> NDArray[Any] | None:
+    with need("h5py", to="read MATLAB 7.3 files").File(path, "r") as content:
+        return np.asarray(content[variable]).T if variable in content else None  # MATLAB is column-major

@@ -1,0 +1,120 @@
+"""People's own data: one table, one row a frame.
+
+    tracklet,frame,pid,camid,split
+    walk-1,crops/walk-1/000.jpg,7,1,train
+
+`frame` is a path, from the manifest's own folder if it is relative. The rows of a tracklet are in time order; `split`
+is train, query or gallery. CSV (UTF-8) or Parquet; further columns are ignored.
+"""
+
+from __future__ import annotations
+
+import csv
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from denseil.data._extras import need
+from denseil.data.readers._files import first_of
+from denseil.data.tracklet import Frames, Tracklet, VideoReIDDataset
+
+COLUMNS = ("tracklet", "frame", "pid", "camid", "split")
+SPLITS = ("train", "query", "gallery")
+
+
+def read_manifest(root: Path) -> VideoReIDDataset:
+    """Read a manifest.
+
+    Args:
+        root: The file, or a folder that holds `manifest.csv` or `manifest.parquet`.
+
+    Raises:
+        FileNotFoundError: If there is none.
+        ValueError: If columns are missing, there are no rows, or a pid or camid is not a whole number.
+    """
+    path = first_of(root, ("manifest.csv", "manifest.parquet"), what="manifest") if root.is_dir() else root
+    if not path.is_file():
+        raise FileNotFoundError(f"no manifest {path}")
+    rows = _parquet(path) if path.suffix == ".parquet" else _csv(path)
+    folder = str(path.parent)
+    labels: dict[str, set[tuple[str, str, str]]] = {}
+    frames: dict[str, list[str]] = {}
+    for name, frame, pid, camid, split in rows:
+        labels.setdefault(name, set()).add((pid, camid, split))
+        frames.setdefault(name, []).append(os.path.join(folder, frame))  # noqa: PTH118 (strings: a million times)
+    if not labels:
+        raise ValueError(f"{path} has no rows: it needs one for each frame")
+    problems: list[str] = []
+    parts: dict[str, list[Tracklet]] = {split: [] for split in SPLITS}
+    for name, own in labels.items():
+        pid, camid, split = (value.strip() for value in next(iter(own)))
+        if len(own) > 1:
+            problems.append(f"{path.name}: tracklet {name!r} has two identities, cameras or splits: {sorted(own)}")
+        elif split not in SPLITS:
+            problems.append(f"{path.name}: tracklet {name!r} has split {split!r}, expected one of {SPLITS}")
+        else:
+            tracklet = Tracklet(Frames("", frames[name]), _whole(pid, path, name), _whole(camid, path, name), name)
+            parts[split].append(tracklet)
+    return VideoReIDDataset(parts["train"], parts["query"], parts["gallery"], name=path.stem, problems=tuple(problems))
+
+
+def write_manifest(dataset: VideoReIDDataset, path: Path | str) -> Path:
+    """Write a dataset as a CSV manifest, with frames relative to the manifest's folder where they are under it.
+
+    The file appears complete or not at all.
+    """
+    path = Path(path).absolute()
+    inside = os.path.join(path.parent, "")  # noqa: PTH118 (with its separator)
+    partial = path.with_name(path.name + ".partial")
+    with partial.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(COLUMNS)
+        for split in SPLITS:
+            for number, tracklet in enumerate(getattr(dataset, split)):
+                name = f"{split}/{number}/{tracklet.name}"
+                for frame in map(os.path.abspath, tracklet.frames):
+                    writer.writerow([name, frame.removeprefix(inside), tracklet.pid, tracklet.camid, split])
+    return partial.replace(path)
+
+
+def _csv(path: Path) -> Iterator[Sequence[str]]:
+    """Rows of `COLUMNS`."""
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            reader = csv.reader(file)
+            places = _places(next(reader, []), path)
+            for row in reader:
+                if row and len(row) <= max(places):
+                    raise ValueError(f"{path}, line {reader.line_num}: fewer fields than the header names")
+                if row:
+                    yield [row[place] for place in places]
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise ValueError(f"{path} is not a UTF-8 text table: {error}") from error
+
+
+def _parquet(path: Path) -> Iterator[Sequence[str]]:
+    """Rows of `COLUMNS`."""
+    parquet = need("pyarrow.parquet", to="read Parquet")
+    try:
+        with parquet.ParquetFile(path) as file:
+            _places(file.schema_arrow.names, path)
+            for batch in file.iter_batches(columns=list(COLUMNS)):
+                table = batch.to_pydict()
+                yield from zip(*([str(value) for value in table[column]] for column in COLUMNS), strict=True)
+    except need("pyarrow", to="read Parquet").ArrowException as error:
+        raise ValueError(f"{path} is not a readable Parquet file: {error}") from error
+
+
+def _places(header: Sequence[str], path: Path) -> list[int]:
+    """Where each of `COLUMNS` stands."""
+    missing = [column for column in COLUMNS if column not in header]
+    if missing:
+        raise ValueError(f"{path} lacks the columns {missing}: a manifest has {', '.join(COLUMNS)}")
+    return [header.index(column) for column in COLUMNS]
+
+
+def _whole(text: str, path: Path, tracklet: str) -> int:
+    try:
+        return int(text)
+    except ValueError:
+        raise ValueError(f"{path}, tracklet {tracklet!r}: pid and camid are whole numbers, got {text!r}") from None

@@ -1,0 +1,74 @@
+"""Which frames of a tracklet make a clip: numbers in, numbers out."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+def sample_random(num_frames: int, clip_len: int, rng: np.random.Generator) -> NDArray[np.int64]:
+    """Restricted random sampling: one random frame from each of `clip_len` equal chunks, in time order.
+
+    Chunk k holds the frames from floor(k n / T) to floor((k + 1) n / T). A tracklet with fewer frames than the clip has
+    nothing to choose from: its frames are repeated by even spacing.
+
+    Args:
+        num_frames: Frames of the tracklet, n >= 1.
+        clip_len: Frames of the clip, T >= 1.
+        rng: The source of the choice.
+
+    Returns:
+        Positions (T,), not decreasing.
+    """
+    start, stop = _chunks(num_frames, clip_len)
+    return start + (rng.random(clip_len) * (stop - start)).astype(np.int64)
+
+
+def sample_even(num_frames: int, clip_len: int) -> NDArray[np.int64]:
+    """The middle frame of each chunk of `sample_random`; no choice in it.
+
+    Returns:
+        Positions (T,), not decreasing.
+    """
+    start, stop = _chunks(num_frames, clip_len)
+    return (start + stop - 1) // 2
+
+
+def sample_all(
+    num_frames: int, clip_len: int, *, order: Literal["interleaved", "contiguous"] = "interleaved"
+) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+    """Every frame once, as clips.
+
+    Interleaved, clip c of C takes the frames c, c + C, c + 2C, ...: each clip spans the whole tracklet, as the clips
+    of training do, and no two differ by more than one frame in length. Contiguous, clip c takes the frames cT to
+    (c + 1)T - 1, and only the last is short.
+
+    Returns:
+        Positions (C, T), C = ceil(n / T), each row in time order, and a mask (C, T), True where a frame is real. The
+        padding comes last in a row and repeats its last real frame.
+    """
+    _check(num_frames, clip_len)
+    clips = -(-num_frames // clip_len)
+    if order == "interleaved":
+        positions = np.arange(clip_len * clips).reshape(clip_len, clips).T
+    elif order == "contiguous":
+        positions = np.arange(clips * clip_len).reshape(clips, clip_len)
+    else:
+        raise ValueError(f"order is 'interleaved' or 'contiguous', got {order!r}")
+    mask = positions < num_frames
+    last = np.where(mask, positions, -1).max(axis=1, keepdims=True)
+    return np.where(mask, positions, last), mask
+
+
+def _chunks(num_frames: int, clip_len: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """First positions (T,) and ends (T,) of equal chunks, none empty."""
+    _check(num_frames, clip_len)
+    edges = np.arange(clip_len + 1) * num_frames // clip_len
+    return edges[:-1], np.maximum(edges[1:], edges[:-1] + 1)
+
+
+def _check(num_frames: int, clip_len: int) -> None:
+    if num_frames < 1 or clip_len < 1:
+        raise ValueError(f"a tracklet and a clip have at least one frame, got {num_frames} and {clip_len}")

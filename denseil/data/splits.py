@@ -1,0 +1,113 @@
+"""The ten random half splits of iLIDS-VID and PRID-2011: made, read, written.
+
+Two published formats are read and written:
+
+* MATLAB (Wang et al., ECCV 2014): the variable `ls_set`, one row a split, the positions (from 1) of persons in sorted
+  order, shuffled; the first half of a row is for testing, the rest for training.
+* JSON (as torchreid has it): `[{"train": ["person001", ...], "test": [...]}, ...]`, names of folders.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from denseil.data._extras import need
+from denseil.data.readers._files import load_mat
+
+
+class Split(NamedTuple):
+    """Persons, by the names of their folders, sorted."""
+
+    train: tuple[str, ...]
+    test: tuple[str, ...]
+
+
+def make_splits(persons: Sequence[str], *, num_splits: int = 10, seed: int = 0) -> list[Split]:
+    """Random halves. Of an odd number the larger half is for training.
+
+    Raises:
+        ValueError: If there are fewer than two persons, or one twice.
+    """
+    people = sorted(set(persons))
+    if len(people) != len(persons) or len(people) < 2:
+        raise ValueError(f"splits need at least two different persons, got {len(persons)} ({len(people)} different)")
+    rng = np.random.default_rng(seed)
+    return [_halves(people, rng.permutation(len(people)).tolist()) for _ in range(num_splits)]
+
+
+def read_splits(path: Path | str, persons: Sequence[str]) -> list[Split]:
+    """Read splits of either format.
+
+    Args:
+        path: A `.mat` or `.json` file.
+        persons: The dataset's persons. A `.mat` file counts through them in sorted order.
+
+    Raises:
+        ValueError: If the file does not fit the persons, or a split has a person on both sides.
+    """
+    path, people = Path(path), sorted(persons)
+    if not path.is_file():
+        raise FileNotFoundError(f"no split file {path}")
+    if path.suffix == ".mat":
+        rows = load_mat(path, "ls_set", columns=len(people)).tolist()
+        if any(sorted(row) != list(range(1, len(people) + 1)) for row in rows):
+            raise ValueError(f"{path}: each row of 'ls_set' must hold each number of 1 to {len(people)} once")
+        return [_halves(people, [position - 1 for position in row]) for row in rows]
+    try:
+        splits = [
+            Split(tuple(sorted(row["train"])), tuple(sorted(row["test"]))) for row in json.loads(path.read_bytes())
+        ]
+    except (ValueError, KeyError, TypeError) as error:
+        raise ValueError(f'{path} is not a list of {{"train": [...], "test": [...]}}: {error!r}') from error
+    if not splits:
+        raise ValueError(f"{path} holds no splits")
+    for number, split in enumerate(splits):
+        unknown, both = {*split.train, *split.test} - set(people), set(split.train) & set(split.test)
+        if unknown or both or not split.train or not split.test:
+            raise ValueError(
+                f"{path}, split {number}: {len(unknown)} persons not in the dataset {sorted(unknown)[:3]}, "
+                f"{len(both)} in both halves {sorted(both)[:3]}; {len(split.train)} train, {len(split.test)} test"
+            )
+    return splits
+
+
+def write_splits(splits: Sequence[Split], path: Path | str) -> Path:
+    """Write splits as `.json`, or as `.mat` if the path says so. The file appears complete or not at all.
+
+    Raises:
+        ValueError: If the format is not known, or `.mat` cannot hold the splits: it has no room for persons left out or
+            for a test half larger than the training half.
+    """
+    path = Path(path)
+    partial = path.with_name(path.name + ".partial")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if path.suffix == ".json":
+        rows = [{"train": list(split.train), "test": list(split.test)} for split in splits]
+        partial.write_text(json.dumps(rows, indent=1), encoding="utf-8")
+    elif path.suffix == ".mat":
+        table = {"ls_set": _positions(splits)}
+        with partial.open("wb") as file:
+            need("scipy.io", to="write MATLAB files").savemat(file, table)
+    else:
+        raise ValueError(f"splits are written as .json or .mat, got {path.name!r}")
+    return partial.replace(path)
+
+
+def _halves(people: list[str], order: list[int]) -> Split:
+    half = len(people) // 2
+    test, train = order[:half], order[half:]
+    return Split(tuple(people[i] for i in sorted(train)), tuple(people[i] for i in sorted(test)))
+
+
+def _positions(splits: Sequence[Split]) -> np.ndarray[tuple[int, int], np.dtype[np.float64]]:
+    people = sorted({*splits[0].train, *splits[0].test})
+    place = {person: float(i + 1) for i, person in enumerate(people)}
+    for split in splits:
+        if sorted(split.train + split.test) != people or len(split.test) != len(people) // 2:
+            raise ValueError("a .mat file holds splits of the same persons into halves only: write .json")
+    return np.array([[place[person] for person in split.test + split.train] for split in splits])

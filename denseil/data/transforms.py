@@ -1,0 +1,113 @@
+"""Augmentation of whole uint8 clips, and their normalisation."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from denseil.data.images import resize_image
+
+IMAGENET_MEAN = (0.485, 0.456, 0.406)
+
+
+@dataclass(frozen=True)
+class ClipTransform:
+    """Resize, mirror, shift and erase the frames of a clip, all in uint8.
+
+    With the defaults it only resizes, as for testing. `ClipTransform.training()` is the paper's (Section 4.2): each
+    frame is mirrored or not for itself, the box that is erased is one for the clip. Padding and cropping, which the
+    paper does not mention and its base code has, is one shift for the clip.
+
+    Attributes:
+        size: Height and width, pixels.
+        flip: Probability that a frame is mirrored.
+        pad: Black border, pixels, put around each frame before a crop of `size` is taken at a random place.
+        erase: Probability that a box is erased (Zhong et al., 2020: 2 to 40 % of the area, aspect ratio 0.3 to 3.3).
+        fill: What it is filled with, RGB 0 to 255. The mean colour is zero once normalised.
+    """
+
+    size: tuple[int, int] = (256, 128)
+    flip: float = 0.0
+    pad: int = 0
+    erase: float = 0.0
+    fill: tuple[int, int, int] = (124, 116, 104)
+
+    def __post_init__(self) -> None:
+        if min(self.size) < 1 or self.pad < 0 or not (0 <= self.flip <= 1 and 0 <= self.erase <= 1):
+            raise ValueError(f"size is positive, pad not negative, flip and erase are probabilities; got {self}")
+
+    @classmethod
+    def training(cls, size: tuple[int, int] = (256, 128), *, mean: Sequence[float] = IMAGENET_MEAN) -> ClipTransform:
+        """The paper's augmentation. `mean`, the model's (`pretrained_cfg["mean"]`), is the colour of erased boxes."""
+        red, green, blue = (round(255 * value) for value in mean)
+        return cls(size, flip=0.5, pad=10, erase=0.5, fill=(red, green, blue))
+
+    def __call__(self, frames: Iterable[NDArray[np.uint8]], rng: np.random.Generator, out: NDArray[np.uint8]) -> None:
+        """Write transformed frames into `out`.
+
+        Args:
+            frames: T arrays (H, W, 3) of any sizes. They are taken one at a time, so each may live in the same memory.
+            rng: The source of all chance.
+            out: Array (T, *size, 3), overwritten.
+        """
+        down, right = rng.integers(-self.pad, self.pad + 1, 2).tolist()
+        if down or right:
+            out.fill(0)
+        targets = out[:, _inside(down), _inside(right)]
+        source = _inside(-down), _inside(-right)
+        mirrored = rng.random(len(out)) < self.flip
+        for frame, target, mirror in zip(frames, targets, mirrored, strict=True):
+            image = resize_image(frame, self.size)
+            if mirror:
+                image = torch.from_numpy(image).flip(1).numpy()  # SIMD; numpy's reversed copy takes ten times as long
+            target[:] = image[source]
+        if rng.random() < self.erase:
+            self._erase(out, rng)
+
+    def _erase(self, clip: NDArray[np.uint8], rng: np.random.Generator) -> None:
+        """Fill one random box in all frames. As published, nothing is erased if 100 boxes in a row do not fit."""
+        height, width = self.size
+        for _ in range(100):
+            area, aspect = rng.uniform(0.02, 0.4) * height * width, rng.uniform(0.3, 1 / 0.3)
+            h, w = round(math.sqrt(area * aspect)), round(math.sqrt(area / aspect))
+            if 0 < h < height and 0 < w < width:
+                top, left = rng.integers(0, height - h + 1), rng.integers(0, width - w + 1)
+                clip[:, top : top + h, left : left + w] = np.full((h, w, 3), self.fill, dtype=np.uint8)
+                return
+
+
+def _inside(shift: int) -> slice:
+    """Where, along one axis, an image moved by `shift` pixels still covers its frame."""
+    return slice(shift, None) if shift >= 0 else slice(None, shift)
+
+
+def normalize(clips: Tensor, mean: Sequence[float], std: Sequence[float]) -> Tensor:
+    """Uint8 pixels to what a model expects: (pixel / 255 - mean) / std, on the clips' device.
+
+    Args:
+        clips: (..., 3, H, W) uint8.
+        mean: Per channel, as in `model.pretrained_cfg["mean"]`.
+        std: Per channel, as in `model.pretrained_cfg["std"]`.
+
+    Returns:
+        Float32 of the same shape and the same order in memory.
+
+    Raises:
+        TypeError: If the clips are not uint8: they may be normalised already.
+    """
+    if clips.dtype != torch.uint8:
+        raise TypeError(f"normalize takes uint8 pixels, got {clips.dtype}")
+    scale = 1 / (255 * torch.tensor(std, device=clips.device))
+    shift = -torch.tensor(mean, device=clips.device) / torch.tensor(std, device=clips.device)
+    if clips.stride(-3) == 1:  # channels last, as the loader gives: run over rows of W x 3, not over 3 values at a time
+        rows = clips.movedim(-3, -1)
+        width = rows.shape[-2]
+        rows = torch.addcmul(shift.repeat(width), rows.flatten(-2).float(), scale.repeat(width))
+        return rows.reshape(*rows.shape[:-1], width, 3).movedim(-1, -3)
+    return torch.addcmul(shift[:, None, None], clips.float(), scale[:, None, None])

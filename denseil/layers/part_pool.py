@@ -1,0 +1,34 @@
+"""Horizontal partition, PPool of the paper (Section 3.1)."""
+
+import torch.nn.functional as F
+from einops import rearrange
+from torch import Tensor, nn
+
+
+class PartPool(nn.Module):
+    """Average each of P horizontal stripes of a feature map into one vector.
+
+    The height need not be a multiple of P: the stripes are those of adaptive average pooling, which then
+    share their border rows.
+
+    Args:
+        num_parts: P, the number of stripes, top to bottom.
+
+    Raises:
+        ValueError: If `num_parts` is less than 1.
+    """
+
+    def __init__(self, num_parts: int = 4) -> None:
+        super().__init__()
+        if num_parts < 1:
+            raise ValueError(f"num_parts={num_parts}: a map has at least 1 horizontal part; the paper uses 4")
+        self.num_parts = num_parts
+
+    def forward(self, maps: Tensor) -> Tensor:
+        """Pool maps (N, C, H, W) to part vectors (N, P, C)."""
+        parts = F.adaptive_avg_pool2d(maps, (self.num_parts, 1))  # (N, C, P, 1)
+        return rearrange(parts, "n c p 1 -> n p c")
+
+    def extra_repr(self) -> str:
+        """What `print` shows."""
+        return f"num_parts={self.num_parts}"

@@ -1,0 +1,102 @@
+"""From a registered name to a model, by timm's machinery; its weights by ours, which is strict."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import timm
+from timm.models import PretrainedCfg, build_model_with_cfg, resolve_pretrained_cfg
+
+from denseil.models._config import CONFIG_NAME, DENSEIL_BLOCK, read_config
+from denseil.models._fetch import fetch
+from denseil.models._weights import WEIGHTS_NAME, load_weights, read_weights
+from denseil.models.denseil import DenseIL
+
+
+def build_denseil(
+    variant: str,
+    pretrained: bool,
+    *,
+    pretrained_cfg: str | Mapping[str, Any] | PretrainedCfg | None = None,
+    pretrained_cfg_overlay: Mapping[str, Any] | None = None,
+    cache_dir: str | Path | None = None,
+    **model_args: Any,
+) -> DenseIL:
+    """Build the registered model `variant`, as timm calls its entry points.
+
+    Args:
+        variant: The registered name.
+        pretrained: Load the weights that the cfg names.
+        pretrained_cfg: A tag of the variant, or a whole cfg, which a saved model brings.
+        pretrained_cfg_overlay: Entries that replace those of the cfg.
+        cache_dir: The Hub client's cache.
+        model_args: Arguments of `DenseIL`.
+
+    Raises:
+        KeyError: If the tag is unknown.
+        RuntimeError: If `pretrained`, and no weights are published for the tag.
+        ValueError: If an argument is out of its range, or the weights do not fit.
+    """
+    cfg = _resolve_cfg(variant, pretrained_cfg, pretrained_cfg_overlay)
+    if model_args.pop("features_only", False):
+        raise ValueError(f"{variant!r} has no features_only=True; use denseil.models.FrameEncoder for feature maps")
+    if model_args.pop("in_chans", 3) != 3:
+        raise ValueError(f"{variant!r} takes colour frames: in_chans must be 3")
+    saved_args = model_args.pop("pretrained_model_args", None)
+    if pretrained:
+        require_weights(variant, cfg)
+    if pretrained or saved_args:
+        model_args["pretrained_backbone"] = False  # the whole model's weights come instead, or did once
+    model: DenseIL = build_model_with_cfg(
+        DenseIL,
+        variant,
+        pretrained=False,
+        pretrained_cfg=cfg,
+        kwargs_filter=("in_chans", "global_pool", "img_size"),  # type: ignore[arg-type]  # timm means tuple[str, ...]
+        **model_args,
+    )
+    if not isinstance(pretrained_cfg, Mapping | PretrainedCfg):  # a saved model's cfg has its own mean and std
+        model.pretrained_cfg.update(mean=model.encoder.mean, std=model.encoder.std)
+    model._model_args = {k: v for k, v in model_args.items() if k not in ("num_classes", "pretrained_backbone")}
+    folder = _source_folder(cfg, cache_dir, fetch_weights=pretrained)
+    model.denseil_cfg = DENSEIL_BLOCK | (read_config(folder).denseil if folder else {})
+    if pretrained:
+        path = folder / WEIGHTS_NAME if folder else Path(cfg["file"])
+        load_weights(model, read_weights(path), origin=cfg.get("hf_hub_id") or str(path))
+    return model
+
+
+def require_weights(variant: str, cfg: Mapping[str, Any]) -> None:
+    """Raise RuntimeError, in one sentence with the ways out, unless the cfg says where weights are."""
+    if cfg.get("file") or cfg.get("hf_hub_id"):
+        return
+    name = f"{variant}.{cfg['tag']}" if cfg.get("tag") else variant
+    shipped = timm.list_pretrained("denseil*")
+    raise RuntimeError(
+        f"no weights are published for {name!r}: pass checkpoint_path= to load your own, train it, "
+        + (f"take one of {', '.join(shipped)}, " if shipped else "")
+        + "or start from timm's ImageNet encoder with pretrained_backbone=True"
+    )
+
+
+def _resolve_cfg(variant: str, cfg: Any, overlay: Mapping[str, Any] | None) -> dict[str, Any]:
+    """The cfg of a tag, or the given one, as a dict; unknown tags raise."""
+    if isinstance(cfg, str):
+        tags = [name.partition(".")[2] for name in timm.list_models(f"{variant}.*", include_tags=True)]
+        if cfg not in tags:
+            raise KeyError(f"{variant!r} has no tag {cfg!r}; its tags: {', '.join(filter(None, tags)) or 'none'}")
+    elif isinstance(cfg, PretrainedCfg):
+        cfg = cfg.to_dict()
+    resolved: dict[str, Any] = resolve_pretrained_cfg(variant, cfg, dict(overlay or {})).to_dict()
+    return resolved
+
+
+def _source_folder(cfg: Mapping[str, Any], cache_dir: str | Path | None, *, fetch_weights: bool) -> Path | None:
+    """A saved model's folder, fetched if it is on the Hub and wanted; None if the weights are a bare file or none."""
+    if cfg.get("file"):
+        return Path(cfg["file"]) if Path(cfg["file"]).is_dir() else None
+    if cfg.get("hf_hub_id") and fetch_weights:
+        config = fetch(cfg["hf_hub_id"], CONFIG_NAME, cache_dir=cache_dir)
+        fetch(cfg["hf_hub_id"], WEIGHTS_NAME, cache_dir=cache_dir)
+        return config.parent
+    return None

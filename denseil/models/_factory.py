@@ -1,0 +1,134 @@
+"""`create_model` and its kin: timm's registry, with what timm lacks."""
+
+import difflib
+import inspect
+from pathlib import Path
+from typing import Any
+
+import timm
+
+from denseil.models import variants
+from denseil.models._config import CONFIG_NAME, read_config
+from denseil.models._fetch import fetch
+from denseil.models._weights import load_weights, read_weights
+from denseil.models.denseil import DenseIL
+
+
+def create_model(
+    name: str,
+    pretrained: bool = False,
+    *,
+    num_classes: int = 0,
+    checkpoint_path: str | Path | None = None,
+    cache_dir: str | Path | None = None,
+    **model_args: Any,
+) -> DenseIL:
+    """Create a model.
+
+    Args:
+        name: A registered name ("denseil_resnet50"), an alias ("denseil_r50"), either with a tag
+            ("denseil_resnet50.mars"), a Hub repository ("hf-hub:owner/name") or a folder that `save_pretrained` wrote
+            ("local-dir:path").
+        pretrained: Load the whole model's weights. For timm's weights of the encoder alone, pass
+            `pretrained_backbone=True` instead.
+        num_classes: Training identities; 0 for no classifier. A classifier for other identities than the weights'
+            starts fresh, all else is loaded strictly.
+        checkpoint_path: Weights to load, in a safetensors file or a checkpoint that holds nothing but tensors and plain
+            data.
+        cache_dir: Where the Hub client keeps its files.
+        model_args: Arguments of `DenseIL`, such as `backbone`, `dim`, `depth`.
+
+    Raises:
+        KeyError: If the name, the tag or the backbone is unknown.
+        TypeError: If an argument is unknown.
+        RuntimeError: If `pretrained`, and no weights are published under the name.
+        ValueError: If an argument is out of its range, or the weights are damaged or do not fit.
+        FileNotFoundError: If the folder, the repository or the checkpoint does not exist.
+        ConnectionError: If the Hub cannot be reached.
+
+    Examples:
+        >>> model = create_model("denseil", backbone="test_resnet", dim=64, num_heads=4).eval()
+        >>> model(torch.randn(2, 8, 3, 256, 128)).shape
+        torch.Size([2, 64])
+    """
+    _check_model_args(model_args)
+    if pretrained and checkpoint_path is not None:
+        raise ValueError(f"pretrained=True and checkpoint_path={str(checkpoint_path)!r}: choose one source of weights")
+    architecture, cfg, saved_args = _resolve_name(name, cache_dir)
+    model: DenseIL = timm.model_entrypoint(architecture)(
+        pretrained=pretrained,
+        pretrained_cfg=cfg,
+        cache_dir=cache_dir,
+        num_classes=num_classes,
+        **(saved_args | model_args),
+    )
+    if checkpoint_path is not None:
+        load_weights(model, read_weights(checkpoint_path), origin=str(checkpoint_path))
+    return model
+
+
+def list_models(filter: str = "") -> list[str]:
+    """Registered names that match a wildcard filter, all by default; aliases are hidden.
+
+    Examples:
+        >>> "denseil_resnet50" in list_models("denseil_res*")
+        True
+    """
+    return [name for name in timm.list_models(filter or "*") if name in variants.__all__]
+
+
+def list_pretrained(filter: str = "") -> list[str]:
+    """Names with tags whose weights are published, that match a wildcard filter."""
+    return [name for name in timm.list_pretrained(filter or "*") if name.partition(".")[0] in variants.__all__]
+
+
+def is_model(name: str) -> bool:
+    """Whether `create_model` knows a name, an alias, or either with a tag."""
+    try:
+        _resolve_registered(name)
+    except KeyError:
+        return False
+    return True
+
+
+def _resolve_name(name: str, cache_dir: str | Path | None) -> tuple[str, Any, dict[str, Any]]:
+    """A name's architecture, its tag or saved cfg, and its saved model arguments."""
+    if not isinstance(name, str):
+        raise TypeError(f"name={name!r}: give a model name, such as 'denseil_resnet50'")
+    source, _, place = name.partition(":")
+    if source == "local-dir":
+        folder, entries = Path(place), {"file": place, "source": "local-dir"}
+    elif source == "hf-hub":
+        folder = fetch(place, CONFIG_NAME, cache_dir=cache_dir).parent
+        entries = {"hf_hub_id": place, "source": "hf-hub"}
+    else:
+        architecture, tag = _resolve_registered(name)
+        return architecture, tag or None, {}
+    config = read_config(folder)
+    if config.architecture not in variants.__all__:
+        raise KeyError(f"{name!r} is a {config.architecture!r}, not a denseil model; open it with timm.create_model")
+    saved_args = {key: value for key, value in config.model_args.items() if key in _MODEL_ARGS}
+    return config.architecture, config.pretrained_cfg | entries, saved_args | {"pretrained_backbone": False}
+
+
+def _resolve_registered(name: str) -> tuple[str, str]:
+    """A registered name's architecture and tag, aliases resolved."""
+    architecture, _, tag = name.partition(".")
+    architecture = variants.ALIASES.get(architecture, architecture)
+    if architecture not in variants.__all__:
+        known = [*variants.__all__, *variants.ALIASES]
+        near = difflib.get_close_matches(architecture, known, n=2)
+        hint = f"did you mean {' or '.join(near)}?" if near else f"known: {', '.join(known)}"
+        raise KeyError(f"no denseil model {name!r}; {hint}")
+    return architecture, tag
+
+
+_MODEL_ARGS = frozenset(inspect.signature(DenseIL).parameters) - {"num_classes"}
+
+
+def _check_model_args(model_args: dict[str, Any]) -> None:
+    unknown = [key for key in model_args if key not in _MODEL_ARGS]
+    if unknown:
+        near = difflib.get_close_matches(unknown[0], _MODEL_ARGS, n=1)
+        hint = f" (did you mean {near[0]!r}?)" if near else ""
+        raise TypeError(f"unknown argument {unknown[0]!r}{hint}; a model takes {', '.join(sorted(_MODEL_ARGS))}")

@@ -1,0 +1,149 @@
+"""The CNN encoder (Section 3.1): any timm backbone as the source of a frame's feature maps."""
+
+import difflib
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import timm
+import torch
+from torch import Tensor, nn
+
+from denseil.models._stride import remove_last_stride
+
+_OWN_ARGS = {"features_only", "out_indices", "pretrained"}
+
+
+class FrameEncoder(nn.Module):
+    """Feature maps of single frames, from the last four levels of a timm backbone.
+
+    Levels 1..4 are the last four feature maps; in a plain ViT, the outputs of its blocks at 1/4, 2/4, 3/4 and 4/4 of
+    the depth. Widths and strides come from the backbone's `feature_info`.
+
+    Args:
+        backbone: A timm model name, or a network of your own that returns a list of feature maps, the levels asked for
+            last, and has timm's `feature_info`.
+        levels: Which levels to return, in 1..4.
+        last_stride: 1 removes the stride of the last stage, without dilation (Section 4.2); None leaves it.
+        pretrained: Load timm's weights of the backbone.
+        backbone_args: More arguments for `timm.create_model`, such as `img_size` for a ViT, Swin or LeViT.
+
+    Attributes:
+        levels: The returned levels, ascending.
+        feature_info: timm's record of each returned level: `num_chs`, `reduction` (pixels a cell), `module`.
+        mean, std: Normalisation of the input, per colour, as the backbone's weights expect it.
+
+    Raises:
+        ValueError: If an argument is out of its range, the backbone cannot give the levels, or its stride cannot be
+            removed.
+        KeyError: If timm has no such backbone.
+    """
+
+    net: Any  # timm has no type for its feature networks
+
+    def __init__(
+        self,
+        backbone: str | nn.Module = "resnet50",
+        *,
+        levels: Sequence[int] = (4,),
+        last_stride: int | None = None,
+        pretrained: bool = False,
+        backbone_args: Mapping[str, Any] | None = None,
+    ) -> None:
+        super().__init__()
+        if not levels or not set(levels) <= {1, 2, 3, 4}:
+            raise ValueError(f"levels={tuple(levels)}: choose among 1, 2, 3, 4; 4 is the highest")
+        if last_stride not in (1, None):
+            raise ValueError(f"last_stride={last_stride}: 1 removes the last stage's stride, None leaves it as it is")
+        args = dict(backbone_args or {})
+        self.levels = sorted(set(levels))
+        taps = sorted({3, 4, *levels})  # level 3 tells what the last stride is
+        if isinstance(backbone, str):
+            self.name, self.net = backbone, _create_features(backbone, taps, pretrained, args)
+        else:
+            self.name, self.net = type(backbone).__name__, backbone
+        self._positions = [taps.index(level) - len(taps) for level in self.levels]  # counted from the end
+        self._channels_last = getattr(self.net, "output_fmt", "NCHW") == "NHWC"
+        info = self.net.feature_info.get_dicts()
+        self.feature_info: list[dict[str, Any]] = [dict(info[i]) for i in self._positions]
+        cfg: dict[str, Any] = getattr(self.net, "pretrained_cfg", {})
+        self.mean: tuple[float, ...] = tuple(cfg.get("mean", (0.485, 0.456, 0.406)))
+        self.std: tuple[float, ...] = tuple(cfg.get("std", (0.229, 0.224, 0.225)))
+        self.img_size = _fixed_size(cfg, args)
+        if last_stride == 1:
+            self._remove_last_stride()
+
+    @property
+    def channels(self) -> list[int]:
+        """C_l of each returned level."""
+        return [info["num_chs"] for info in self.feature_info]
+
+    def forward(self, frames: Tensor) -> list[Tensor]:
+        """Encode frames (N, 3, H, W), normalised, to one map (N, C_l, H_l, W_l) a level, lowest level first."""
+        if self.img_size and tuple(frames.shape[-2:]) != self.img_size and not torch.compiler.is_compiling():
+            raise ValueError(
+                f"backbone {self.name!r} is built for frames of {self.img_size}, not {tuple(frames.shape[-2:])}; "
+                f"resize them, or build it with backbone_args={{'img_size': {tuple(frames.shape[-2:])}}}"
+            )
+        maps = self._all_maps(frames)
+        return [maps[i] for i in self._positions]
+
+    def set_grad_checkpointing(self, enable: bool = True) -> None:
+        """Recompute the backbone's activations in the backward pass instead of keeping them.
+
+        NOTE: timm recomputes whole stages, batch norms included: their running statistics then move twice a step.
+
+        Raises:
+            ValueError: If the backbone has no such mode.
+        """
+        net = self.net if hasattr(self.net, "set_grad_checkpointing") else getattr(self.net, "model", self.net)
+        try:
+            net.set_grad_checkpointing(enable)
+        except (AttributeError, AssertionError) as error:
+            if enable:
+                raise ValueError(f"backbone {self.name!r} has no gradient checkpointing in timm") from error
+
+    def _all_maps(self, frames: Tensor) -> list[Tensor]:
+        maps: Sequence[Tensor] = self.net(frames)
+        return [level.permute(0, 3, 1, 2) for level in maps] if self._channels_last else list(maps)
+
+    def _remove_last_stride(self) -> None:
+        try:
+            remove_last_stride(self.net, lambda image: self._all_maps(image)[-2:], self.img_size or (128, 64))
+        except ValueError as error:
+            raise ValueError(
+                f"backbone {self.name!r} cannot take last_stride=1: {error}; use last_stride=None"
+            ) from error
+        if 4 in self.levels:
+            self.feature_info[-1]["reduction"] = self.net.feature_info.get_dicts()[-2]["reduction"]
+
+
+def _create_features(name: str, taps: Sequence[int], pretrained: bool, args: Mapping[str, Any]) -> Any:
+    """The timm backbone with the given levels, 1..4, as its outputs."""
+    if clash := _OWN_ARGS & set(args):
+        raise ValueError(f"backbone_args may not hold {sorted(clash)}: FrameEncoder sets them")
+    if ":" not in name and not timm.is_model(name.split(".")[0]):
+        near = difflib.get_close_matches(name, timm.list_models(), n=3)
+        raise KeyError(f"timm has no backbone {name!r}" + (f"; did you mean {', '.join(near)}?" if near else ""))
+    try:
+        net: Any = timm.create_model(
+            name, pretrained=pretrained, features_only=True, out_indices=tuple(tap - 5 for tap in taps), **args
+        )
+        info = net.feature_info
+    except (RuntimeError, AssertionError, TypeError, AttributeError, KeyError, IndexError) as error:
+        raise ValueError(
+            f"backbone {name!r} gives no feature maps for levels {list(taps)}; timm says: "
+            f"{type(error).__name__}: {str(error).strip() or 'nothing more'}"
+        ) from error
+    if len(info) > 4 and len({info[i]["reduction"] for i in range(len(info))}) == 1:
+        # A plain ViT: each block is a level of its own, all of one stride. Spread ours over the depth.
+        net.out_indices = [len(info) * tap // 4 - 1 for tap in taps]
+        info.out_indices = tuple(net.out_indices)
+    return net
+
+
+def _fixed_size(cfg: Mapping[str, Any], args: Mapping[str, Any]) -> tuple[int, int] | None:
+    """Height and width that the backbone is tied to; None where it takes any."""
+    if not cfg.get("fixed_input_size") or args.get("dynamic_img_size") or args.get("strict_img_size") is False:
+        return None
+    size = args.get("img_size", cfg["input_size"][-2:])
+    return (size, size) if isinstance(size, int) else (size[0], size[1])

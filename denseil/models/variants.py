@@ -1,0 +1,67 @@
+"""The registered models. timm's registry is global, so they are few; the paper's other rows are arguments."""
+
+from typing import Any
+
+from timm.models import generate_default_cfgs, register_model
+
+from denseil.models._builder import build_denseil
+from denseil.models.denseil import DenseIL
+
+__all__: list[str] = []  # `register_model` adds each name
+
+# The account on the Hugging Face Hub that holds our weights; None until the maintainer names one that is theirs.
+HUB_OWNER: str | None = None
+
+ALIASES = {"denseil_r50": "denseil_resnet50", "denseil_d121": "denseil_densenet121"}
+
+
+def _cfg(hub_name: str | None = None, **entries: Any) -> dict[str, Any]:
+    return {
+        "hf_hub_id": f"{HUB_OWNER}/{hub_name}" if HUB_OWNER and hub_name else None,
+        "hf_hub_filename": "model.safetensors",
+        "input_size": (3, 256, 128),
+        "num_classes": 0,
+        "classifier": "neck.classifier",
+        "interpolation": "bilinear",
+        "crop_pct": 1.0,
+        "paper_name": "Dense Interaction Learning for Video-based Person Re-identification",
+        "paper_ids": "arXiv:2103.09013",
+        **entries,
+    }
+
+
+default_cfgs = generate_default_cfgs(
+    {
+        "denseil_resnet50.mars": _cfg("denseil_resnet50.mars"),
+        "denseil_densenet121.mars": _cfg("denseil_densenet121.mars"),
+        "denseil_resnet50_d256.mars": _cfg("denseil_resnet50_d256.mars"),
+        "denseil": _cfg(),
+    }
+)
+
+
+@register_model
+def denseil_resnet50(pretrained: bool = False, **kwargs: Any) -> DenseIL:
+    """The paper's model: ResNet-50, last stride 1, R = 4 blocks of d = 2048."""
+    args: dict[str, Any] = {"backbone": "resnet50", "last_stride": 1, "dim": 2048, "depth": 4}
+    return build_denseil("denseil_resnet50", pretrained, **(args | kwargs))
+
+
+@register_model
+def denseil_resnet50_d256(pretrained: bool = False, **kwargs: Any) -> DenseIL:
+    """The paper's light row (Table 1e): ResNet-50, last stride 1, R = 4 blocks of d = 256."""
+    args: dict[str, Any] = {"backbone": "resnet50", "last_stride": 1, "dim": 256, "depth": 4}
+    return build_denseil("denseil_resnet50_d256", pretrained, **(args | kwargs))
+
+
+@register_model
+def denseil_densenet121(pretrained: bool = False, **kwargs: Any) -> DenseIL:
+    """DenseNet-121, last stride 1; the paper gives no d for it, ours is 1024, the encoder's own width."""
+    args: dict[str, Any] = {"backbone": "densenet121", "last_stride": 1, "dim": 1024, "depth": 4}
+    return build_denseil("denseil_densenet121", pretrained, **(args | kwargs))
+
+
+@register_model
+def denseil(pretrained: bool = False, **kwargs: Any) -> DenseIL:
+    """Any backbone: `create_model("denseil", backbone="convnext_tiny", dim=256)`; its last stride is left as it is."""
+    return build_denseil("denseil", pretrained, **({"last_stride": None} | kwargs))

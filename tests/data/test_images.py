@@ -1,0 +1,138 @@
+import io
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image
+
+from denseil.data import decode_image, images
+from denseil.data.images import resize_image
+
+TINY = sorted((Path(__file__).parent / "mars_tiny").rglob("*.jpg"))
+
+
+def pillow(path):
+    with Image.open(path) as image:
+        return np.asarray(image.convert("RGB"))
+
+
+@pytest.fixture(params=["simplejpeg", "pillow"])
+def decoder(request, monkeypatch):
+    if request.param == "pillow":
+        monkeypatch.setattr(images, "_fast_jpeg", lambda: None)
+
+
+def noise(*shape: int) -> np.ndarray:
+    return np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
+
+
+@pytest.mark.usefixtures("decoder")
+def test_pixels_equal_pillow_on_every_real_crop():
+    assert len(TINY) == 128
+    for path in TINY:
+        assert np.array_equal(decode_image(path), pillow(path))
+
+
+@given(
+    height=st.integers(1, 70),
+    width=st.integers(1, 70),
+    quality=st.integers(1, 100),
+    subsampling=st.sampled_from([0, 1, 2]),
+    progressive=st.booleans(),
+    buffer=st.sampled_from([None, (8, 8, 3), (70, 70, 3)]),
+)
+def test_any_jpeg_equals_pillow(tmp_path_factory, height, width, quality, subsampling, progressive, buffer):
+    path = tmp_path_factory.getbasetemp() / "any.jpg"
+    Image.fromarray(noise(height, width, 3)).save(
+        path, quality=quality, subsampling=subsampling, progressive=progressive
+    )
+    memory = None if buffer is None else np.empty(buffer, dtype=np.uint8)
+    assert np.array_equal(decode_image(path, buffer=memory), pillow(path))
+
+
+def test_a_buffer_is_used_when_it_is_large_enough():
+    buffer = np.empty((256, 128, 3), dtype=np.uint8)
+    assert np.shares_memory(decode_image(TINY[0], buffer=buffer), buffer)
+
+
+@pytest.mark.usefixtures("decoder")
+@pytest.mark.parametrize("mode", ["L", "RGB", "CMYK", "YCbCr"])
+def test_jpeg_of_each_colour_space(tmp_path, mode):
+    path = tmp_path / "image.jpg"
+    Image.fromarray(noise(20, 10, 3)).convert(mode).save(path)
+    assert np.array_equal(decode_image(path), pillow(path))
+
+
+@pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGB", "RGBA"])
+def test_png_of_each_mode(tmp_path, mode):
+    path = tmp_path / "image.png"
+    Image.fromarray(noise(20, 10, 3)).convert(mode).save(path)
+    assert np.array_equal(decode_image(path), pillow(path))
+
+
+def test_16_bit_grey_keeps_its_upper_bits(tmp_path):
+    grey = np.random.default_rng(0).integers(0, 2**16, (20, 10), dtype=np.uint16)
+    Image.fromarray(grey).save(tmp_path / "grey.png")
+    expected = np.repeat((grey >> 8).astype(np.uint8)[..., None], 3, axis=2)
+    assert np.array_equal(decode_image(tmp_path / "grey.png"), expected)
+
+
+def test_a_path_that_is_not_ascii(tmp_path):
+    path = tmp_path / "crop é 数.jpg"
+    path.write_bytes(TINY[0].read_bytes())
+    assert np.array_equal(decode_image(path), pillow(TINY[0]))
+
+
+def test_results_may_be_written_to(tmp_path):
+    Image.fromarray(noise(4, 4, 3)).save(tmp_path / "image.png")
+    for path in (TINY[0], tmp_path / "image.png"):
+        decode_image(path)[:] = 0
+
+
+@pytest.mark.usefixtures("decoder")
+@pytest.mark.parametrize(
+    "content", [b"", b"not an image", TINY[0].read_bytes()[:300], TINY[0].read_bytes()[:-400], b"\xff\xd8\xff"], ids=len
+)
+def test_damage_is_one_error_that_names_the_file(tmp_path, content):
+    path = tmp_path / "damaged.jpg"
+    path.write_bytes(content)
+    with pytest.raises(ValueError, match=r"damaged.jpg"):
+        decode_image(path)
+
+
+@given(st.binary(max_size=200))
+def test_any_bytes_are_one_error(tmp_path_factory, content):
+    path = tmp_path_factory.getbasetemp() / "bytes.jpg"
+    for start in (b"", b"\xff\xd8\xff\xe0", b"\x89PNG\r\n\x1a\n"):
+        path.write_bytes(start + content)
+        with pytest.raises(ValueError, match=r"bytes.jpg"):
+            decode_image(path)
+
+
+def test_no_file_and_no_plain_conversion(tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"nothing.jpg"):
+        decode_image(tmp_path / "nothing.jpg")
+    with pytest.raises(ValueError, match="Is a directory"):
+        decode_image(tmp_path)
+    Image.fromarray(np.ones((4, 4), dtype=np.float32)).save(tmp_path / "float.tiff")
+    with pytest.raises(ValueError, match=r"float\.tiff is not readable: mode F"):
+        decode_image(tmp_path / "float.tiff")
+
+
+def test_resize_is_pillows():
+    image = noise(30, 20, 3)
+    resized = resize_image(image, (256, 128))
+    assert np.array_equal(resized, np.asarray(Image.fromarray(image).resize((128, 256), Image.Resampling.BILINEAR)))
+    assert resize_image(resized, (256, 128)) is resized
+
+
+def test_without_simplejpeg_pillow_decodes(monkeypatch):
+    monkeypatch.setitem(__import__("sys").modules, "simplejpeg", None)
+    images._fast_jpeg.cache_clear()
+    try:
+        assert images._fast_jpeg() is None
+        assert np.array_equal(decode_image(TINY[0]), pillow(io.BytesIO(TINY[0].read_bytes())))
+    finally:
+        images._fast_jpeg.cache_clear()

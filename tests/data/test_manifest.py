@@ -1,0 +1,106 @@
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet
+import pytest
+
+from denseil.data import check_dataset, read_dataset, write_manifest
+from tests.data.trees import mars_tree
+
+TEXT = """tracklet,frame,pid,camid,split,note
+b,x/10.jpg,7,2,train,
+b,x/9.jpg,7,2,train,later
+a,y/1.jpg,3,1,query,
+c,z/é.jpg,3,2,gallery,
+"""
+
+
+@pytest.fixture
+def path(tmp_path):
+    path = tmp_path / "manifest.csv"
+    path.write_text(TEXT, encoding="utf-8")
+    return path
+
+
+def test_rows_keep_their_order(path):
+    dataset = read_dataset("manifest", path)
+    (train,) = dataset.train
+    assert (train.name, train.pid, train.camid) == ("b", 7, 2)
+    assert list(train.frames) == [str(path.parent / "x/10.jpg"), str(path.parent / "x/9.jpg")]
+    assert list(dataset.gallery[0].frames) == [str(path.parent / "z/é.jpg")]
+    assert read_dataset("manifest", path.parent) == dataset
+
+
+def test_windows_line_ends_and_byte_order_mark(path):
+    before = read_dataset("manifest", path)
+    path.write_bytes(b"\xef\xbb\xbf" + TEXT.replace("\n", "\r\n").encode())
+    assert read_dataset("manifest", path) == before
+
+
+def test_parquet_is_the_same(path):
+    columns = [line.split(",") for line in TEXT.splitlines()]
+    table = {name: [row[i] for row in columns[1:]] for i, name in enumerate(columns[0])}
+    table["pid"] = [int(pid) for pid in table["pid"]]
+    target = path.with_suffix(".parquet")
+    pyarrow.parquet.write_table(pa.table(table), target)
+    assert read_dataset("manifest", target) == read_dataset("manifest", path)
+
+
+def test_any_dataset_can_become_one(tmp_path):
+    mars = read_dataset("mars", mars_tree(tmp_path / "mars"))
+    again = read_dataset("manifest", write_manifest(mars, tmp_path / "manifest.csv"))
+    for split in ("train", "query", "gallery"):
+        assert [(list(t.frames), t.pid, t.camid) for t in getattr(again, split)] == [
+            (list(t.frames), t.pid, t.camid) for t in getattr(mars, split)
+        ]
+    assert "bbox_train/0001" in (tmp_path / "manifest.csv").read_text().splitlines()[1]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "text"),
+    [
+        ("camid", "camera", r"lacks the columns \['camid'\]"),
+        ("7,2,train,later", "8,2,train,later", "two identities"),
+        ("7,2,train,later", "7,1,train,later", "two identities, cameras"),
+        ("3,1,query", "3,1,test", "split 'test', expected one of"),
+        ("3,1,query", "three,1,query", "whole numbers, got 'three'"),
+        ("a,y/1.jpg,3,1,query,", "a,y/1.jpg", "line 4: fewer fields"),
+    ],
+)
+def test_what_is_wrong_is_said(path, old, new, text):
+    path.write_text(TEXT.replace(old, new), encoding="utf-8")
+    with pytest.raises(ValueError, match=text):
+        read_dataset("manifest", path)
+
+
+def test_no_rows_no_text_no_parquet(path):
+    path.write_text(TEXT.splitlines()[0] + "\n")
+    with pytest.raises(ValueError, match="no rows"):
+        read_dataset("manifest", path)
+    path.write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(ValueError, match="not a UTF-8 text table"):
+        read_dataset("manifest", path)
+    target = path.with_suffix(".parquet")
+    target.write_bytes(b"PAR1 but no more")
+    with pytest.raises(ValueError, match="not a readable Parquet"):
+        read_dataset("manifest", target)
+
+
+def test_missing(tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"manifest\.csv"):
+        read_dataset("manifest", tmp_path)
+    with pytest.raises(FileNotFoundError, match=r"none\.csv"):
+        read_dataset("manifest", tmp_path / "none.csv")
+
+
+def test_problems_of_all_tracklets_are_listed(path):
+    path.write_text(
+        TEXT.replace("3,1,query", "3,1,test").replace("7,2,train,later", "8,2,train,later"), encoding="utf-8"
+    )
+    assert len(check_dataset("manifest", path, images=False).problems) == 2
+
+
+def test_frames_are_checked(path: Path):
+    report = check_dataset("manifest", path)
+    assert "b: 2 of 2 frames missing" in report.problems[0]
+    assert len(report.problems) == 3

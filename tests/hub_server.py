@@ -1,0 +1,137 @@
+"""A Hub-shaped server on loopback, for the real client: repositories in memory, and the faults that a network has."""
+
+import base64
+import hashlib
+import json
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from urllib.parse import unquote, urlsplit
+
+COMMIT = "0123456789abcdef0123456789abcdef01234567"
+
+
+@dataclass
+class Hub:
+    """Repositories by name, each a dict of file contents; `fault` is what happens to downloads of the weights."""
+
+    repos: dict[str, dict[str, bytes]] = field(default_factory=dict)
+    fault: str = ""  # "", "drop" (close half-way), "stall" (stop half-way), "mute" (never answer)
+    requests: list[str] = field(default_factory=list)
+    address: str = ""
+
+
+class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    hub: Hub
+
+    def log_message(self, format: str, *args: object) -> None:
+        pass
+
+    def _answer(self, status: int, body: bytes = b"", **headers: str) -> None:
+        self.send_response(status)
+        for name, value in headers.items():
+            self.send_header(name.replace("_", "-"), value)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        if self.command != "HEAD":
+            self.wfile.write(body)
+
+    def _json(self, content: object) -> None:
+        self._answer(200, json.dumps(content).encode(), Content_Type="application/json")
+
+    def do_HEAD(self) -> None:
+        self._file()
+
+    def do_GET(self) -> None:
+        self._file()
+
+    def _file(self) -> None:
+        self.hub.requests.append(f"{self.command} {self.path}")
+        repo, _, rest = unquote(urlsplit(self.path).path).strip("/").partition("/resolve/")
+        if not rest:
+            self._json({"id": repo.removeprefix("api/models/"), "sha": COMMIT, "siblings": [], "xetEnabled": False})
+            return
+        revision, _, name = rest.partition("/")
+        if repo not in self.hub.repos:
+            self._answer(404, X_Error_Code="RepoNotFound")
+        elif revision not in ("main", COMMIT):
+            self._answer(404, X_Error_Code="RevisionNotFound")
+        elif name not in self.hub.repos[repo]:
+            self._answer(404, X_Error_Code="EntryNotFound", X_Repo_Commit=COMMIT)
+        else:
+            self._send(name, self.hub.repos[repo][name])
+
+    def _send(self, name: str, content: bytes) -> None:
+        fault = self.hub.fault if name.endswith(".safetensors") else ""
+        if fault == "mute":
+            time.sleep(30)
+            return
+        start = int((self.headers.get("Range") or "bytes=0-").removeprefix("bytes=").partition("-")[0])
+        self.send_response(206 if start else 200)
+        self.send_header("X-Repo-Commit", COMMIT)
+        self.send_header("ETag", f'"{hashlib.sha256(content).hexdigest()}"')
+        self.send_header("Content-Length", str(len(content) - start))
+        self.end_headers()
+        if self.command == "HEAD":
+            return
+        if fault:
+            content = content[: start + 64] if start else content[: len(content) // 2]
+        self.wfile.write(content[start:] if not (fault and start) else b"")
+        self.wfile.flush()
+        if fault == "stall":
+            time.sleep(30)
+        self.close_connection = bool(fault)
+
+    def do_POST(self) -> None:
+        body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        if self.headers.get("Transfer-Encoding") == "chunked":
+            body = self._chunked()
+        self.hub.requests.append(f"POST {self.path}")
+        path = unquote(urlsplit(self.path).path)
+        if path == "/api/repos/create":
+            request = json.loads(body)
+            repo = f"{request.get('organization') or 'me'}/{request['name']}"
+            self.hub.repos.setdefault(repo, {})
+            self._json({"url": f"{self.hub.address}/{repo}", "id": repo, "name": repo})
+        elif "/preupload/" in path:
+            files = [
+                {"path": f["path"], "uploadMode": "regular", "shouldIgnore": False, "oid": None}
+                for f in json.loads(body)["files"]
+            ]
+            self._json({"files": files})
+        elif "/commit/" in path:
+            repo = path.removeprefix("/api/models/").partition("/commit/")[0]
+            for line in body.splitlines():
+                entry = json.loads(line)
+                if entry["key"] == "file":
+                    self.hub.repos[repo][entry["value"]["path"]] = base64.b64decode(entry["value"]["content"])
+            self._json({"commitUrl": f"{self.hub.address}/{repo}/commit/{COMMIT}", "commitOid": COMMIT})
+        else:
+            self._json({})
+
+    def _chunked(self) -> bytes:
+        body = b""
+        while size := int(self.rfile.readline().strip(), 16):
+            body += self.rfile.read(size)
+            self.rfile.readline()
+        self.rfile.readline()
+        return body
+
+
+@contextmanager
+def serve() -> Iterator[Hub]:
+    """A running Hub on a free port of the loopback interface."""
+    hub = Hub()
+    server = ThreadingHTTPServer(("127.0.0.1", 0), type("Handler", (_Handler,), {"hub": hub}))
+    server.daemon_threads = True
+    hub.address = f"http://127.0.0.1:{server.server_port}"
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        yield hub
+    finally:
+        server.shutdown()
+        server.server_close()

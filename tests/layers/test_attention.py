@@ -1,0 +1,122 @@
+"""Multi-head attention and Dense Attention against numpy and against torch's own layer."""
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+from denseil.layers import DenseAttention, MultiHeadAttention
+
+
+def numpy_attention(layer: MultiHeadAttention, query: Tensor, memory: Tensor) -> np.ndarray:
+    """Eq. 1 by plain loops, its d read per head, in float64."""
+    w_q, w_k, w_v, w_o = (
+        p.weight.detach().double().numpy() for p in (layer.q_proj, layer.k_proj, layer.v_proj, layer.out_proj)
+    )
+    x, m = query.double().numpy(), memory.double().numpy()
+    heads, dim = layer.num_heads, x.shape[-1]
+    d = dim // heads
+    joined = np.zeros_like(x)
+    for b in range(len(x)):
+        for head in range(heads):
+            cols = slice(head * d, (head + 1) * d)
+            q, k, v = x[b] @ w_q.T[:, cols], m[b] @ w_k.T[:, cols], m[b] @ w_v.T[:, cols]
+            for i in range(len(q)):
+                score = np.array([q[i] @ k[j] for j in range(len(k))]) / np.sqrt(d)
+                weight = np.exp(score - score.max())
+                joined[b, i, cols] = (weight / weight.sum()) @ v
+    return joined @ w_o.T
+
+
+def test_dense_attention_equals_equations_1_and_3():
+    torch.manual_seed(0)
+    layer = DenseAttention(24, 3).eval()
+    h, memory = torch.randn(2, 5, 24), torch.randn(2, 7, 24)
+    expected = numpy_attention(layer.attention, h, torch.cat([memory, h], 1))
+    np.testing.assert_allclose(layer(h, memory).detach().numpy(), expected, atol=1e-5)
+    out, weights = layer(h, memory, need_weights=True)
+    np.testing.assert_allclose(out.detach().numpy(), expected, atol=1e-5)
+    assert weights.shape == (2, 3, 5, 12)
+
+
+def test_without_attend_self_only_memory_is_attended_to():
+    torch.manual_seed(0)
+    layer = DenseAttention(24, 3, attend_self=False).eval()
+    h, memory = torch.randn(2, 5, 24), torch.randn(2, 7, 24)
+    expected = numpy_attention(layer.attention, h, memory)
+    np.testing.assert_allclose(layer(h, memory).detach().numpy(), expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("bias", [True, False])
+@pytest.mark.parametrize("masked", [True, False])
+def test_equals_torch_multihead_attention(bias: bool, masked: bool):
+    torch.manual_seed(1)
+    ours = MultiHeadAttention(32, 4, bias=bias).eval()
+    theirs = nn.MultiheadAttention(32, 4, bias=bias, batch_first=True).eval()
+    projections = (ours.q_proj, ours.k_proj, ours.v_proj)
+    with torch.no_grad():
+        theirs.in_proj_weight.copy_(torch.cat([p.weight for p in projections]))
+        theirs.out_proj.weight.copy_(ours.out_proj.weight)
+        if bias:
+            for p in (*projections, ours.out_proj):
+                nn.init.normal_(p.bias)
+            theirs.in_proj_bias.copy_(torch.cat([p.bias for p in projections]))
+            theirs.out_proj.bias.copy_(ours.out_proj.bias)
+    query, memory = torch.randn(3, 6, 32), torch.randn(3, 9, 32)
+    mask = torch.rand(3, 9) > 0.4 if masked else None
+    expected, expected_weights = theirs(
+        query,
+        memory,
+        memory,
+        key_padding_mask=None if mask is None else ~mask,
+        need_weights=True,
+        average_attn_weights=False,
+    )
+    explicit, weights = ours(query, memory, mask=mask, need_weights=True)
+    torch.testing.assert_close(ours(query, memory, mask=mask), expected, atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(explicit, expected, atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(weights, expected_weights, atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize("need_weights", [False, True])
+def test_gradcheck_in_float64(need_weights: bool):
+    torch.manual_seed(2)
+    layer = DenseAttention(6, 2).double()
+    mask = torch.tensor([[True, True, False]])
+    memory_mask = torch.tensor([[True, False, True, True]])
+
+    def run(h: Tensor, memory: Tensor) -> Tensor:
+        out = layer(h, memory, mask=mask, memory_mask=memory_mask, need_weights=need_weights)
+        return out[0] if need_weights else out
+
+    inputs = [torch.randn(1, n, 6, dtype=torch.float64, requires_grad=True) for n in (3, 4)]
+    assert torch.autograd.gradcheck(run, inputs)
+
+
+def test_masked_keys_have_no_weight_and_no_effect():
+    torch.manual_seed(3)
+    layer = DenseAttention(16, 4).eval()
+    h, memory = torch.randn(2, 4, 16), torch.randn(2, 6, 16)
+    memory_mask = torch.tensor([[True] * 6, [True, False, True, False, True, False]])
+    out, weights = layer(h, memory, memory_mask=memory_mask, need_weights=True)
+    assert weights[1, :, :, [1, 3, 5]].abs().max() == 0
+    assert weights[1, :, :, 6:].min() > 0  # H^r is attended to although only memory's mask is given
+    changed = memory.clone()
+    changed[1, [1, 3, 5]] += 100
+    torch.testing.assert_close(layer(h, changed, memory_mask=memory_mask), out, atol=1e-5, rtol=1e-5)
+
+
+def test_attention_dropout_acts_in_training_on_both_paths():
+    torch.manual_seed(4)
+    layer = MultiHeadAttention(16, 4, attn_drop=0.5)
+    x = torch.randn(1, 8, 16)
+    for mode in (False, True):
+        first, second = (layer(x, x, need_weights=mode) for _ in range(2))
+        assert not torch.equal(*(out[0] if mode else out for out in (first, second)))
+    layer.eval()
+    torch.testing.assert_close(layer(x, x), layer(x, x, need_weights=True)[0])
+
+
+def test_heads_that_do_not_divide_are_refused():
+    with pytest.raises(ValueError, match="dim=10 cannot be split into num_heads=3"):
+        MultiHeadAttention(10, 3)

@@ -1,0 +1,190 @@
+"""Names, arguments and errors of create_model and its kin, and timm's door to the same models."""
+
+import subprocess
+import sys
+
+import pytest
+import timm
+import torch
+
+import denseil
+
+TINY = {"backbone": "test_resnet", "dim": 64, "num_heads": 4, "ffn_dim": 64, "depth": 1}
+
+
+def test_registered_names():
+    names = denseil.list_models()
+    assert {"denseil", "denseil_resnet50", "denseil_densenet121", "denseil_resnet50_d256"} <= set(names)
+    assert set(names) <= set(timm.list_models("denseil*"))
+    assert "resnet50" not in names
+    assert denseil.list_models("*densenet*") == ["denseil_densenet121"]
+    assert denseil.list_models("nothing*") == []
+
+
+def test_the_same_model_through_timm():
+    torch.manual_seed(0)
+    ours = denseil.create_model("denseil_resnet50", **TINY).eval()
+    torch.manual_seed(0)
+    theirs = timm.create_model("denseil_resnet50", **TINY).eval()
+    clips = torch.randn(1, 2, 3, 64, 32)
+    assert torch.equal(ours(clips), theirs(clips))
+    assert ours.pretrained_cfg == theirs.pretrained_cfg
+
+
+@pytest.mark.parametrize(
+    ("name", "known"),
+    [
+        ("denseil_r50", True),
+        ("denseil_r50.mars", True),
+        ("denseil_resnet50", True),
+        ("resnet50", False),
+        ("", False),
+    ],
+)
+def test_is_model(name: str, known: bool):
+    assert denseil.is_model(name) is known
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments", "error", "message"),
+    [
+        ("denseil_resnet5", {}, KeyError, "did you mean denseil_resnet50"),
+        ("zzz", {}, KeyError, "known: denseil"),
+        ("denseil_r50.duke", {}, KeyError, "has no tag 'duke'; its tags: mars"),
+        ("denseil_r50", {"dims": 8}, TypeError, r"unknown argument 'dims' \(did you mean 'dim'\?\)"),
+        ("denseil_r50", {"pretrained": True, "checkpoint_path": "x"}, ValueError, "choose one source"),
+        ("denseil", {"backbone": "resnet5O"}, KeyError, "did you mean"),
+        ("local-dir:/does/not/exist", {}, FileNotFoundError, "config.json does not exist"),
+        (None, {}, TypeError, "give a model name"),
+        ("denseil", {"backbone": "test_resnet", "num_heads": 5}, ValueError, "num_heads must divide dim"),
+        ("denseil", {"backbone": "test_resnet", "fusion": "mean"}, ValueError, "choose one of 'attention'"),
+        ("denseil", {"backbone": "test_resnet", "num_classes": -1}, ValueError, "num_classes=-1"),
+    ],
+)
+def test_errors_name_the_fix(name: str, arguments: dict, error: type[Exception], message: str):
+    with pytest.raises(error, match=message):
+        denseil.create_model(name, **arguments)
+
+
+@pytest.mark.parametrize("create", [denseil.create_model, timm.create_model])
+@pytest.mark.parametrize("name", ["denseil_resnet50", "denseil_resnet50.mars", "denseil_densenet121"])
+def test_unpublished_weights_are_one_sentence_before_anything_is_built(create, name: str, monkeypatch):
+    def build(*_: object, **__: object) -> None:
+        raise AssertionError("the model was built first")
+
+    monkeypatch.setattr("denseil.models._builder.build_model_with_cfg", build)
+    with pytest.raises(RuntimeError) as caught:
+        create(name, pretrained=True)
+    message = str(caught.value)
+    assert "\n" not in message
+    for way_out in ("no weights are published for", "checkpoint_path=", "train it", "pretrained_backbone=True"):
+        assert way_out in message
+
+
+def test_explicit_none_reaches_the_model():
+    # timm.create_model drops arguments that are None.
+    model = denseil.create_model("denseil_resnet50", **TINY, last_stride=None)
+    assert model.feature_info[-1]["reduction"] == 32
+
+
+def test_defaults_of_the_names():
+    with torch.device("meta"):
+        r50, d121, light = (denseil.create_model(n) for n in ("denseil_r50", "denseil_d121", "denseil_resnet50_d256"))
+    assert [m.num_features for m in (r50, d121, light)] == [2048, 1024, 256]
+    for model in (r50, d121, light):
+        assert len(model.head.decoder.blocks) == 4
+        assert model.fused_levels == [2, 3, 4]
+        assert model.feature_info[-1]["reduction"] == 16
+    assert r50.encoder.channels == [512, 1024, 2048]
+    assert d121.encoder.channels == [512, 1024, 1024]
+
+
+def test_what_the_models_are_not_is_said():
+    for arguments, message in (({"features_only": True}, "FrameEncoder"), ({"in_chans": 1}, "in_chans must be 3")):
+        with pytest.raises(ValueError, match=message):
+            timm.create_model("denseil_resnet50", **arguments)
+
+
+def test_attention_maps_label_their_keys():
+    model = denseil.create_model("denseil", **TINY, levels=(2, 4)).eval()
+    clips = torch.randn(2, 3, 3, 64, 32)
+    (attention,) = model.attention_maps(clips)
+    assert attention.weights.shape == (2, 4, 12, 36)
+    torch.testing.assert_close(attention.weights.sum(-1), torch.ones(2, 4, 12))
+    assert attention.level.tolist() == [2] * 12 + [4] * 12 + [0] * 12
+    assert attention.frame.tolist() == 3 * ([0] * 4 + [1] * 4 + [2] * 4)
+    assert attention.part.tolist() == 9 * [0, 1, 2, 3]
+
+
+def test_labels_point_at_the_keys_they_name():
+    model = denseil.create_model("denseil", **TINY).eval()
+    clips = torch.randn(1, 3, 3, 64, 32)
+    mask = torch.tensor([[True, False, True]])
+    (attention,) = model.attention_maps(clips, mask)
+    padded = attention.weights[..., attention.frame == 1]
+    assert padded.abs().max() == 0
+    assert attention.weights[..., attention.frame != 1].min() > 0
+    tokens = model.encode_frames(clips[0])  # change level 3 of frame 2, part 1 and see whose key moves
+    start = model.encoder.channels[0]
+    changed = tokens.clone()
+    changed[2, 1, start : start + model.encoder.channels[1]] += 5
+    weights: list[list[torch.Tensor]] = [[], []]
+    for store, values in zip(weights, (tokens, changed), strict=True):
+        model.head.decode(values[None], weights=store)
+    ratio = weights[1][0] / weights[0][0]  # a softmax: the others keep their proportions
+    moved = (ratio / ratio[..., :1] - 1).abs().amax((0, 1, 2)) > 1e-3
+    assert moved.nonzero().flatten().tolist() == [
+        k
+        for k in range(len(attention.level))
+        if (attention.level[k], attention.frame[k], attention.part[k]) == (3, 2, 1)
+    ]
+
+
+@pytest.mark.parametrize("arguments", [{"fusion": "sum"}, {"fusion": "none"}, {"depth": 0}])
+def test_attention_maps_need_attention(arguments: dict):
+    model = denseil.create_model("denseil", **(TINY | arguments)).eval()
+    with pytest.raises(ValueError, match="no Dense Attention"):
+        model.attention_maps(torch.randn(1, 2, 3, 64, 32))
+
+
+@pytest.mark.parametrize(
+    ("clips", "mask", "error", "message"),
+    [
+        (torch.zeros(2, 3, 64, 32), None, ValueError, r"must be \(B, T, 3, H, W\)"),
+        (torch.zeros(1, 2, 4, 64, 32), None, ValueError, r"must be \(B, T, 3, H, W\)"),
+        (torch.zeros(1, 2, 3, 64, 32, dtype=torch.uint8), None, TypeError, "convert them to float"),
+        (torch.zeros(1, 2, 3, 64, 32), torch.zeros(1, 2, dtype=torch.bool), ValueError, r"rows \[0\] are all False"),
+        (torch.zeros(1, 2, 3, 64, 32), torch.ones(1, 3, dtype=torch.bool), ValueError, "mask has shape"),
+        (torch.zeros(1, 2, 3, 64, 32), torch.ones(1, 2), TypeError, "torch.bool"),
+    ],
+)
+def test_bad_input(clips, mask, error: type[Exception], message: str):
+    model = denseil.create_model("denseil", **TINY).eval()
+    with pytest.raises(error, match=message):
+        model(clips, mask)
+
+
+def test_frame_order_matters_by_position_alone():
+    clips = torch.randn(1, 5, 3, 64, 32)
+    shuffled = clips[:, [4, 2, 0, 3, 1]]
+    blind = denseil.create_model("denseil", **TINY, pos_kind="none").eval()
+    torch.testing.assert_close(blind(clips), blind(shuffled), atol=1e-5, rtol=1e-5)
+    sighted = denseil.create_model("denseil", **TINY).eval()
+    assert (sighted(clips) - sighted(shuffled)).abs().max() > 1e-4
+
+
+def test_baseline_is_the_encoders_mean_and_the_neck():
+    model = denseil.create_model("denseil", backbone="test_resnet", depth=0).eval()
+    net = timm.create_model("test_resnet", features_only=True, out_indices=(-1,)).eval()
+    net.load_state_dict(model.encoder.net.state_dict())
+    clips = torch.randn(2, 3, 3, 72, 40)
+    mean = torch.stack([net(clip)[0].mean((0, 2, 3)) for clip in clips])
+    torch.testing.assert_close(model(clips), model.neck.bn(mean))
+
+
+def test_import_pulls_in_nothing_optional():
+    optional = ["accelerate", "matplotlib", "onnx", "lancedb", "pymilvus", "scipy", "pyarrow", "simplejpeg", "av"]
+    code = f"import sys, timm; before = set(sys.modules); import denseil; new = set(sys.modules) - before; \
+        print([m for m in {optional} + ['jsonargparse', 'torch.distributed.fsdp'] if m in new])"
+    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert out.stdout.strip() == "[]"

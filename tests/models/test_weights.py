@@ -1,0 +1,207 @@
+"""Loading: strict but for the classifier, and never running code from a file."""
+
+import json
+import logging
+import pickle
+from pathlib import Path
+
+import pytest
+import safetensors.torch
+import timm
+import torch
+
+import denseil
+from denseil.models import DenseIL, load_weights, read_weights
+
+TINY = {"backbone": "test_resnet", "dim": 32, "num_heads": 4, "ffn_dim": 32, "depth": 1}
+
+
+@pytest.fixture
+def model() -> DenseIL:
+    return denseil.create_model("denseil", **TINY, num_classes=5).eval()
+
+
+def same(a: DenseIL, b: DenseIL) -> bool:
+    clips = torch.randn(1, 2, 3, 64, 32)
+    return torch.equal(a.eval()(clips), b.eval()(clips))
+
+
+def create(path: Path, **arguments: object) -> DenseIL:
+    return denseil.create_model("denseil", checkpoint_path=path, **(TINY | arguments))
+
+
+def test_checkpoint_forms(model: DenseIL, tmp_path: Path):
+    state = model.state_dict()
+    prefixed = {f"module.{key}": value for key, value in state.items()}
+    forms = {
+        "plain.pth": state,
+        "nested.pth": {"state_dict": prefixed, "epoch": 3},
+        "model.pth": {"model": prefixed, "optimizer": {}},
+    }
+    for name, content in forms.items():
+        torch.save(content, tmp_path / name)
+        assert same(create(tmp_path / name), model)
+    for name, content in (("plain.safetensors", state), ("prefixed.safetensors", prefixed)):
+        safetensors.torch.save_file(content, tmp_path / name)
+        assert same(create(tmp_path / name), model)
+
+
+def test_another_number_of_classes_keeps_a_fresh_classifier_and_says_so(model: DenseIL, tmp_path: Path, caplog):
+    path = tmp_path / "model.safetensors"
+    safetensors.torch.save_file(model.state_dict(), path)
+    with caplog.at_level(logging.WARNING):
+        other = create(path, num_classes=9)
+    assert other.get_classifier().weight.shape[0] == 9
+    assert same(other, model)
+    assert "classifier keeps its fresh weights" in caplog.text
+    assert torch.equal(create(path, num_classes=5).get_classifier().weight, model.get_classifier().weight)
+
+
+def test_anything_else_is_strict_and_named(model: DenseIL, tmp_path: Path):
+    state = model.state_dict()
+    del state["neck.bn.weight"]
+    state["extra.weight"] = torch.zeros(1)
+    state["head.query_proj.bias"] = torch.zeros(7)
+    before = {key: value.clone() for key, value in model.state_dict().items()}
+    with pytest.raises(ValueError) as caught:
+        load_weights(model, state, origin="somewhere")
+    for part in (
+        "somewhere does not fit",
+        "1 missing there: neck.bn.weight",
+        "1 not in the model: extra.weight",
+        "head.query_proj.bias ((7,) there, (32,) here)",
+    ):
+        assert part in str(caught.value)
+    assert all(torch.equal(value, before[key]) for key, value in model.state_dict().items())
+
+
+def test_strict_through_timm_too(model: DenseIL, tmp_path: Path):
+    denseil.save_pretrained(model, tmp_path)
+    config = json.loads((tmp_path / "config.json").read_text())
+    config["model_args"]["dim"] = 64
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    for create_model in (denseil.create_model, timm.create_model):
+        with pytest.raises(ValueError, match="does not fit this model"):
+            create_model(f"local-dir:{tmp_path}", pretrained=True)
+
+
+class Bomb:
+    """A pickle that writes a file when it is loaded."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = str(path)
+
+    def __reduce__(self) -> tuple[object, tuple[str, str]]:
+        return open, (self.path, "w")
+
+
+@pytest.mark.parametrize("name", ["bomb.pth", "bomb.bin", "bomb.pt"])
+def test_code_in_a_pickle_never_runs(name: str, tmp_path: Path):
+    trace = tmp_path / "ran"
+    (tmp_path / ("raw-" + name)).write_bytes(pickle.dumps({"state_dict": Bomb(trace)}))
+    torch.save({"state_dict": {"weight": torch.zeros(1)}, "args": Bomb(trace)}, tmp_path / name)
+    for path in (tmp_path / name, tmp_path / ("raw-" + name)):
+        with pytest.raises(ValueError, match="refused"):
+            create(path)
+    assert not trace.exists()
+    pickle.loads((tmp_path / ("raw-" + name)).read_bytes())
+    assert trace.exists()  # the bomb was live
+
+
+@pytest.mark.parametrize("name", ["model.safetensors", "model.pth"])
+@pytest.mark.parametrize("damage", ["half", "empty", "text"])
+def test_damaged_files_are_one_clear_error(name: str, damage: str, model: DenseIL, tmp_path: Path):
+    path = tmp_path / name
+    if name.endswith("pth"):
+        torch.save(model.state_dict(), path)
+    else:
+        safetensors.torch.save_file(model.state_dict(), path)
+    content = path.read_bytes()
+    path.write_bytes({"half": content[: len(content) // 2], "empty": b"", "text": b"not a checkpoint at all"}[damage])
+    with pytest.raises(ValueError, match=str(path)):
+        read_weights(path)
+
+
+def test_no_file_and_no_tensors(tmp_path: Path):
+    with pytest.raises(FileNotFoundError, match=r"no weights at .*none\.pth"):
+        read_weights(tmp_path / "none.pth")
+    torch.save({"epoch": 3}, tmp_path / "empty.pth")
+    with pytest.raises(ValueError, match="holds no tensors"):
+        read_weights(tmp_path / "empty.pth")
+
+
+def test_saved_folder_never_asks_for_backbone_weights(monkeypatch, tmp_path: Path):
+    original = timm.create_model
+    asked: list[bool] = []
+
+    def watch(name: str, pretrained: bool = False, **arguments: object) -> object:
+        asked.append(pretrained)
+        return original(name, **arguments)
+
+    monkeypatch.setattr(timm, "create_model", watch)
+    model = denseil.create_model("denseil", **TINY, pretrained_backbone=True)
+    assert asked == [True]
+    denseil.save_pretrained(model, tmp_path)
+    assert json.loads((tmp_path / "config.json").read_text())["model_args"]["pretrained_backbone"] is False
+    for create_model in (denseil.create_model, original):
+        for pretrained in (True, False):
+            create_model(f"local-dir:{tmp_path}", pretrained=pretrained)
+    assert asked == [True, False, False, False, False]
+
+
+def test_saved_again_over_itself_keeps_the_card(model: DenseIL, tmp_path: Path):
+    denseil.save_pretrained(model, tmp_path, card={"data": "Rendered people."})
+    assert "Rendered people." in (tmp_path / "README.md").read_text()
+    denseil.save_pretrained(model, tmp_path)
+    assert "Rendered people." in (tmp_path / "README.md").read_text()
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["README.md", "config.json", "model.safetensors"]
+
+
+def test_channels_last_model_can_be_saved(model: DenseIL, tmp_path: Path):
+    model = model.to(memory_format=torch.channels_last)
+    denseil.save_pretrained(model, tmp_path)
+    loaded = denseil.create_model(f"local-dir:{tmp_path}", pretrained=True, num_classes=5)
+    assert all(torch.equal(value, loaded.state_dict()[key]) for key, value in model.state_dict().items())
+    assert not model.encoder.net.layer1[0].conv2.weight.is_contiguous()  # the model itself is left as it was
+
+
+def test_the_denseil_block_travels(model: DenseIL, tmp_path: Path):
+    model.denseil_cfg["thresholds"] = {"equal_error_rate": 0.4}
+    denseil.save_pretrained(model, tmp_path)
+    for create_model in (denseil.create_model, timm.create_model):
+        loaded = create_model(f"local-dir:{tmp_path}", pretrained=True)
+        assert loaded.denseil_cfg == model.denseil_cfg
+
+
+def test_a_model_built_by_hand_cannot_be_saved(tmp_path: Path):
+    with pytest.raises(ValueError, match="create_model"):
+        denseil.save_pretrained(DenseIL(**TINY), tmp_path)
+
+
+def test_card_fields_are_checked(model: DenseIL):
+    with pytest.raises(ValueError, match="no field 'datta'"):
+        denseil.models.model_card(model, fields={"datta": ""})
+
+
+@pytest.mark.parametrize(
+    ("content", "message"), [("{", "is not the config"), ("{}", "is not the config"), ("[]", "is not the config")]
+)
+def test_bad_config(content: str, message: str, tmp_path: Path):
+    (tmp_path / "config.json").write_text(content)
+    with pytest.raises(ValueError, match=message):
+        denseil.create_model(f"local-dir:{tmp_path}")
+
+
+def test_config_of_another_library(tmp_path: Path):
+    config = {"architecture": "resnet18", "num_classes": 10, "pretrained_cfg": {}}
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    with pytest.raises(KeyError, match="not a denseil model"):
+        denseil.create_model(f"local-dir:{tmp_path}")
+
+
+def test_config_of_a_newer_timm_is_read(model: DenseIL, tmp_path: Path):
+    denseil.save_pretrained(model, tmp_path)
+    config = json.loads((tmp_path / "config.json").read_text())
+    config["pretrained_cfg"]["from_the_future"] = 1
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    assert same(denseil.create_model(f"local-dir:{tmp_path}", pretrained=True), model)

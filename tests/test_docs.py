@@ -1,0 +1,68 @@
+"""Docs that cannot rot: computed tables, code blocks, docstrings against signatures."""
+
+import doctest
+import importlib
+import inspect
+import pkgutil
+import re
+from pathlib import Path
+
+import pytest
+import torch
+
+import denseil
+from tests.docs_tables import DOCS, TABLES, between_markers
+
+ROOT = DOCS.parent
+
+
+@pytest.mark.parametrize("page", TABLES)
+def test_computed_tables_are_current(page: str):
+    text = (DOCS / page).read_text()
+    assert text == between_markers(text, TABLES[page]()), "run: python -m tests.docs_tables"
+
+
+def code_blocks(path: Path) -> list[str]:
+    return re.findall(r"^```python\n(.*?)^```", path.read_text(), re.M | re.S)
+
+
+@pytest.mark.parametrize("page", ["drop_in.md"])
+def test_code_of_a_page_runs(page: str):
+    for block in code_blocks(DOCS / page):
+        exec(compile(block, page, "exec"), {})
+
+
+@pytest.mark.slow
+def test_first_code_block_of_readme_runs():
+    exec(compile(code_blocks(ROOT / "README.md")[0], "README.md", "exec"), {})
+
+
+def public_objects() -> dict[str, object]:
+    found: dict[str, object] = {}
+    for module in ("denseil", "denseil.layers", "denseil.models"):
+        for name, value in vars(importlib.import_module(module)).items():
+            if not name.startswith("_") and (inspect.isclass(value) or inspect.isfunction(value)):
+                found.setdefault(f"{module}.{name}", value)
+    return found
+
+
+@pytest.mark.parametrize("name", public_objects())
+def test_docstring_names_every_argument(name: str):
+    value = public_objects()[name]
+    doc = inspect.getdoc(value) or ""
+    assert doc, name
+    documented = set(re.findall(r"^\s+(\w+): ", doc.partition("Args:")[2].partition("Raises:")[0], re.M))
+    arguments = set(inspect.signature(value).parameters) - {"self", "args", "kwargs"}
+    if "Args:" in doc:
+        assert arguments <= documented, arguments - documented
+
+
+def modules() -> list[str]:
+    return [m.name for m in pkgutil.walk_packages(denseil.__path__, "denseil.")]
+
+
+@pytest.mark.parametrize("name", modules())
+def test_doctests(name: str):
+    module = importlib.import_module(name)
+    results = doctest.testmod(module, extraglobs={"torch": torch}, optionflags=doctest.ELLIPSIS)
+    assert results.failed == 0

@@ -1,0 +1,34 @@
+"""The examples run on real tracklets."""
+
+import importlib.util
+import re
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+TRACKLETS = ROOT / "tests" / "data" / "mars_tiny"
+
+
+def load(name: str) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(name, ROOT / "examples" / f"{name}.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_drop_in_trains_in_all_three_ways(capsys: pytest.CaptureFixture[str]):
+    load("drop_in").main(str(TRACKLETS), steps=6)
+    out = capsys.readouterr().out
+    assert "8 tracklets of 2 people" in out
+    losses = [(float(a), float(b)) for a, b in re.findall(r"loss ([\d.]+) -> ([\d.]+)", out)]
+    assert len(losses) == 3  # pytorch-metric-learning is in the test extra
+    assert all(last < first for first, last in losses)
+    assert out.count("eval gives (8, 128)") == 3
+
+
+def test_drop_in_needs_nothing_of_our_data_or_engine():
+    source = (ROOT / "examples" / "drop_in.py").read_text()
+    used = set(re.findall(r"denseil\.(\w+)", source))
+    assert used <= {"create_model", "layers", "models", "DenseIL"}
