@@ -5,6 +5,7 @@ The layers and models of the paper on any timm backbone; importing this register
 
 from denseil import data as data
 from denseil import layers as layers
+from denseil import metrics as metrics
 from denseil import models as models
 from denseil._version import __version__ as __version__
 from denseil.models import DenseIL as DenseIL

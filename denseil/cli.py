@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from itertools import takewhile
+from json import dumps
 from pathlib import Path
 from typing import Any, Literal
 
@@ -16,6 +18,7 @@ from jsonargparse import ActionYesNo, ArgumentParser, auto_cli
 
 import denseil
 from denseil.data import check_dataset, dataset_splits, write_splits
+from denseil.metrics import rank_features
 
 
 def version() -> int:
@@ -115,9 +118,38 @@ def _profile(name: str, frames: int, size: tuple[int, int], model_args: dict[str
     return denseil.profile(model, frames=frames, size=size)
 
 
+def evaluate(
+    features: tuple[Path, Path] | None = None,
+    *,
+    protocol: str = "standard",
+    metric: str = "cosine",
+    json: Path | None = None,
+    plot: Path | None = None,
+) -> int:
+    """Judge saved features of any code base.
+
+    Args:
+        features: The queries' features file and the gallery's; for mars-official the gallery holds the queries too.
+        protocol: Standard or mars-official.
+        metric: Cosine or euclidean.
+        json: Where to write the result.
+        plot: Where to draw its CMC curve; the suffix names the format.
+    """
+    if features is None:
+        raise ValueError("nothing to evaluate: give --features QUERY.safetensors GALLERY.safetensors")
+    result = rank_features(*features, protocol=protocol, metric=metric)
+    print(result)
+    if json is not None:
+        result.save(json)
+    if plot is not None:
+        result.plot(plot)
+    return 0
+
+
 VERBS: dict[str, Callable[..., int] | dict[str, Any]] = {
     "models": models,
     "profile": profile,
+    "evaluate": evaluate,
     "version": version,
     "data": {"_help": "Check datasets and make splits.", "check": data_check, "splits": data_splits},
 }
@@ -139,9 +171,22 @@ def _underscored(argument: str) -> str:
     return "--" + name[2:].replace("-", "_") + equals + value if name.startswith("--") else argument
 
 
+PAIRS = ("--features",)  # options of two words, `--features QUERY GALLERY`; jsonargparse reads a tuple from one
+
+
+def _join_pairs(words: list[str]) -> list[str]:
+    """Make one JSON list of the words that follow an option of two."""
+    words = list(words)
+    for at, word in enumerate(words, start=1):
+        if word in PAIRS:
+            values = list(takewhile(lambda value: not value.startswith("-"), words[at : at + 2]))
+            words[at : at + len(values)] = [dumps(values)]
+    return words
+
+
 def main(argv: list[str] | None = None) -> int:
     """Run one verb and return its exit status."""
-    args = [_underscored(argument) for argument in (sys.argv[1:] if argv is None else argv)]
+    args = [_underscored(argument) for argument in _join_pairs(sys.argv[1:] if argv is None else argv)]
     try:
         return int(auto_cli(VERBS, args=args, prog="denseil", parser_class=_Parser) or 0)
     except (ValueError, TypeError, KeyError, RuntimeError, OSError, ImportError) as error:

@@ -1,1 +1,12 @@
-"""metrics."""
+"""Judging: CMC, mAP and mINP under named protocols, streamed, with the record of how they were made."""
+
+from denseil.metrics.embeddings import Embeddings as Embeddings
+from denseil.metrics.features import Features as Features
+from denseil.metrics.features import load_features as load_features
+from denseil.metrics.features import rank_features as rank_features
+from denseil.metrics.features import save_features as save_features
+from denseil.metrics.protocols import PROTOCOLS as PROTOCOLS
+from denseil.metrics.ranking import rank as rank
+from denseil.metrics.result import RankingResult as RankingResult
+from denseil.metrics.splits import SplitResult as SplitResult
+from denseil.metrics.splits import mean_of_splits as mean_of_splits

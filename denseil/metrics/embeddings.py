@@ -1,0 +1,109 @@
+"""Embeddings with their labels: what every judgement takes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+ArrayLike: TypeAlias = Tensor | npt.ArrayLike
+
+JUNK_PID = -1
+DISTRACTOR_PID = 0
+
+
+@dataclass(frozen=True, eq=False, init=False)
+class Embeddings:
+    """One vector a tracklet, with the person and the camera it shows.
+
+    Everything is checked here, once, so that a result never rests on misaligned labels: published re-ID code has
+    reported scores computed with more camera ids than tracklets.
+
+    Args:
+        vectors: embeddings (N, D), real numbers; held as float32 on the device they came on, without a copy where
+            they are float32 already.
+        pids: person ids (N,), integers: -1 is junk (ignored by every protocol), 0 a distractor, others persons.
+        camids: camera ids (N,), integers; equal numbers mean the same camera.
+
+    Raises:
+        TypeError: vectors that are not real numbers; pids or camids that are not integers.
+        ValueError: a wrong number of dimensions, nothing in them, different lengths, NaN or infinity, pids below -1.
+    """
+
+    vectors: Tensor
+    pids: Tensor
+    camids: Tensor
+
+    def __init__(self, vectors: ArrayLike, pids: ArrayLike, camids: ArrayLike) -> None:
+        object.__setattr__(self, "vectors", _as_vectors(vectors))
+        object.__setattr__(self, "pids", as_ids("pids", pids, len(self.vectors)))
+        object.__setattr__(self, "camids", as_ids("camids", camids, len(self.vectors)))
+        if (lowest := int(self.pids.min())) < JUNK_PID:
+            raise ValueError(
+                f"pids go down to {lowest}; they must be -1 (junk), 0 (distractor) or a person: renumber them"
+            )
+
+    def __len__(self) -> int:
+        return len(self.vectors)
+
+    def __getitem__(self, index: Tensor | slice) -> Embeddings:
+        """The embeddings at these places, in this order."""
+        return Embeddings(self.vectors[index], self.pids[index], self.camids[index])
+
+    def __repr__(self) -> str:
+        return f"Embeddings({len(self)} vectors of length {self.vectors.shape[1]})"
+
+
+def _as_tensor(name: str, values: ArrayLike) -> Tensor:
+    """A tensor of the values, sharing their memory where it can."""
+    if isinstance(values, Tensor):
+        return values.detach()
+    try:
+        return torch.as_tensor(np.ascontiguousarray(values))
+    except (TypeError, ValueError) as error:  # ragged lists, strings, objects
+        raise TypeError(f"{name} cannot be read as an array of numbers: {error}") from error
+
+
+def _as_vectors(values: ArrayLike) -> Tensor:
+    vectors = _as_tensor("vectors", values)
+    if vectors.ndim != 2 or 0 in vectors.shape:
+        raise ValueError(
+            f"vectors have shape {tuple(vectors.shape)}; they must be (N, D), one row a tracklet, N and D >= 1"
+        )
+    if vectors.dtype == torch.bool or vectors.is_complex():
+        raise TypeError(f"vectors are {vectors.dtype}; they must be real numbers: convert them to float32")
+    vectors = vectors.float()
+    # aminmax passes NaN on and needs no temporary: isfinite() would hold a copy of a gallery of a million.
+    if not torch.stack(vectors.aminmax()).isfinite().all():
+        row = next(i for i, vector in enumerate(vectors) if not vector.isfinite().all())
+        raise ValueError(
+            f"vectors hold NaN or infinity, first in row {row}; they must be finite in float32: mend the features"
+        )
+    return vectors
+
+
+def as_ids(name: str, values: ArrayLike, length: int | None = None) -> Tensor:
+    """Integers (N,) as int64 on the CPU.
+
+    Args:
+        name: what errors call them.
+        values: the integers.
+        length: how many there must be; any number where None.
+
+    Raises:
+        TypeError: not integers.
+        ValueError: not one dimension, or not of this length.
+    """
+    ids = _as_tensor(name, values)
+    if ids.is_floating_point() or ids.is_complex() or ids.dtype == torch.bool:
+        raise TypeError(f"{name} are {ids.dtype}; they must be integers")
+    if ids.ndim != 1 or (length is not None and len(ids) != length):
+        there = f", and there are {length} vectors" if length is not None else ""
+        raise ValueError(
+            f"{name} have shape {tuple(ids.shape)}{there}; give one a tracklet (one a frame is a known mistake)"
+        )
+    return ids.to("cpu", torch.int64)

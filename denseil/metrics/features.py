@@ -1,0 +1,95 @@
+"""The features file: embeddings of any code base, in one safetensors file, to be judged again by anyone.
+
+Tensors `vectors` (N, D) of any float type, `pids` (N,) and `camids` (N,) of any integer type, and the text metadata
+that safetensors allows, in which `frames` says which frames of each tracklet made its vector.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+
+from denseil.metrics.embeddings import Embeddings
+from denseil.metrics.files import replacing
+from denseil.metrics.ranking import rank
+from denseil.metrics.result import RankingResult
+
+TENSORS = ("vectors", "pids", "camids")
+
+
+class Features(NamedTuple):
+    """What a features file holds."""
+
+    embeddings: Embeddings
+    metadata: dict[str, str]
+
+
+def save_features(path: str | Path, embeddings: Embeddings, *, metadata: Mapping[str, str] | None = None) -> None:
+    """Write embeddings to a features file, whole or not at all.
+
+    Args:
+        path: the file; by custom it ends in `.safetensors`.
+        embeddings: what to write.
+        metadata: texts to keep beside them, such as `frames`, the model's name, the data set's.
+
+    Raises:
+        FileNotFoundError: the folder does not exist.
+        TypeError: metadata that are not texts.
+    """
+    tensors = {name: getattr(embeddings, name).cpu().contiguous() for name in TENSORS}
+    with replacing(path) as temporary:
+        save_file(tensors, temporary, metadata=dict(metadata or {}))
+
+
+def load_features(path: str | Path) -> Features:
+    """Read a features file, and check it as `Embeddings` does.
+
+    Raises:
+        FileNotFoundError: no such file.
+        ValueError: a damaged file, or one that lacks a tensor or holds wrong ones.
+        TypeError: tensors of a wrong type.
+    """
+    if not Path(path).is_file():
+        raise FileNotFoundError(f"no features file {path}")
+    try:
+        with safe_open(path, framework="pt") as file:
+            missing = sorted(set(TENSORS) - set(file.keys()))
+            if missing:
+                raise ValueError(f"{path} lacks {', '.join(missing)}; a features file holds {', '.join(TENSORS)}")
+            tensors = {name: file.get_tensor(name) for name in TENSORS}
+            metadata = dict(file.metadata() or {})
+    except SafetensorError as error:
+        raise ValueError(f"{path} is not a whole safetensors file ({error}); write or copy it again") from error
+    try:
+        return Features(Embeddings(**tensors), metadata)
+    except (TypeError, ValueError) as error:
+        raise type(error)(f"{path}: {error}") from error
+
+
+def rank_features(
+    query: str | Path, gallery: str | Path, *, protocol: str = "standard", metric: str = "cosine"
+) -> RankingResult:
+    """Judge two features files; see `rank`.
+
+    Args:
+        query: features of the queries.
+        gallery: features of the gallery; for `mars-official`, of all test tracklets, the queries among them.
+        protocol: see `rank`.
+        metric: see `rank`.
+
+    Raises:
+        FileNotFoundError: no such file.
+        ValueError: a damaged file, files whose recorded `frames` differ, and what `rank` refuses.
+    """
+    queries, items = load_features(query), load_features(gallery)
+    frames = queries.metadata.get("frames")
+    if frames != items.metadata.get("frames"):
+        raise ValueError(
+            f"{query} records frames {frames!r}, {gallery} {items.metadata.get('frames')!r}; "
+            "embed both from the same frames policy"
+        )
+    return rank(queries.embeddings, items.embeddings, protocol=protocol, metric=metric, frames=frames)

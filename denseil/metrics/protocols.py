@@ -1,0 +1,84 @@
+"""Named protocols: what is averaged, and over which queries.
+
+All protocols ignore, for a query, the gallery items of its own person and camera (the query itself among them where
+the gallery holds it) and junk (pid -1). Distractors (pid 0) stay: they are wrong answers for every query.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+FloatArray = npt.NDArray[np.float64]
+IntArray = npt.NDArray[np.int64]
+
+
+def precision_at_match(found: IntArray, rank: IntArray) -> FloatArray:
+    """Precision at each match: `found / rank`.
+
+    Args:
+        found: (M,) how many matches have been found, this one included, >= 1.
+        rank: (M,) the rank of the match among the items that are not ignored, from 1.
+
+    Returns:
+        (M,) terms whose mean over a query's matches is its average precision.
+    """
+    return found / rank
+
+
+def trapezoid_at_match(found: IntArray, rank: IntArray) -> FloatArray:
+    """The mean of the precision at a match and that one rank before it, which is 1 before the first rank.
+
+    Recall steps only at matches, so this sums the area of MARS's official script (`compute_AP.m` of Zheng et al.,
+    "MARS: A Video Benchmark for Large-Scale Person Re-identification", ECCV 2016) without its other ranks.
+
+    Args:
+        found: (M,) as in `precision_at_match`.
+        rank: (M,) as in `precision_at_match`.
+
+    Returns:
+        (M,) terms whose mean over a query's matches is its average precision.
+    """
+    before = np.where(rank > 1, (found - 1) / np.maximum(rank - 1, 1), 1.0)
+    return (before + found / rank) / 2
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """How ranks become a score.
+
+    Args:
+        name: what results are labelled with.
+        term: the share of each match in average precision.
+        mean_over_all: whether queries without a match count, as 0, in every mean; else they are left out.
+    """
+
+    name: str
+    term: Callable[[IntArray, IntArray], FloatArray]
+    mean_over_all: bool
+
+
+PROTOCOLS = {
+    protocol.name: protocol
+    for protocol in (
+        Protocol("standard", precision_at_match, mean_over_all=False),
+        Protocol("mars-official", trapezoid_at_match, mean_over_all=True),
+    )
+}
+
+
+def get_protocol(name: str) -> Protocol:
+    """The protocol of this name.
+
+    Raises:
+        ValueError: no protocol has this name.
+    """
+    if name not in PROTOCOLS:
+        near = difflib.get_close_matches(name, PROTOCOLS, n=1)
+        hint = f" Did you mean {near[0]!r}?" if near else ""
+        raise ValueError(f"no protocol is named {name!r}; choose from {', '.join(PROTOCOLS)}.{hint}")
+    return PROTOCOLS[name]

@@ -1,0 +1,130 @@
+"""`rank`: score how well a gallery is ranked, under a named protocol."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from denseil.metrics.counting import METRICS, BlockedGallery, Ranks, lengths
+from denseil.metrics.embeddings import DISTRACTOR_PID, JUNK_PID, ArrayLike, Embeddings, as_ids
+from denseil.metrics.protocols import FloatArray, Protocol, get_protocol
+from denseil.metrics.result import MAX_RANK, RankingResult
+
+
+def rank(
+    query: Embeddings | None = None,
+    gallery: Embeddings | None = None,
+    *,
+    protocol: str = "standard",
+    metric: str = "cosine",
+    query_index: ArrayLike | None = None,
+    frames: str | None = None,
+    block: tuple[int, int] = (512, 65536),
+) -> RankingResult:
+    """Rank the gallery for each query and score the ranks under a named protocol.
+
+    Gallery items of the query's own person and camera are ignored, and so is junk (pid -1); distractors (pid 0) stay.
+    `standard` leaves out queries without a match; `mars-official` averages over all queries, with trapezoid average
+    precision, and wants all test tracklets in the gallery, the queries among them. Of items at equal distance the one
+    with the smaller gallery index comes first. Distances are float32 (torch's matmul precision setting applies);
+    working memory is about one block of them, whatever the size of the gallery.
+
+    Args:
+        query: the queries, unless `query_index` names them.
+        gallery: what is ranked.
+        protocol: a name in `denseil.metrics.PROTOCOLS`.
+        metric: `cosine` or `euclidean`.
+        query_index: indices (Q,) of the queries in the gallery, in place of `query`.
+        frames: which frames of each tracklet made its vector, such as "all"; only recorded.
+        block: how many queries, and how many gallery items, are compared at a time.
+
+    Raises:
+        TypeError: no gallery, or not exactly one of `query` and `query_index`.
+        ValueError: an unknown protocol or metric, vectors of different lengths or beyond float32's range, an index
+            outside the gallery, an empty block; under a protocol that leaves out queries without a match, none left.
+    """
+    rules = get_protocol(protocol)
+    if metric not in METRICS:
+        raise ValueError(f"no metric is named {metric!r}; choose from {', '.join(METRICS)}")
+    if min(block) < 1:
+        raise ValueError(f"block is {block}; it must hold at least one query and one gallery item")
+    if gallery is None:
+        raise TypeError("rank needs a gallery: rank(query, gallery)")
+    if query_index is not None and query is None:
+        query = _at(gallery, query_index)
+    elif query_index is not None or query is None:
+        raise TypeError("rank needs either query or query_index: rank(query, gallery)")
+    if query.vectors.shape[1] != gallery.vectors.shape[1]:
+        raise ValueError(
+            f"query vectors have length {query.vectors.shape[1]}, gallery vectors {gallery.vectors.shape[1]}; "
+            "both must come from one model"
+        )
+    lengths(query.vectors)  # only to refuse what would overflow
+    height = min(block[0], len(query))
+    blocks = BlockedGallery(gallery, metric=metric, block=(height, block[1]))
+    vectors, pids, camids = query.vectors.to(gallery.vectors.device), query.pids.numpy(), query.camids.numpy()
+    scores = []
+    for top in range(0, len(query), height):
+        part = slice(top, top + height)
+        ranks = blocks.rank_matches(vectors[part], pids[part], camids[part])
+        scores.append(_score(ranks, len(pids[part]), rules))
+    return _summarise(np.concatenate(scores, axis=1), gallery, rules, metric=metric, frames=frames)
+
+
+def _at(gallery: Embeddings, index: ArrayLike) -> Embeddings:
+    """The items of the gallery that are queries.
+
+    Raises:
+        TypeError: an index that is not made of integers.
+        ValueError: no index, or one outside the gallery.
+    """
+    places = as_ids("query_index", index)
+    if not len(places) or places.min() < 0 or places.max() >= len(gallery):
+        raise ValueError(
+            f"query_index must hold places in the gallery, 0 to {len(gallery) - 1}; got {places.tolist()[:10]}"
+        )
+    return gallery[places]
+
+
+def _score(ranks: Ranks, size: int, rules: Protocol) -> FloatArray:
+    """Each query's average precision, inverse negative penalty, rank of the first match: (3, size), 0 without one."""
+    count = np.bincount(ranks.query, minlength=size)
+    end = count.cumsum()[count > 0]
+    scores = np.zeros((3, size))
+    scores[0] = np.bincount(ranks.query, rules.term(ranks.found, ranks.rank), size) / np.maximum(count, 1)
+    scores[1, count > 0] = count[count > 0] / ranks.rank[end - 1]
+    scores[2, count > 0] = ranks.rank[end - count[count > 0]]
+    return scores
+
+
+def _summarise(
+    scores: FloatArray, gallery: Embeddings, rules: Protocol, *, metric: str, frames: str | None
+) -> RankingResult:
+    """The means that the protocol asks for, and the record of what they were computed under.
+
+    Raises:
+        ValueError: nothing to take a mean of.
+    """
+    precision, inverse_penalty, first = scores
+    valid = first > 0
+    counted = len(valid) if rules.mean_over_all else int(valid.sum())
+    if not counted:
+        raise ValueError(
+            f"none of {len(valid)} queries has a match, so {rules.name!r} has nothing to average; a match has the "
+            "query's pid and another camid: check both (cameras unknown? give each tracklet a camid of its own)"
+        )
+    hits = valid & (first <= np.arange(1, MAX_RANK + 1)[:, None])  # (20, Q)
+    return RankingResult(
+        mAP=float(precision.sum() / counted),
+        cmc=hits.sum(1) / counted,
+        mINP=float(inverse_penalty.sum() / counted),
+        num_query=len(valid),
+        num_valid=int(valid.sum()),
+        num_gallery=len(gallery),
+        num_junk=int((gallery.pids == JUNK_PID).sum()),
+        num_distractors=int((gallery.pids == DISTRACTOR_PID).sum()),
+        protocol=rules.name,
+        metric=metric,
+        frames=frames,
+        average_precision=np.where(valid | rules.mean_over_all, precision, np.nan),
+        first_match=first.astype(np.int64),
+    )

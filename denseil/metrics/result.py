@@ -1,0 +1,141 @@
+"""Results that say how they were made."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from denseil.metrics.files import replacing
+from denseil.metrics.protocols import FloatArray
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+MAX_RANK = 20
+PER_QUERY = ("average_precision", "first_match")
+
+
+@dataclass(frozen=True, eq=False)
+class RankingResult:
+    """Scores in [0, 1], and everything they were computed under.
+
+    Args:
+        mAP: mean average precision.
+        cmc: (20,) share of queries whose first match is at rank 1, 2, ... 20 or before.
+        mINP: mean inverse negative penalty: the precision at a query's last match.
+        num_query: queries asked.
+        num_valid: queries with a match in the gallery.
+        num_gallery: gallery items, junk and distractors included.
+        num_junk: gallery items of pid -1, which are ignored.
+        num_distractors: gallery items of pid 0.
+        protocol: name of the protocol, which says over which queries the means are.
+        metric: name of the distance.
+        frames: which frames of each tracklet made its vector; None where nobody said.
+        average_precision: (num_query,) NaN for a query that is left out. Not saved.
+        first_match: (num_query,) rank of the first match, 0 for a query without one. Not saved.
+
+    Raises:
+        ValueError: a CMC that is not of 20 ranks.
+    """
+
+    mAP: float  # noqa: N815
+    cmc: FloatArray
+    mINP: float  # noqa: N815
+    num_query: int
+    num_valid: int
+    num_gallery: int
+    num_junk: int
+    num_distractors: int
+    protocol: str
+    metric: str
+    frames: str | None = None
+    average_precision: FloatArray | None = None
+    first_match: npt.NDArray[np.int64] | None = None
+
+    def __post_init__(self) -> None:
+        cmc = np.array(self.cmc, dtype=np.float64)
+        if cmc.shape != (MAX_RANK,):
+            raise ValueError(f"cmc has shape {cmc.shape}; it must hold ranks 1 to {MAX_RANK}")
+        object.__setattr__(self, "cmc", cmc)
+
+    def __str__(self) -> str:
+        return (
+            f"{self.protocol}, {self.metric} distance, frames: {self.frames or 'not recorded'}\n"
+            f"{HEADER}\n{table_row(self.mAP, self.cmc, self.mINP)}\n"
+            f"{self.num_query:,} queries, {self.num_valid:,} with a match\n"
+            f"{self.num_gallery:,} in the gallery, {self.num_junk:,} of them junk, {self.num_distractors:,} distractors"
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """What a saved result holds: all but the arrays of single queries."""
+        values = {field.name: getattr(self, field.name) for field in fields(self) if field.name not in PER_QUERY}
+        return {**values, "cmc": self.cmc.tolist()}
+
+    def to_json(self) -> str:
+        """The result as JSON text."""
+        return json.dumps(self.to_dict(), indent=2) + "\n"
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> RankingResult:
+        """The result that `to_dict` wrote.
+
+        Raises:
+            ValueError: not the fields of a result.
+        """
+        try:
+            return cls(**values)
+        except TypeError as error:  # a missing, unknown or misshapen field
+            raise ValueError(f"this is not a ranking result: {error}") from error
+
+    @classmethod
+    def from_json(cls, text: str) -> RankingResult:
+        """The result that `to_json` wrote.
+
+        Raises:
+            ValueError: text that is not JSON, or not of a result.
+        """
+        return cls.from_dict(json.loads(text))
+
+    def save(self, path: str | Path) -> None:
+        """Write the result as JSON."""
+        with replacing(path) as temporary:
+            temporary.write_text(self.to_json(), encoding="utf-8")
+
+    @classmethod
+    def load(cls, path: str | Path) -> RankingResult:
+        """Read a saved result; see `from_json`."""
+        return cls.from_json(Path(path).read_text(encoding="utf-8"))
+
+    def plot(self, path: str | Path | None = None) -> Figure:
+        """Draw the CMC curve, and save it where a path is given, in the format its suffix names.
+
+        Raises:
+            ModuleNotFoundError: matplotlib is not installed.
+        """
+        try:
+            from matplotlib.figure import Figure
+        except ModuleNotFoundError as error:
+            raise ModuleNotFoundError("plotting needs matplotlib: pip install 'denseil[viz]'") from error
+        figure = Figure(figsize=(5, 3.5), layout="constrained")
+        axes = figure.subplots()
+        axes.plot(np.arange(1, MAX_RANK + 1), 100 * self.cmc, marker=".")
+        axes.set(xlabel="rank", ylabel="queries with a match by this rank (%)", xticks=[1, 5, 10, 15, 20])
+        axes.set_title(f"{self.protocol}, {self.metric}: mAP {self.mAP:.1%}, R-1 {self.cmc[0]:.1%}", fontsize="medium")
+        axes.grid(alpha=0.3)
+        if path is not None:
+            with replacing(path) as temporary:
+                figure.savefig(temporary)
+        return figure
+
+
+HEADER = "    mAP    R-1    R-5   R-10   R-20   mINP"
+
+
+def table_row(mean_ap: float, cmc: FloatArray, mean_inp: float) -> str:
+    """The scores under `HEADER`, in percent."""
+    return "".join(f"{100 * value:7.2f}" for value in (mean_ap, *cmc[[0, 4, 9, 19]], mean_inp))

@@ -1,0 +1,93 @@
+"""The mean over the random splits of one data set, as iLIDS-VID and PRID-2011 are reported."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from denseil.metrics.files import replacing
+from denseil.metrics.protocols import FloatArray
+from denseil.metrics.result import HEADER, RankingResult, table_row
+
+
+@dataclass(frozen=True, eq=False)
+class SplitResult:
+    """Mean and spread of scores over splits that were judged alike; made by `mean_of_splits`.
+
+    Args:
+        mAP: mean over the splits, as are `cmc` (20,) and `mINP`.
+        cmc: see `mAP`.
+        mINP: see `mAP`.
+        mAP_std: sample standard deviation over the splits, as are `cmc_std` (20,) and `mINP_std`.
+        cmc_std: see `mAP_std`.
+        mINP_std: see `mAP_std`.
+        splits: the result of each split.
+    """
+
+    mAP: float  # noqa: N815
+    cmc: FloatArray
+    mINP: float  # noqa: N815
+    mAP_std: float  # noqa: N815
+    cmc_std: FloatArray
+    mINP_std: float  # noqa: N815
+    splits: tuple[RankingResult, ...]
+
+    def __str__(self) -> str:
+        first = self.splits[0]
+        return (
+            f"{first.protocol}, {first.metric} distance, frames: {first.frames or 'not recorded'}, "
+            f"{len(self.splits)} splits\n{HEADER}\n"
+            f"{table_row(self.mAP, self.cmc, self.mINP)}  mean\n"
+            f"{table_row(self.mAP_std, self.cmc_std, self.mINP_std)}  standard deviation"
+        )
+
+    def to_json(self) -> str:
+        """The result, and that of each split, as JSON text."""
+        values: dict[str, Any] = {**vars(self), "splits": [split.to_dict() for split in self.splits]}
+        return json.dumps({**values, "cmc": self.cmc.tolist(), "cmc_std": self.cmc_std.tolist()}, indent=2) + "\n"
+
+    @classmethod
+    def from_json(cls, text: str) -> SplitResult:
+        """The result that `to_json` wrote, its means made anew from the splits.
+
+        Raises:
+            ValueError: text that is not JSON, or not of splits.
+        """
+        saved = json.loads(text)
+        if not isinstance(saved, dict) or not isinstance(saved.get("splits"), list):
+            raise ValueError("this JSON is not a result over splits: it has no list 'splits'")
+        return mean_of_splits(RankingResult.from_dict(split) for split in saved["splits"])
+
+    def save(self, path: str | Path) -> None:
+        """Write the result as JSON."""
+        with replacing(path) as temporary:
+            temporary.write_text(self.to_json(), encoding="utf-8")
+
+    @classmethod
+    def load(cls, path: str | Path) -> SplitResult:
+        """Read a saved result; see `from_json`."""
+        return cls.from_json(Path(path).read_text(encoding="utf-8"))
+
+
+def mean_of_splits(results: Iterable[RankingResult]) -> SplitResult:
+    """Mean and sample standard deviation of each score over splits, usually ten; every split weighs the same.
+
+    Raises:
+        ValueError: fewer than two splits, or splits judged under different protocols, distances or frames.
+    """
+    splits = tuple(results)
+    if len(splits) < 2:
+        raise ValueError(f"got {len(splits)} split(s); a spread needs at least two")
+    ways = sorted({f"{split.protocol}, {split.metric}, frames {split.frames}" for split in splits})
+    if len(ways) > 1:
+        raise ValueError(f"splits were judged in different ways ({'; '.join(ways)}); judge all in one way")
+    scores = np.stack([[split.mAP, *split.cmc, split.mINP] for split in splits])  # (S, 22)
+    mean, std = scores.mean(0), scores.std(0, ddof=1)
+    return SplitResult(
+        float(mean[0]), mean[1:-1], float(mean[-1]), float(std[0]), std[1:-1], float(std[-1]), splits=splits
+    )

@@ -1,0 +1,113 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors.numpy import save_file
+
+from denseil import cli
+from denseil.metrics import Embeddings, RankingResult, load_features, rank, save_features
+
+
+@pytest.fixture
+def pair() -> tuple[Embeddings, Embeddings]:
+    generator = torch.Generator().manual_seed(0)
+
+    def some(size: int) -> Embeddings:
+        return Embeddings(torch.rand(size, 4, generator=generator), torch.arange(size) % 5, torch.arange(size) % 3)
+
+    return some(20), some(60)
+
+
+@pytest.fixture
+def files(pair: tuple[Embeddings, Embeddings], tmp_path: Path) -> tuple[str, str]:
+    paths = str(tmp_path / "q.safetensors"), str(tmp_path / "g.safetensors")
+    for path, embeddings in zip(paths, pair, strict=True):
+        save_features(path, embeddings, metadata={"frames": "all", "model": "é"})
+    return paths
+
+
+def test_round_trip(pair: tuple[Embeddings, Embeddings], files: tuple[str, str], tmp_path: Path) -> None:
+    embeddings, metadata = load_features(files[0])
+    for name in ("vectors", "pids", "camids"):
+        assert torch.equal(getattr(embeddings, name), getattr(pair[0], name))
+    assert metadata == {"frames": "all", "model": "é"}
+    assert len(list(tmp_path.iterdir())) == 2
+
+
+def test_a_failed_write_leaves_the_old_file(pair: tuple[Embeddings, Embeddings], files: tuple[str, str]) -> None:
+    before = Path(files[0]).read_bytes()
+    with pytest.raises(TypeError):
+        save_features(files[0], pair[0], metadata={"frames": 8})  # type: ignore[dict-item]
+    assert Path(files[0]).read_bytes() == before
+    assert len(list(Path(files[0]).parent.iterdir())) == 2
+
+
+def test_numpy_alone_can_write_one(tmp_path: Path) -> None:
+    arrays = {"vectors": np.eye(3), "pids": np.array([1, 2, 3], np.int32), "camids": np.array([0, 0, 1], np.uint8)}
+    save_file(arrays, tmp_path / "q.safetensors")
+    embeddings, metadata = load_features(tmp_path / "q.safetensors")
+    assert torch.equal(embeddings.vectors, torch.eye(3))
+    assert embeddings.camids.tolist() == [0, 0, 1]
+    assert metadata == {}
+
+
+@pytest.mark.parametrize("keep", [0, 4, 60, -1])
+def test_a_truncated_file_is_refused(files: tuple[str, str], keep: int) -> None:
+    path = Path(files[0])
+    path.write_bytes(path.read_bytes()[:keep])
+    with pytest.raises(ValueError, match=r"q\.safetensors is not a whole"):
+        load_features(path)
+
+
+def test_wrong_contents_are_refused_by_name(tmp_path: Path) -> None:
+    path = tmp_path / "f.safetensors"
+    save_file({"vectors": np.eye(2), "pids": np.array([1, 2])}, path)
+    with pytest.raises(ValueError, match=r"f\.safetensors lacks camids"):
+        load_features(path)
+    save_file({"vectors": np.eye(2), "pids": np.array([1, 2]), "camids": np.arange(9)}, path)
+    with pytest.raises(ValueError, match=r"f\.safetensors: camids"):
+        load_features(path)
+    save_file({"vectors": np.eye(2), "pids": np.array([1.0, 2.0]), "camids": np.arange(2)}, path)
+    with pytest.raises(TypeError, match=r"f\.safetensors: pids"):
+        load_features(path)
+    with pytest.raises(FileNotFoundError, match="absent"):
+        load_features(tmp_path / "absent")
+    with pytest.raises(FileNotFoundError):
+        load_features(tmp_path)
+
+
+def test_command_line(
+    pair: tuple[Embeddings, Embeddings],
+    files: tuple[str, str],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    pytest.importorskip("matplotlib")
+    out, plot = tmp_path / "out.json", tmp_path / "cmc.png"
+    options = ["--protocol", "mars-official", "--metric", "euclidean", "--json", str(out), "--plot", str(plot)]
+    assert cli.main(["evaluate", "--features", *files, *options]) == 0
+    expected = rank(*pair, protocol="mars-official", metric="euclidean", frames="all")
+    assert capsys.readouterr().out.strip() == str(expected)
+    assert RankingResult.load(out).to_dict() == expected.to_dict()
+    assert plot.read_bytes().startswith(b"\x89PNG")
+
+
+def test_command_line_errors(
+    pair: tuple[Embeddings, Embeddings], files: tuple[str, str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.main(["evaluate"]) == 2
+    assert "--features" in capsys.readouterr().err
+    for too_few in (["--features"], ["--features", files[0]], ["--features", files[0], "--metric", "cosine"]):
+        with pytest.raises(SystemExit, match="2"):
+            cli.main(["evaluate", *too_few])
+        assert "features" in capsys.readouterr().err
+    assert cli.main(["evaluate", "--features", files[0], "absent"]) == 2
+    assert "FileNotFoundError: no features file absent" in capsys.readouterr().err
+    assert cli.main(["evaluate", "--features", *files, "--protocol", "mars"]) == 2
+    assert "standard, mars-official" in capsys.readouterr().err
+    save_features(files[0], pair[0], metadata={"frames": "8"})
+    assert cli.main(["evaluate", "--features", *files]) == 2
+    assert "'8'" in capsys.readouterr().err
