@@ -39,7 +39,7 @@ def test_first_code_block_of_readme_runs():
 
 def public_objects() -> dict[str, object]:
     found: dict[str, object] = {}
-    for module in ("denseil", "denseil.layers", "denseil.models"):
+    for module in ("denseil", "denseil.layers", "denseil.models", "denseil.data", "denseil.metrics"):
         for name, value in vars(importlib.import_module(module)).items():
             if not name.startswith("_") and (inspect.isclass(value) or inspect.isfunction(value)):
                 found.setdefault(f"{module}.{name}", value)
@@ -51,7 +51,7 @@ def test_docstring_names_every_argument(name: str):
     value = public_objects()[name]
     doc = inspect.getdoc(value) or ""
     assert doc, name
-    documented = set(re.findall(r"^\s+(\w+): ", doc.partition("Args:")[2].partition("Raises:")[0], re.M))
+    documented = set(re.findall(r"^\s+\**(\w+): ", doc.partition("Args:")[2].partition("Raises:")[0], re.M))
     arguments = set(inspect.signature(value).parameters) - {"self", "args", "kwargs"}
     if "Args:" in doc:
         assert arguments <= documented, arguments - documented
