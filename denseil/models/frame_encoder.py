@@ -96,6 +96,9 @@ class FrameEncoder(nn.Module):
             ValueError: If the backbone has no such mode.
         """
         net = self.net if hasattr(self.net, "set_grad_checkpointing") else getattr(self.net, "model", self.net)
+        for child in net.children() if enable else ():
+            if getattr(child, "inplace", False):  # timm before 1.0.31 recomputes it by itself, over its own input
+                child.inplace = False
         try:
             net.set_grad_checkpointing(enable)
         except (AttributeError, AssertionError) as error:
