@@ -217,7 +217,8 @@ def model_tokens(model: DenseIL) -> tuple[int, int, int]:
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
 def test_low_precision_agrees(case: str, dtype: torch.dtype):
-    model, clips = build(case).eval(), make_clips()
+    # a larger frame: on processors with AMX, torch 2.14.1's bfloat16 convolution gives NaN at random on a 4 x 2 map
+    model, clips = build(case).eval(), make_clips(size=(128, 64))
     expected = model(clips)
     half = copy.deepcopy(model).to(dtype)(clips.to(dtype))
     assert half.dtype == dtype

@@ -1,0 +1,66 @@
+"""The command line: one function a verb, its options read from the signature.
+
+A verb prints what its library function returns and gives the exit status: 0 done, 1 found problems,
+2 could not run. Verbs of one subject share a file here; a verb imports an optional part of the library when it runs.
+Nothing imports this package.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from itertools import takewhile
+from json import dumps
+from typing import Any
+
+from jsonargparse import ActionYesNo, ArgumentParser, auto_cli
+
+from denseil.cli import data, judging, models
+
+VERBS: dict[str, Callable[..., int] | dict[str, Any]] = {
+    "models": models.models,
+    "profile": models.profile,
+    "data": {"_help": "Check datasets and make splits.", "check": data.check, "splits": data.splits},
+    "evaluate": judging.evaluate,
+    "version": models.version,
+}
+
+
+class _Parser(ArgumentParser):
+    """`--images` and `--no-images` for a bool, in place of `--images true`."""
+
+    def add_argument(self, *args: Any, **kwargs: Any) -> Any:
+        if kwargs.get("type") is bool:
+            del kwargs["type"]
+            kwargs["action"] = ActionYesNo
+        return super().add_argument(*args, **kwargs)
+
+
+def _underscored(argument: str) -> str:
+    """`--no-images` -> `--no_images`; what follows `=` stays."""
+    name, equals, value = argument.partition("=")
+    return "--" + name[2:].replace("-", "_") + equals + value if name.startswith("--") else argument
+
+
+PAIRS = ("--features",)  # options of two words, `--features QUERY GALLERY`; jsonargparse reads a tuple from one
+
+
+def _join_pairs(words: list[str]) -> list[str]:
+    """Make one JSON list of the words that follow an option of two."""
+    words = list(words)
+    for at, word in enumerate(words, start=1):
+        if word in PAIRS:
+            values = list(takewhile(lambda value: not value.startswith("-"), words[at : at + 2]))
+            words[at : at + len(values)] = [dumps(values)]
+    return words
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run one verb and return its exit status."""
+    args = [_underscored(argument) for argument in _join_pairs(sys.argv[1:] if argv is None else argv)]
+    try:
+        return int(auto_cli(VERBS, args=args, prog="denseil", parser_class=_Parser) or 0)
+    except (ValueError, TypeError, KeyError, RuntimeError, OSError, ImportError) as error:
+        message = error.args[0] if isinstance(error, KeyError) and error.args else error
+        print(f"denseil: {type(error).__name__}: {message}", file=sys.stderr)
+        return 2
