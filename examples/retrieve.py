@@ -11,23 +11,15 @@ import argparse
 import torch
 
 import denseil
-from denseil.data import ClipDataset, ClipTransform, Tracklet, clip_loader, normalize, read_dataset
+from denseil.data import Tracklet, read_dataset
+from denseil.engine import embed_tracklets
 from denseil.metrics import Embeddings, rank
 
 
-@torch.inference_mode()
 def embed(model: denseil.DenseIL, tracklets: list[Tracklet]) -> Embeddings:
     """One vector a tracklet: the mean embedding of the clips that share out all its frames."""
-    cfg = model.pretrained_cfg
-    transform = ClipTransform(size=cfg["input_size"][1:])
-    dataset = ClipDataset(tracklets, clip_len=model.denseil_cfg["clip_len"], sampling="all", transform=transform)
-    total = torch.zeros(len(tracklets), model.num_features)
-    clips = torch.zeros(len(tracklets), 1)
-    for batch in clip_loader(dataset, batch_size=2):
-        vectors = model(normalize(batch.clips, cfg["mean"], cfg["std"]), batch.mask)
-        total.index_add_(0, batch.owner, vectors)
-        clips.index_add_(0, batch.owner, torch.ones(len(vectors), 1))
-    return Embeddings(total / clips, [t.pid for t in tracklets], [t.camid for t in tracklets])
+    vectors = torch.stack(list(embed_tracklets(model, tracklets, frames="all")))
+    return Embeddings(vectors, [t.pid for t in tracklets], [t.camid for t in tracklets])
 
 
 def main(arguments: list[str] | None = None) -> None:

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import logging
 import math
 from collections import deque
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
@@ -15,12 +13,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler, get_worker_info
 
-from denseil.data.images import decode_image
+from denseil.data.images import read_frame
 from denseil.data.sampling import sample_all, sample_even, sample_random
 from denseil.data.tracklet import Tracklet
 from denseil.data.transforms import ClipTransform
-
-logger = logging.getLogger(__name__)
 
 
 class ClipBatch(NamedTuple):
@@ -146,12 +142,8 @@ class ClipDataset(Dataset[ClipBatch]):
         return pixels
 
     def _frame(self, tracklet: Tracklet, position: int, scratch: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        try:
-            return decode_image(tracklet.frames[position], buffer=scratch)
-        except (FileNotFoundError, ValueError) as error:
-            if self.on_corrupt == "raise":
-                raise
-            return _nearest_readable(tracklet, position, error)
+        name = f"{tracklet.name!r} (pid {tracklet.pid})"
+        return read_frame(tracklet.frames, position, name=name, on_corrupt=self.on_corrupt, buffer=scratch)
 
 
 def clip_loader(
@@ -191,17 +183,3 @@ def _fresh_pixels(shape: tuple[int, ...]) -> Tensor:
         return torch.empty(shape, dtype=torch.uint8)
     storage = torch.UntypedStorage._new_shared(math.prod(shape))
     return torch.empty(0, dtype=torch.uint8).set_(storage).view(shape)
-
-
-def _nearest_readable(tracklet: Tracklet, position: int, error: Exception) -> NDArray[np.uint8]:
-    """The frame nearest in time to one that cannot be read; each is tried once.
-
-    Raises:
-        ValueError: If no frame of the tracklet can be read.
-    """
-    for other in sorted(range(len(tracklet.frames)), key=lambda i: (abs(i - position), i))[1:]:
-        with suppress(FileNotFoundError, ValueError):
-            image = decode_image(tracklet.frames[other])
-            logger.warning("%s; the frame %+d away in time takes its place", error, other - position)
-            return image
-    raise ValueError(f"no frame of tracklet {tracklet.name!r} (pid {tracklet.pid}) can be read; {error}") from error

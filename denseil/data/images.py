@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import importlib
 import io
+import logging
 import os
+from collections.abc import Sequence
 from contextlib import suppress
 from functools import lru_cache
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
+
+logger = logging.getLogger(__name__)
 
 _JPEG = b"\xff\xd8"
 _FAST_COLOURS = ("YCbCr", "RGB", "Gray")  # CMYK comes out otherwise than from Pillow
@@ -58,6 +62,44 @@ def decode_image(path: str | os.PathLike[str], *, buffer: NDArray[np.uint8] | No
         return _decode_pillow(data)
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
         raise ValueError(f"image {os.fspath(path)} is not readable: {error}") from error
+
+
+def read_frame(
+    frames: Sequence[str | os.PathLike[str]],
+    position: int,
+    *,
+    name: str = "",
+    on_corrupt: Literal["neighbour", "raise"] = "neighbour",
+    buffer: NDArray[np.uint8] | None = None,
+) -> NDArray[np.uint8]:
+    """Decode one frame of a tracklet, or the readable one nearest to it in time.
+
+    Args:
+        frames: Paths of the tracklet's frames in time order.
+        position: Which.
+        name: What to call the tracklet in messages.
+        on_corrupt: What is done about a frame that cannot be read: "neighbour" takes the nearest one that can, each
+            tried once, and logs a warning that names it; "raise" raises.
+        buffer: See `decode_image`.
+
+    Returns:
+        Array (H, W, 3), maybe in `buffer`.
+
+    Raises:
+        FileNotFoundError: If `on_corrupt` is "raise" and there is no such file.
+        ValueError: If the frame, with "raise", or every frame, with "neighbour", is unreadable.
+    """
+    try:
+        return decode_image(frames[position], buffer=buffer)
+    except (FileNotFoundError, ValueError) as error:
+        if on_corrupt == "raise":
+            raise
+        for other in sorted(range(len(frames)), key=lambda i: (abs(i - position), i))[1:]:
+            with suppress(FileNotFoundError, ValueError):
+                image = decode_image(frames[other])
+                logger.warning("%s; the frame %+d away in time takes its place", error, other - position)
+                return image
+        raise ValueError(f"no frame of tracklet {name} can be read; {error}") from error
 
 
 def resize_image(image: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]:
