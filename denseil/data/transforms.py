@@ -57,8 +57,8 @@ class ClipTransform:
             out: Array (T, *size, 3), overwritten.
         """
         down, right = rng.integers(-self.pad, self.pad + 1, 2).tolist()
-        if down or right:
-            out.fill(0)
+        out[:, _outside(down)] = 0
+        out[:, :, _outside(right)] = 0
         targets = out[:, _inside(down), _inside(right)]
         source = _inside(-down), _inside(-right)
         mirrored = rng.random(len(out)) < self.flip
@@ -85,6 +85,11 @@ class ClipTransform:
 def _inside(shift: int) -> slice:
     """Where, along one axis, an image moved by `shift` pixels still covers its frame."""
     return slice(shift, None) if shift >= 0 else slice(None, shift)
+
+
+def _outside(shift: int) -> slice:
+    """Where it no longer does."""
+    return slice(None, shift) if shift >= 0 else slice(shift, None)
 
 
 def normalize(clips: Tensor, mean: Sequence[float], std: Sequence[float]) -> Tensor:
