@@ -3,6 +3,7 @@
 from denseil.metrics.embeddings import Embeddings as Embeddings
 from denseil.metrics.features import Features as Features
 from denseil.metrics.features import load_features as load_features
+from denseil.metrics.features import load_records as load_records
 from denseil.metrics.features import rank_features as rank_features
 from denseil.metrics.features import save_features as save_features
 from denseil.metrics.protocols import PROTOCOLS as PROTOCOLS

@@ -1,15 +1,19 @@
 """The features file: embeddings of any code base, in one safetensors file, to be judged again by anyone.
 
 Tensors `vectors` (N, D) of any float type, `pids` (N,) and `camids` (N,) of any integer type, and the text metadata
-that safetensors allows, in which `frames` says which frames of each tracklet made its vector.
+that safetensors allows, in which `frames` says which frames of each tracklet made its vector. What else is known of
+each tracklet (its name, its time) is one more tensor, `records`: the bytes of a JSON list of N objects.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import json
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+import numpy as np
+import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
@@ -19,6 +23,7 @@ from denseil.metrics.ranking import rank
 from denseil.metrics.result import RankingResult
 
 TENSORS = ("vectors", "pids", "camids")
+RECORDS = "records"
 
 
 class Features(NamedTuple):
@@ -28,19 +33,33 @@ class Features(NamedTuple):
     metadata: dict[str, str]
 
 
-def save_features(path: str | Path, embeddings: Embeddings, *, metadata: Mapping[str, str] | None = None) -> None:
+def save_features(
+    path: str | Path,
+    embeddings: Embeddings,
+    *,
+    metadata: Mapping[str, str] | None = None,
+    records: Sequence[Mapping[str, Any]] | None = None,
+) -> None:
     """Write embeddings to a features file, whole or not at all.
 
     Args:
         path: the file; by custom it ends in `.safetensors`.
         embeddings: what to write.
         metadata: texts to keep beside them, such as `frames`, the model's name, the data set's.
+        records: what else is known of each vector, as JSON knows it. `denseil.gallery` reads `id`, `start` and `end`
+            (seconds), `track` and `thumbnail` (a path), all optional.
 
     Raises:
         FileNotFoundError: the folder does not exist.
-        TypeError: metadata that are not texts.
+        TypeError: metadata that are not texts; records that JSON does not know.
+        ValueError: records that are not one a vector, or hold NaN or infinity.
     """
     tensors = {name: getattr(embeddings, name).cpu().contiguous() for name in TENSORS}
+    if records is not None:
+        if len(records) != len(embeddings):
+            raise ValueError(f"{len(records)} records for {len(embeddings)} vectors; give one a vector")
+        text = json.dumps([dict(record) for record in records], allow_nan=False)
+        tensors[RECORDS] = torch.from_numpy(np.frombuffer(text.encode(), np.uint8).copy())
     with replacing(path) as temporary:
         save_file(tensors, temporary, metadata=dict(metadata or {}))
 
@@ -68,6 +87,29 @@ def load_features(path: str | Path) -> Features:
         return Features(Embeddings(**tensors), metadata)
     except (TypeError, ValueError) as error:
         raise type(error)(f"{path}: {error}") from error
+
+
+def load_records(path: str | Path) -> list[dict[str, Any]] | None:
+    """Read what a features file says of each vector beside pid and camid; None where it says nothing.
+
+    Raises:
+        ValueError: a damaged file, or records that are not one JSON object a vector.
+    """
+    try:
+        with safe_open(path, framework="pt") as file:
+            if RECORDS not in file.keys():  # noqa: SIM118 (not a mapping)
+                return None
+            count = file.get_slice("vectors").get_shape()[0]
+            text = file.get_tensor(RECORDS).numpy().tobytes()
+    except SafetensorError as error:
+        raise ValueError(f"{path} is not a whole features file ({error}); write or copy it again") from error
+    try:
+        records = json.loads(text)
+    except ValueError as error:
+        raise ValueError(f"{path}: its records are not JSON ({error}); write it again with save_features") from error
+    if not isinstance(records, list) or len(records) != count or not all(isinstance(item, dict) for item in records):
+        raise ValueError(f"{path}: its records must be a list of {count} objects, one a vector")
+    return records
 
 
 def rank_features(

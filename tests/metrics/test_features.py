@@ -8,7 +8,7 @@ import torch
 from safetensors.numpy import save_file
 
 from denseil import cli
-from denseil.metrics import Embeddings, RankingResult, load_features, rank, save_features
+from denseil.metrics import Embeddings, RankingResult, load_features, load_records, rank, save_features
 
 
 @pytest.fixture
@@ -52,6 +52,36 @@ def test_numpy_alone_can_write_one(tmp_path: Path) -> None:
     assert torch.equal(embeddings.vectors, torch.eye(3))
     assert embeddings.camids.tolist() == [0, 0, 1]
     assert metadata == {}
+
+
+def test_records_travel_beside_the_vectors(pair: tuple[Embeddings, Embeddings], tmp_path: Path) -> None:
+    path = tmp_path / "q.safetensors"
+    records = [{"id": f"<b>é{i}", "start": i / 3, "thumbnail": None} for i in range(20)]
+    save_features(path, pair[0], records=records)
+    assert load_records(path) == records
+    assert torch.equal(load_features(path).embeddings.vectors, pair[0].vectors)
+    save_features(path, pair[0])
+    assert load_records(path) is None
+
+
+@pytest.mark.parametrize(
+    ("records", "error"), [([{}], "1 records for 20"), ([{"start": float("nan")}] * 20, "not JSON compliant")]
+)
+def test_records_must_be_one_a_vector(
+    pair: tuple[Embeddings, Embeddings], tmp_path: Path, records: list[dict[str, float]], error: str
+) -> None:
+    with pytest.raises(ValueError, match=error):
+        save_features(tmp_path / "q.safetensors", pair[0], records=records)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("text", [b"{", b"{}", b"[{}]", b"[1, 2, 3]"])
+def test_damaged_records_are_refused(tmp_path: Path, text: bytes) -> None:
+    ids = np.arange(3)
+    arrays = {"vectors": np.eye(3), "pids": ids, "camids": ids, "records": np.frombuffer(text, np.uint8)}
+    save_file(arrays, tmp_path / "q.safetensors")
+    with pytest.raises(ValueError, match="records"):
+        load_records(tmp_path / "q.safetensors")
 
 
 @pytest.mark.parametrize("keep", [0, 4, 60, -1])
