@@ -39,7 +39,15 @@ def test_first_code_block_of_readme_runs():
 
 def public_objects() -> dict[str, object]:
     found: dict[str, object] = {}
-    for module in ("denseil", "denseil.layers", "denseil.models", "denseil.data", "denseil.metrics", "denseil.engine"):
+    for module in (
+        "denseil",
+        "denseil.layers",
+        "denseil.models",
+        "denseil.data",
+        "denseil.metrics",
+        "denseil.losses",
+        "denseil.engine",
+    ):
         for name, value in vars(importlib.import_module(module)).items():
             if not name.startswith("_") and (inspect.isclass(value) or inspect.isfunction(value)):
                 found.setdefault(f"{module}.{name}", value)

@@ -1,0 +1,33 @@
+"""A batch that is spread over processes, made whole."""
+
+import torch
+import torch.distributed as dist
+from torch import Tensor
+
+
+class _AllGather(torch.autograd.Function):
+    """Tensors of all ranks, with the gradient that every rank's loss sends back to this rank's share."""
+
+    @staticmethod
+    def forward(ctx: torch.autograd.function.FunctionCtx, share: Tensor) -> Tensor:
+        parts = [torch.empty_like(share) for _ in range(dist.get_world_size())]
+        dist.all_gather(parts, share.contiguous())
+        return torch.cat(parts)
+
+    @staticmethod
+    def backward(ctx: torch.autograd.function.FunctionCtx, *gradients: Tensor) -> Tensor:
+        whole = gradients[0].clone(memory_format=torch.contiguous_format)
+        dist.all_reduce(whole)
+        return whole.chunk(dist.get_world_size())[dist.get_rank()]
+
+
+def gather(share: Tensor) -> Tensor:
+    """The shares (B, ...) of all ranks in the order of ranks, (world * B, ...); itself without a process group.
+
+    Every rank must give the same shape. The gradient of a share is the sum over the ranks' losses, which DDP's mean
+    over ranks turns into the gradient of the mean loss.
+    """
+    if not (dist.is_available() and dist.is_initialized()) or dist.get_world_size() == 1:
+        return share
+    gathered: Tensor = _AllGather.apply(share)
+    return gathered
