@@ -15,12 +15,13 @@ from typing import Any
 
 from jsonargparse import ActionYesNo, ArgumentParser, auto_cli
 
-from denseil.cli import data, judging, models
+from denseil.cli import data, judging, models, video
 
 VERBS: dict[str, Callable[..., int] | dict[str, Any]] = {
     "models": models.models,
     "profile": models.profile,
     "data": {"_help": "Check datasets and make splits.", "check": data.check, "splits": data.splits},
+    "tracklets": video.tracklets,
     "evaluate": judging.evaluate,
     "version": models.version,
 }

@@ -21,5 +21,9 @@ from denseil.data.tracklet import Frames as Frames
 from denseil.data.tracklet import Tracklet as Tracklet
 from denseil.data.tracklet import VideoReIDDataset as VideoReIDDataset
 from denseil.data.tracklet import label_map as label_map
+from denseil.data.tracks import Tracks as Tracks
+from denseil.data.tracks import read_tracks as read_tracks
 from denseil.data.transforms import ClipTransform as ClipTransform
 from denseil.data.transforms import normalize as normalize
+from denseil.data.video import CutReport as CutReport
+from denseil.data.video import cut_tracklets as cut_tracklets

@@ -65,7 +65,9 @@ class Tracklet:
         frames: Paths of the crops in time order, at least one.
         pid: Identity, as the dataset gives it. -1 is junk: judging ignores it. In MARS 0 is a distractor.
         camid: Camera, as the dataset gives it (the published sets count from 1).
-        name: What the dataset calls this tracklet, for messages.
+        name: What the dataset calls this tracklet.
+        start: When its first frame was taken, seconds (since 1970, or since the video began); None if not known.
+        end: When its last frame was taken.
 
     Raises:
         ValueError: If there is no frame.
@@ -75,6 +77,8 @@ class Tracklet:
     pid: int
     camid: int
     name: str = ""
+    start: float | None = None
+    end: float | None = None
 
     def __post_init__(self) -> None:
         if not len(self.frames):

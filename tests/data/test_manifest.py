@@ -59,6 +59,7 @@ def test_any_dataset_can_become_one(tmp_path):
 @pytest.mark.parametrize(
     ("old", "new", "text"),
     [
+        ("pid,camid,split,note", "pid,camid,split,time", "time is a number of seconds, got 'later'"),
         ("camid", "camera", r"lacks the columns \['camid'\]"),
         ("7,2,train,later", "8,2,train,later", "two identities"),
         ("7,2,train,later", "7,1,train,later", "two identities, cameras"),
@@ -104,3 +105,13 @@ def test_frames_are_checked(path: Path):
     report = check_dataset("manifest", path)
     assert "b: 2 of 2 frames missing" in report.problems[0]
     assert len(report.problems) == 3
+
+
+def test_times_make_start_and_end_and_survive_writing(path):
+    path.write_text(TEXT.replace("note", "time").replace("train,later", "train,2.5").replace("query,", "query,-1"))
+    dataset = read_dataset("manifest", path)
+    times = [(t.start, t.end) for t in (*dataset.train, *dataset.query, *dataset.gallery)]
+    assert times == [(2.5, 2.5), (-1, -1), (None, None)]
+    path.write_text(path.read_text().replace("x/10.jpg,7,2,train,", "x/10.jpg,7,2,train,0.25"))
+    again = read_dataset("manifest", write_manifest(read_dataset("manifest", path), path.with_name("again.csv")))
+    assert (again.train[0].start, again.train[0].end) == (0.25, 2.5)

@@ -1,15 +1,17 @@
 """People's own data: one table, one row a frame.
 
-    tracklet,frame,pid,camid,split
-    walk-1,crops/walk-1/000.jpg,7,1,train
+    tracklet,frame,pid,camid,split,time
+    walk-1,crops/walk-1/000.jpg,7,1,train,12.48
 
 `frame` is a path, from the manifest's own folder if it is relative. The rows of a tracklet are in time order; `split`
-is train, query or gallery. CSV (UTF-8) or Parquet; further columns are ignored.
+is train, query or gallery. `time`, in seconds, may be empty or left out. CSV (UTF-8) or Parquet; further columns are
+ignored.
 """
 
 from __future__ import annotations
 
 import csv
+import math
 import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -19,6 +21,7 @@ from denseil.data.readers._files import first_of
 from denseil.data.tracklet import Frames, Tracklet, VideoReIDDataset
 
 COLUMNS = ("tracklet", "frame", "pid", "camid", "split")
+TIME = "time"
 SPLITS = ("train", "query", "gallery")
 
 
@@ -30,7 +33,8 @@ def read_manifest(root: Path) -> VideoReIDDataset:
 
     Raises:
         FileNotFoundError: If there is none.
-        ValueError: If columns are missing, there are no rows, or a pid or camid is not a whole number.
+        ValueError: If columns are missing, there are no rows, a pid or camid is not a whole number, or a time is not a
+            number.
     """
     path = first_of(root, ("manifest.csv", "manifest.parquet"), what="manifest") if root.is_dir() else root
     if not path.is_file():
@@ -39,9 +43,14 @@ def read_manifest(root: Path) -> VideoReIDDataset:
     folder = str(path.parent)
     labels: dict[str, set[tuple[str, str, str]]] = {}
     frames: dict[str, list[str]] = {}
-    for name, frame, pid, camid, split in rows:
+    times: dict[str, tuple[float, float]] = {}
+    for name, frame, pid, camid, split, time in rows:
         labels.setdefault(name, set()).add((pid, camid, split))
         frames.setdefault(name, []).append(os.path.join(folder, frame))  # noqa: PTH118 (strings: a million times)
+        if time:
+            seconds = _seconds(time, path, name)
+            start, end = times.get(name, (seconds, seconds))
+            times[name] = min(start, seconds), max(end, seconds)
     if not labels:
         raise ValueError(f"{path} has no rows: it needs one for each frame")
     problems: list[str] = []
@@ -53,7 +62,8 @@ def read_manifest(root: Path) -> VideoReIDDataset:
         elif split not in SPLITS:
             problems.append(f"{path.name}: tracklet {name!r} has split {split!r}, expected one of {SPLITS}")
         else:
-            tracklet = Tracklet(Frames("", frames[name]), _whole(pid, path, name), _whole(camid, path, name), name)
+            labels_of = _whole(pid, path, name), _whole(camid, path, name), name
+            tracklet = Tracklet(Frames("", frames[name]), *labels_of, *times.get(name, (None, None)))
             parts[split].append(tracklet)
     return VideoReIDDataset(parts["train"], parts["query"], parts["gallery"], name=path.stem, problems=tuple(problems))
 
@@ -61,46 +71,52 @@ def read_manifest(root: Path) -> VideoReIDDataset:
 def write_manifest(dataset: VideoReIDDataset, path: Path | str) -> Path:
     """Write a dataset as a CSV manifest, with frames relative to the manifest's folder where they are under it.
 
-    The file appears complete or not at all.
+    The times of a tracklet stand beside its first and its last frame. The file appears complete or not at all.
     """
     path = Path(path).absolute()
     inside = os.path.join(path.parent, "")  # noqa: PTH118 (with its separator)
     partial = path.with_name(path.name + ".partial")
     with partial.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file)
-        writer.writerow(COLUMNS)
+        writer.writerow([*COLUMNS, TIME])
         for split in SPLITS:
             for number, tracklet in enumerate(getattr(dataset, split)):
                 name = f"{split}/{number}/{tracklet.name}"
-                for frame in map(os.path.abspath, tracklet.frames):
-                    writer.writerow([name, frame.removeprefix(inside), tracklet.pid, tracklet.camid, split])
+                times = {len(tracklet.frames) - 1: tracklet.end, 0: tracklet.start}
+                for place, frame in enumerate(map(os.path.abspath, tracklet.frames)):
+                    row = [name, frame.removeprefix(inside), tracklet.pid, tracklet.camid, split]
+                    writer.writerow([*row, times.get(place)])
     return partial.replace(path)
 
 
 def _csv(path: Path) -> Iterator[Sequence[str]]:
-    """Rows of `COLUMNS`."""
+    """Rows of `COLUMNS` and the time, "" where there is none."""
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
             reader = csv.reader(file)
-            places = _places(next(reader, []), path)
+            header = next(reader, [])
+            places = _places(header, path)
+            timed = header.index(TIME) if TIME in header else None
             for row in reader:
-                if row and len(row) <= max(places):
+                if row and len(row) <= max(*places, timed or 0):
                     raise ValueError(f"{path}, line {reader.line_num}: fewer fields than the header names")
                 if row:
-                    yield [row[place] for place in places]
+                    yield [*[row[place] for place in places], "" if timed is None else row[timed]]
     except (UnicodeDecodeError, csv.Error) as error:
         raise ValueError(f"{path} is not a UTF-8 text table: {error}") from error
 
 
 def _parquet(path: Path) -> Iterator[Sequence[str]]:
-    """Rows of `COLUMNS`."""
+    """Rows of `COLUMNS` and the time, "" where there is none."""
     parquet = need("pyarrow.parquet", to="read Parquet")
     try:
         with parquet.ParquetFile(path) as file:
             _places(file.schema_arrow.names, path)
-            for batch in file.iter_batches(columns=list(COLUMNS)):
-                table = batch.to_pydict()
-                yield from zip(*([str(value) for value in table[column]] for column in COLUMNS), strict=True)
+            columns = [*COLUMNS, TIME] if TIME in file.schema_arrow.names else list(COLUMNS)
+            for batch in file.iter_batches(columns=columns):
+                table = {TIME: [None] * len(batch), **batch.to_pydict()}
+                texts = [["" if value is None else str(value) for value in table[key]] for key in (*COLUMNS, TIME)]
+                yield from zip(*texts, strict=True)
     except need("pyarrow", to="read Parquet").ArrowException as error:
         raise ValueError(f"{path} is not a readable Parquet file: {error}") from error
 
@@ -118,3 +134,13 @@ def _whole(text: str, path: Path, tracklet: str) -> int:
         return int(text)
     except ValueError:
         raise ValueError(f"{path}, tracklet {tracklet!r}: pid and camid are whole numbers, got {text!r}") from None
+
+
+def _seconds(text: str, path: Path, tracklet: str) -> float:
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = math.nan
+    if not math.isfinite(seconds):
+        raise ValueError(f"{path}, tracklet {tracklet!r}: a time is a number of seconds, got {text!r}")
+    return seconds
