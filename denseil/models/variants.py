@@ -35,6 +35,7 @@ default_cfgs = generate_default_cfgs(
         "denseil_resnet50.mars": _cfg("denseil_resnet50.mars"),
         "denseil_densenet121.mars": _cfg("denseil_densenet121.mars"),
         "denseil_resnet50_d256.mars": _cfg("denseil_resnet50_d256.mars"),
+        "denseil_mobilenetv2": _cfg(input_size=(3, 128, 64)),
         "denseil": _cfg(),
     }
 )
@@ -59,6 +60,13 @@ def denseil_densenet121(pretrained: bool = False, **kwargs: Any) -> DenseIL:
     """DenseNet-121, last stride 1; the paper gives no d for it, ours is 1024, the encoder's own width."""
     args: dict[str, Any] = {"backbone": "densenet121", "last_stride": 1, "dim": 1024, "depth": 4}
     return build_denseil("denseil_densenet121", pretrained, **(args | kwargs))
+
+
+@register_model
+def denseil_mobilenetv2(pretrained: bool = False, **kwargs: Any) -> DenseIL:
+    """A light model for trackers and CPUs: MobileNetV2, last stride 1, R = 2 blocks of d = 256."""
+    args: dict[str, Any] = {"backbone": "mobilenetv2_100", "last_stride": 1, "dim": 256, "depth": 2, "ffn_dim": 512}
+    return build_denseil("denseil_mobilenetv2", pretrained, **(args | kwargs))
 
 
 @register_model
