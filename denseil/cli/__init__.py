@@ -56,9 +56,21 @@ def _join_pairs(words: list[str]) -> list[str]:
     return words
 
 
+POSITIONALS = {"evaluate": ("--model", "--dataset", "--root")}  # that may be left out; jsonargparse knows none
+
+
+def _name_positionals(words: list[str]) -> list[str]:
+    """Give the leading words of such a verb the names of its options."""
+    names = POSITIONALS.get(words[0], ()) if words else ()
+    given = list(takewhile(lambda word: not word.startswith("-"), words[1 : 1 + len(names)]))
+    named = [f"{name}={word}" for name, word in zip(names, given, strict=False)]
+    return [*words[:1], *named, *words[1 + len(given) :]]
+
+
 def main(argv: list[str] | None = None) -> int:
     """Run one verb and return its exit status."""
-    args = [_underscored(argument) for argument in _join_pairs(sys.argv[1:] if argv is None else argv)]
+    words = _name_positionals(_join_pairs(sys.argv[1:] if argv is None else argv))
+    args = [_underscored(argument) for argument in words]
     try:
         return int(auto_cli(VERBS, args=args, prog="denseil", parser_class=_Parser) or 0)
     except (ValueError, TypeError, KeyError, RuntimeError, OSError, ImportError) as error:

@@ -6,12 +6,13 @@ import importlib
 from typing import Any
 
 
-def need(module: str, *, to: str) -> Any:
-    """Import a module of the extra `data`.
+def need(module: str, *, to: str, extra: str = "data") -> Any:
+    """Import a module of an extra.
 
     Args:
         module: Its full name, such as `scipy.io`.
         to: What it is needed for: "read MATLAB files".
+        extra: The extra that installs it.
 
     Raises:
         ModuleNotFoundError: If it is not installed; the text names the extra.
@@ -20,4 +21,6 @@ def need(module: str, *, to: str) -> Any:
         return importlib.import_module(module)
     except ModuleNotFoundError as error:
         package = module.partition(".")[0]
-        raise ModuleNotFoundError(f"to {to}, {package} is needed: pip install 'denseil[data]'", name=package) from error
+        raise ModuleNotFoundError(
+            f"to {to}, {package} is needed: pip install 'denseil[{extra}]'", name=package
+        ) from error

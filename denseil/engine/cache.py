@@ -1,0 +1,95 @@
+"""Embeddings kept on disk, under a key of everything that they depend on."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from denseil._version import __version__
+from denseil.data import Tracklet
+from denseil.metrics import Embeddings, load_features, save_features
+from denseil.models import DenseIL
+
+logger = logging.getLogger(__name__)
+
+
+def features_key(model: DenseIL, tracklets: Sequence[Tracklet], **policy: Any) -> str:
+    """A text that changes whenever the embeddings would.
+
+    It is made from the weights, the model's arguments and normalisation, the path, size and time of change of every
+    frame's file, the policy, and the version of denseil.
+
+    Args:
+        model: The model.
+        tracklets: What is embedded, in order.
+        policy: What else embeddings depend on, such as `frames="all"`.
+
+    Returns:
+        40 hexadecimal digits.
+    """
+    digest = hashlib.blake2b(weights_digest(model).encode(), digest_size=20)
+    cfg = {name: model.pretrained_cfg[name] for name in ("input_size", "mean", "std")}
+    args = getattr(model, "_model_args", None) or repr(model)
+    rest = [__version__, cfg, args, model.denseil_cfg["clip_len"], sorted(policy.items())]
+    digest.update(json.dumps(rest, default=str).encode())
+    for tracklet in tracklets:
+        digest.update(b"tracklet")
+        for path in tracklet.frames:
+            digest.update(_file_state(path).encode())
+    return digest.hexdigest()
+
+
+def _file_state(path: str) -> str:
+    """Path, size and time of change; a neighbour takes the place of a frame without them."""
+    try:
+        stat = os.stat(path)  # noqa: PTH116 (a million of them: no Path for each)
+    except OSError:
+        return f"{path} unreadable"
+    return f"{path} {stat.st_size} {stat.st_mtime_ns}"
+
+
+def weights_digest(model: nn.Module) -> str:
+    """40 hexadecimal digits that change with any weight that an embedding depends on: all but the classifier's."""
+    digest = hashlib.blake2b(digest_size=20)
+    for name, value in sorted(model.state_dict().items()):
+        if name.startswith("neck.classifier."):
+            continue
+        digest.update(f"{name} {value.dtype} {tuple(value.shape)}".encode())
+        digest.update(value.detach().cpu().contiguous().flatten().view(torch.uint8).numpy())
+    return digest.hexdigest()
+
+
+def cached_vectors(path: Path, tracklets: Sequence[Tracklet], width: int) -> Tensor | None:
+    """The vectors (N, width) that a features file holds for these tracklets; None if there is none that is whole."""
+    if not path.exists():
+        return None
+    try:
+        vectors = load_features(path).embeddings.vectors
+    except (ValueError, TypeError) as error:
+        logger.warning("%s; it is made anew", error)
+        return None
+    if vectors.shape != (len(tracklets), width):
+        logger.warning(
+            "%s holds %s vectors, not %s; it is made anew", path, tuple(vectors.shape), (len(tracklets), width)
+        )
+        return None
+    return vectors
+
+
+def keep_vectors(path: Path, tracklets: Sequence[Tracklet], vectors: Tensor, metadata: dict[str, str]) -> None:
+    """Write vectors (N, D) as a features file, which `denseil evaluate --features` reads too."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    save_features(path, label(tracklets, vectors), metadata=metadata)
+
+
+def label(tracklets: Sequence[Tracklet], vectors: Tensor) -> Embeddings:
+    """Vectors (N, D) with their tracklets' identities and cameras."""
+    return Embeddings(vectors, [tracklet.pid for tracklet in tracklets], [tracklet.camid for tracklet in tracklets])
