@@ -201,23 +201,37 @@ def _read_clip(clip: _Clip, out: NDArray[np.uint8], on_corrupt: Literal["neighbo
         target[:] = resize_image(image, (out.shape[1], out.shape[2]))
 
 
-@torch.inference_mode()
 def _embed_clips(
     model: DenseIL, clips: list[_Clip], pixels: Tensor, *, dtype: torch.dtype | None, chunk: int | None
 ) -> Tensor:
     """Embeddings (B, num_features) of clips whose frames' pixels (N, 3, H, W) are given in order."""
-    cfg, device = model.pretrained_cfg, next(model.parameters()).device
     offsets = np.cumsum([0, *(len(clip.positions) for clip in clips)])
     slots = torch.from_numpy(np.stack([clip.slots + start for clip, start in zip(clips, offsets, strict=False)]))
     mask = torch.from_numpy(np.stack([clip.mask for clip in clips]))
+    tokens = encode_pixels(model, pixels, dtype=dtype, chunk=chunk)
+    return decode_clips(model, tokens[slots.to(tokens.device)], mask, dtype=dtype)
+
+
+@torch.inference_mode()
+def encode_pixels(
+    model: DenseIL, pixels: Tensor, *, dtype: torch.dtype | None = None, chunk: int | None = None
+) -> Tensor:
+    """Tokens (N, P, sum of widths) of frames (N, 3, H, W) uint8, on the model's device; options as above."""
+    cfg, device = model.pretrained_cfg, next(model.parameters()).device
     with evaluating(model), torch.autocast(device.type, dtype, enabled=dtype is not None):
-        tokens = torch.cat(
+        return torch.cat(
             [
                 model.encode_frames(normalize(part.to(device), cfg["mean"], cfg["std"]))
                 for part in pixels.split(chunk or (16 if device.type == "cpu" else 64))
             ]
-        )  # (N, P, sum of widths)
-        vectors = model.decode(tokens[slots.to(device)], None if mask.all() else mask.to(device))
+        )
+
+
+@torch.inference_mode()
+def decode_clips(model: DenseIL, tokens: Tensor, mask: Tensor, *, dtype: torch.dtype | None = None) -> Tensor:
+    """Embeddings (B, num_features), float32 on the CPU, of tokens (B, T, P, sum of widths) under a mask (B, T)."""
+    with evaluating(model), torch.autocast(tokens.device.type, dtype, enabled=dtype is not None):
+        vectors = model.decode(tokens, None if mask.all() else mask.to(tokens.device))
     assert isinstance(vectors, Tensor)  # eval mode
     return vectors.float().cpu()
 
