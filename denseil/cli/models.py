@@ -23,9 +23,9 @@ def models(filter: str = "", frames: int = 4) -> int:
         frames: T, the frames of a clip that the multiply-adds are counted for.
     """
     pretrained = {name.partition(".")[0] for name in denseil.list_pretrained()}
+    rows = [(name, _profile(name, frames, (256, 128), {})) for name in denseil.list_models(filter)]
     print(f"{'model':24} {'params':>9} {'encoder':>9} {'GMACs':>7} {'encoder':>8} {'decoder':>8}  weights")
-    for name in denseil.list_models(filter):
-        cost = _profile(name, frames, (256, 128), {})
+    for name, cost in rows:
         print(
             f"{name:24} {cost.params / 1e6:7.1f} M {cost.encoder_params / 1e6:7.1f} M {cost.macs / 1e9:7.2f}"
             f" {cost.encoder_macs / 1e9:8.2f} {cost.decoder_macs / 1e9:8.2f}  {'yes' if name in pretrained else 'none'}"

@@ -54,10 +54,12 @@ def profile(model: DenseIL, *, frames: int = 8, size: tuple[int, int] = (256, 12
         The counts for a batch of one clip.
 
     Raises:
-        ValueError: If `frames` is less than 1.
+        ValueError: If `frames` is less than 1, or the frames are too small for the encoder.
     """
     if frames < 1:
         raise ValueError(f"frames={frames}: a clip has at least 1 frame")
+    if min(size) < 32:
+        raise ValueError(f"size={tuple(size)}: height and width are at least 32 pixels")
     clip = torch.empty(frames, 3, *size, device="meta")
     tokens: list[Tensor] = []
     encoder_macs = _macs(model, lambda net: tokens.append(net.encode_frames(clip)))

@@ -47,3 +47,5 @@ def test_frames_scale_the_encoder_and_the_model_is_left_alone():
     assert all(torch.equal(value, before[key]) for key, value in model.state_dict().items())
     with pytest.raises(ValueError, match="frames=0"):
         denseil.profile(model, frames=0)
+    with pytest.raises(ValueError, match=r"size=\(0, 32\)"):
+        denseil.profile(model, size=(0, 32))
