@@ -10,6 +10,7 @@ from denseil.data.datasets import read_dataset as read_dataset
 from denseil.data.images import decode_image as decode_image
 from denseil.data.images import read_frame as read_frame
 from denseil.data.pk_sampler import PKSampler as PKSampler
+from denseil.data.readers.folder import read_folder as read_folder
 from denseil.data.readers.manifest import write_manifest as write_manifest
 from denseil.data.sampling import sample_all as sample_all
 from denseil.data.sampling import sample_even as sample_even
@@ -22,6 +23,7 @@ from denseil.data.tracklet import Tracklet as Tracklet
 from denseil.data.tracklet import VideoReIDDataset as VideoReIDDataset
 from denseil.data.tracklet import label_map as label_map
 from denseil.data.tracks import Tracks as Tracks
+from denseil.data.tracks import crop_box as crop_box
 from denseil.data.tracks import read_tracks as read_tracks
 from denseil.data.transforms import ClipTransform as ClipTransform
 from denseil.data.transforms import normalize as normalize

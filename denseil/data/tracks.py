@@ -65,6 +65,18 @@ def read_tracks(path: str | Path) -> Tracks:
     return Tracks(table[:, 0].copy(), table[:, 1].copy(), np.array(boxes)[order])
 
 
+def crop_box(image: NDArray[np.uint8], left: float, top: float, width: float, height: float) -> NDArray[np.uint8]:
+    """The pixels of an image (H, W, 3) that a box touches, without a copy; none if it lies outside or has no area."""
+    if width <= 0 or height <= 0:
+        return image[:0, :0]
+    return image[_span(top, height), _span(left, width)]
+
+
+def _span(start: float, length: float) -> slice:
+    """The pixels that an extent touches, from 0 on; slices end with the picture by themselves."""
+    return slice(max(0, math.floor(start)), max(0, math.ceil(start + length)))
+
+
 def _lines(path: Path) -> Iterator[tuple[int, str]]:
     """Lines that are not blank, with their numbers from 1."""
     try:

@@ -17,7 +17,7 @@ from PIL import Image
 
 from denseil.data._extras import need
 from denseil.data.readers.manifest import COLUMNS, TIME
-from denseil.data.tracks import Tracks, read_tracks
+from denseil.data.tracks import Tracks, crop_box, read_tracks
 
 MANIFEST, CROPS = "manifest.csv", "crops"
 UNKNOWN_PID = -1  # what a tracker follows has no identity yet
@@ -149,7 +149,7 @@ class _Cutter:
         if width <= 0 or height <= 0:
             self.report.skipped["boxes of no area"] += 1
             return
-        crop = image[_span(top, height), _span(left, width)]
+        crop = crop_box(image, left, top, width, height)
         if not crop.size:
             self.report.skipped["boxes outside of the picture"] += 1
             return
@@ -171,11 +171,6 @@ class _Cutter:
             self.report.tracklets += 1
         self.last[track] = piece, seconds
         return name
-
-
-def _span(start: float, length: float) -> slice:
-    """The pixels that an extent touches, from 0 on; slices end with the picture by themselves."""
-    return slice(max(0, math.floor(start)), max(0, math.ceil(start + length)))
 
 
 class _Frame:

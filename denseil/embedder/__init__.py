@@ -1,0 +1,6 @@
+"""Embeddings at work: whole tracklets, frame by frame beside a tracker, to a file, and compared."""
+
+from denseil.embedder.adapters import update_deep_sort as update_deep_sort
+from denseil.embedder.adapters import update_supervision as update_supervision
+from denseil.embedder.embedder import Embedder as Embedder
+from denseil.embedder.online import TrackletEmbedder as TrackletEmbedder
