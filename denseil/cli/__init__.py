@@ -22,15 +22,18 @@ VERBS: dict[str, Callable[..., int] | dict[str, Any]] = {
     "profile": models.profile,
     "data": {"_help": "Check datasets and make splits.", "check": data.check, "splits": data.splits},
     "tracklets": video.tracklets,
+    "embed": video.embed,
     "evaluate": judging.evaluate,
     "version": models.version,
 }
 
 
 class _Parser(ArgumentParser):
-    """`--images` and `--no-images` for a bool, in place of `--images true`."""
+    """`--images` and `--no-images` for a bool, in place of `--images true`; `-o` for `--output`."""
 
     def add_argument(self, *args: Any, **kwargs: Any) -> Any:
+        if args == ("--output",):
+            args = ("-o", "--output")
         if kwargs.get("type") is bool:
             del kwargs["type"]
             kwargs["action"] = ActionYesNo

@@ -62,6 +62,22 @@ def save_features(
         tensors[RECORDS] = torch.from_numpy(np.frombuffer(text.encode(), np.uint8).copy())
     with replacing(path) as temporary:
         save_file(tensors, temporary, metadata=dict(metadata or {}))
+        _sort_metadata(temporary)
+
+
+def _sort_metadata(path: Path) -> None:
+    """Put the metadata of a safetensors file, written in a random order, into that of their names.
+
+    So files of the same content have the same bytes.
+    """
+    with path.open("r+b") as file:
+        size = int.from_bytes(file.read(8), "little")
+        header = json.loads(file.read(size))
+        header["__metadata__"] = dict(sorted(header.get("__metadata__", {}).items()))
+        text = json.dumps(header, ensure_ascii=False, separators=(",", ":")).encode()
+        if len(text) <= size:
+            file.seek(8)
+            file.write(text.ljust(size))
 
 
 def load_features(path: str | Path) -> Features:

@@ -1,0 +1,227 @@
+"""Many tracklets to a features file: in parts that survive a kill, shared out over processes and machines."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import os
+import shutil
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from denseil.data import Tracklet
+from denseil.embedder.embedder import Embedder, with_progress
+from denseil.metrics import Embeddings, save_features
+from denseil.metrics.files import replacing
+
+logger = logging.getLogger(__name__)
+PART_FRAMES = 2048  # about what a kill can lose; also the work that is handed to a process at a time
+PLAN = "plan.txt"
+
+
+@dataclass(frozen=True)
+class EmbedReport:
+    """What `embed_to_file` wrote. Printed, it is a line, and one more for what was skipped.
+
+    Attributes:
+        path: The features file.
+        vectors: How many it holds.
+        skipped: Names of tracklets of which no frame could be read.
+    """
+
+    path: Path
+    vectors: int
+    skipped: tuple[str, ...]
+
+    def __str__(self) -> str:
+        lines = [f"{self.vectors:,} vectors: {self.path}"]
+        if self.skipped:
+            lines.append(
+                f"skipped: {len(self.skipped):,} tracklets without a readable frame: {', '.join(self.skipped)}"
+            )
+        return "\n".join(lines)
+
+
+def embed_to_file(
+    embedder: Embedder, tracklets: Sequence[Tracklet], output: str | Path, *, progress: bool = False
+) -> EmbedReport | None:
+    """Embed tracklets into a features file (see `denseil.metrics.save_features`), each vector with its record.
+
+    Parts of the work are kept in `OUTPUT.parts/` until all is done. Called again with the same tracklets, model and
+    settings, it goes on from there to the same file, with any number of processes. Started by `accelerate launch` on
+    several processes or machines, each makes its share of the parts, in a folder that they all see, and the first
+    writes the file. A vector does not depend on who makes it.
+
+    A record says `id` (the tracklet's name; numbered where it is empty or not the only one), `frames` (how many),
+    `start` and `end` where known, and `thumbnail`, the path of the middle frame.
+
+    Args:
+        embedder: What embeds them.
+        tracklets: What to embed.
+        output: The file.
+        progress: Show a bar, of the first process.
+
+    Returns:
+        What was written; None in all processes but the first.
+
+    Raises:
+        FileExistsError: If the file exists.
+        FileNotFoundError: If its folder does not exist.
+        ValueError: If there are no tracklets, no frame of any can be read, or the parts are those of another run.
+        RuntimeError: If the model makes NaN of a tracklet.
+    """
+    output = Path(output)
+    team = _Team()
+    folder = output.with_name(output.name + ".parts")
+    if not tracklets:
+        raise ValueError("no tracklets to embed: is it the right part of the dataset?")
+    if team.first:
+        _open(folder, output, _fingerprint(embedder, tracklets))
+    team.wait()
+    parts = list(_parts(tracklets))
+    own = [number for number in range(team.rank, len(parts), team.size) if not _part_file(folder, number).exists()]
+    todo = [tracklet for number in own for tracklet in tracklets[parts[number]]]
+    vectors = _vectors(embedder, [tracklets[parts[number]] for number in own])
+    shown = iter(with_progress(vectors, todo) if progress and team.first else vectors)
+    for number in own:
+        rows = torch.stack([next(shown) for _ in tracklets[parts[number]]])
+        with replacing(_part_file(folder, number)) as temporary:
+            save_file({"vectors": rows}, temporary)
+    team.wait()
+    return _finish(embedder, tracklets, folder, output, len(parts)) if team.first else None
+
+
+class _Team:
+    """The processes that `accelerate launch` started, or this one alone."""
+
+    def __init__(self) -> None:
+        self.state: Any = None
+        if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+            try:
+                from accelerate import PartialState
+            except ModuleNotFoundError as error:
+                message = "several processes need accelerate: pip install 'denseil[train]'"
+                raise ModuleNotFoundError(message, name="accelerate") from error
+            self.state = PartialState(timeout=timedelta(days=30))  # the last part of the slowest process
+        self.rank: int = self.state.process_index if self.state else 0
+        self.size: int = self.state.num_processes if self.state else 1
+        self.first = self.rank == 0
+
+    def wait(self) -> None:
+        """Until all are here."""
+        if self.state:
+            self.state.wait_for_everyone()
+
+
+def _parts(tracklets: Sequence[Tracklet]) -> Iterator[slice]:
+    """Tracklets in a row that have about `PART_FRAMES` frames; the same whatever the number of processes."""
+    start = frames = 0
+    for stop, tracklet in enumerate(tracklets, start=1):
+        frames += len(tracklet.frames)
+        if frames >= PART_FRAMES or stop == len(tracklets):
+            yield slice(start, stop)
+            start, frames = stop, 0
+
+
+def _vectors(embedder: Embedder, parts: Sequence[Sequence[Tracklet]]) -> Iterator[Tensor]:
+    """Vectors (D,) in order, each part in batches of its own; NaN for a tracklet that cannot be read."""
+    for part in parts:
+        try:
+            vectors = list(embedder.stream(part))
+        except (ValueError, OSError):  # one by one, to find which
+            vectors = [_vector(embedder, tracklet) for tracklet in part]
+        else:
+            wrong = [t.name for t, vector in zip(part, vectors, strict=True) if not vector.isfinite().all()]
+            if wrong:
+                raise RuntimeError(f"the model makes NaN of tracklet {wrong[0]!r}: compute without --dtype, or mend it")
+        yield from vectors
+
+
+def _vector(embedder: Embedder, tracklet: Tracklet) -> Tensor:
+    try:
+        return embedder(tracklet)
+    except (ValueError, OSError) as error:
+        logger.warning("tracklet %r is skipped: %s", tracklet.name, error)
+        return torch.full((embedder.model.num_features,), torch.nan)
+
+
+def _open(folder: Path, output: Path, fingerprint: str) -> None:
+    """Make the folder of parts, or check that those in it are of this run."""
+    if output.exists():
+        raise FileExistsError(f"{output} is there already: give another name, or remove it")
+    if not output.parent.is_dir():
+        raise FileNotFoundError(f"cannot write {output}: there is no folder {output.parent}; create it")
+    folder.mkdir(exist_ok=True)
+    plan = folder / PLAN
+    if not plan.exists():
+        with replacing(plan) as temporary:
+            temporary.write_text(fingerprint, encoding="utf-8")
+    elif plan.read_text(encoding="utf-8") != fingerprint:
+        raise ValueError(
+            f"{folder} holds the parts of another run (other tracklets, weights or settings): remove it to start anew"
+        )
+
+
+def _finish(embedder: Embedder, tracklets: Sequence[Tracklet], folder: Path, output: Path, parts: int) -> EmbedReport:
+    """Join the parts, write the file, remove the parts."""
+    vectors = torch.cat([load_file(_part_file(folder, number))["vectors"] for number in range(parts)])
+    readable = vectors.isfinite().all(dim=1).nonzero().flatten().tolist()
+    if not readable:
+        raise ValueError(f"no frame of the {len(tracklets)} tracklets can be read, first of {tracklets[0].frames[0]}")
+    kept, records = [tracklets[place] for place in readable], list(_records(tracklets))
+    embeddings = Embeddings(vectors[readable], [t.pid for t in kept], [t.camid for t in kept])
+    metadata = {
+        "frames": embedder.frames,
+        "model": str(embedder.model.pretrained_cfg.get("architecture", "")),
+        "weights": weights_digest(embedder.model),
+        "normalized": "true",
+    }
+    save_features(output, embeddings, metadata=metadata, records=[records[place] for place in readable])
+    shutil.rmtree(folder)
+    skipped = set(range(len(tracklets))).difference(readable)
+    return EmbedReport(output, len(kept), tuple(tracklets[place].name for place in sorted(skipped)))
+
+
+def _records(tracklets: Sequence[Tracklet]) -> Iterator[dict[str, Any]]:
+    times = Counter(tracklet.name for tracklet in tracklets)
+    for number, tracklet in enumerate(tracklets):
+        alone = tracklet.name and times[tracklet.name] == 1
+        record: dict[str, Any] = {"id": tracklet.name if alone else f"{tracklet.name}#{number}"}
+        known = {"start": tracklet.start, "end": tracklet.end}
+        record |= {key: value for key, value in known.items() if value is not None}
+        middle = os.path.abspath(tracklet.frames[len(tracklet.frames) // 2])  # noqa: PTH100 (links stay as they are)
+        yield {**record, "frames": len(tracklet.frames), "thumbnail": middle}
+
+
+def _part_file(folder: Path, number: int) -> Path:
+    return folder / f"{number:06}.safetensors"
+
+
+def _fingerprint(embedder: Embedder, tracklets: Sequence[Tracklet]) -> str:
+    """Of all that decides on the vectors and their records, but for the pixels."""
+    digest = hashlib.sha256(weights_digest(embedder.model).encode())
+    cfg = embedder.model.pretrained_cfg
+    preparation = [tuple(cfg[key]) for key in ("input_size", "mean", "std")]
+    digest.update(repr((embedder.frames, embedder.dtype, embedder.budget, PART_FRAMES, preparation)).encode())
+    for t in tracklets:
+        digest.update(repr((t.name, t.pid, t.camid, t.start, t.end, len(t.frames))).encode())
+        digest.update("\0".join(map(os.path.abspath, t.frames)).encode("utf-8", "surrogateescape"))
+    return digest.hexdigest()
+
+
+def weights_digest(model: torch.nn.Module) -> str:
+    """SHA-256 of a model's weights and their names, without its classifier, which has no part in vectors."""
+    digest = hashlib.sha256()
+    for name, tensor in sorted(model.state_dict().items()):
+        if not name.startswith("neck.classifier"):
+            digest.update(name.encode())
+            digest.update(tensor.cpu().contiguous().reshape(-1).view(torch.uint8).numpy().data)
+    return digest.hexdigest()
