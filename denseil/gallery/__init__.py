@@ -1,0 +1,12 @@
+"""Galleries of tracklets: who was this, where else, when; and forgetting them again."""
+
+from denseil.gallery.features import copy as copy
+from denseil.gallery.features import read_features as read_features
+from denseil.gallery.opening import open as open
+from denseil.gallery.protocol import Gallery as Gallery
+from denseil.gallery.recall import Recall as Recall
+from denseil.gallery.recall import check_recall as check_recall
+from denseil.gallery.record import Hit as Hit
+from denseil.gallery.record import Record as Record
+from denseil.gallery.record import Stored as Stored
+from denseil.gallery.record import Where as Where

@@ -1,0 +1,40 @@
+"""Records and vectors from a features file, and from one gallery to another."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from denseil.gallery.protocol import Gallery
+from denseil.gallery.record import FloatArray, Record
+from denseil.metrics import load_features, load_records
+
+
+def read_features(path: str | Path) -> tuple[list[Record], FloatArray]:
+    """The records and vectors (N, D) of a features file.
+
+    A record that the file does not name is called after the file and its row; a pid of -1 is an unknown person.
+
+    Raises:
+        FileNotFoundError: no such file.
+        TypeError, ValueError: a damaged file; see `Record`.
+    """
+    embeddings = load_features(path).embeddings
+    known = load_records(path) or [{} for _ in range(len(embeddings))]
+    records = []
+    for row, (pid, camid, values) in enumerate(
+        zip(embeddings.pids.tolist(), embeddings.camids.tolist(), known, strict=True)
+    ):
+        given = {name: values[name] for name in ("start", "end", "track", "thumbnail") if values.get(name) is not None}
+        name = values.get("id", f"{Path(path).stem}:{row}")
+        try:
+            records.append(Record(name, camid=camid, pid=None if pid < 0 else pid, **given))
+        except (TypeError, ValueError) as error:
+            raise type(error)(f"{path}, row {row}: {error}") from error
+    return records, embeddings.vectors.cpu().numpy()
+
+
+def copy(source: Gallery, target: Gallery) -> int:
+    """Add all records of one gallery to another; those it holds already stay. Returns how many were new."""
+    return sum(
+        target.add([item.record for item in block], [item.vector for item in block]) for block in source.scan() if block
+    )

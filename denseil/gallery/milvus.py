@@ -1,0 +1,300 @@
+"""The gallery of many machines: a Milvus collection, one partition a day."""
+
+from __future__ import annotations
+
+import json
+import logging
+import math
+import os
+import re
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager
+from itertools import groupby
+from typing import Any
+
+import numpy as np
+
+from denseil.data._extras import need
+from denseil.gallery.protocol import Closing
+from denseil.gallery.record import (
+    COLUMNS,
+    MAX_TEXT,
+    ArrayLike,
+    FloatArray,
+    Hit,
+    Record,
+    Stored,
+    Where,
+    check_limit,
+    check_new,
+    check_target,
+    check_width,
+    key_of,
+    unit_vectors,
+)
+
+COLLECTION = "denseil"
+DAY = 86_400.0  # seconds
+KEYS = 1_000  # keys in one condition, queries in one call
+FLOATS = 2_000_000  # of vectors in one call, 8 MB: a message may hold 64
+TIMEOUT = 30.0  # seconds for one call
+LISTS = 1_024  # most lists of the index
+
+
+class MilvusGallery(Closing):
+    """See `Gallery`.
+
+    Records of one day (of their end, UTC) are one partition, which `expire` drops as a whole. What `forget` and
+    `delete` take out is found no more, and its bytes stay with Milvus until the day's partition is dropped and its
+    own garbage collection has run. A login, where the server wants one, is read from `MILVUS_TOKEN`.
+
+    Args:
+        uri: `http://HOST:PORT`, `https://HOST:PORT` or `milvus://HOST:PORT`, with `/COLLECTION` after it where it is
+            not called denseil; or `milvus:///FILE.db` for a file of milvus-lite.
+        dim: width of the vectors. Given, the gallery is made where there is none; not given, it must be there.
+
+    Raises:
+        ConnectionError: no server answers.
+        FileNotFoundError: no gallery there, and no width given.
+        ModuleNotFoundError: pymilvus is not installed.
+        ValueError: a gallery of another width; a collection that is no gallery; an address that is none.
+    """
+
+    def __init__(self, uri: str, dim: int | None = None) -> None:
+        pymilvus = need("pymilvus", to="talk to Milvus", extra="milvus")
+        self.uri = uri
+        address, self._name = _address(uri)
+        grpc = need("grpc", to="talk to Milvus", extra="milvus")
+        own: tuple[type[Exception], ...] = (pymilvus.MilvusException, grpc.RpcError)
+        self._errors = (*own, OSError, RuntimeError, ValueError)
+        with self._plainly("connecting"):
+            self._client = pymilvus.MilvusClient(address, token=os.environ.get("MILVUS_TOKEN", ""), timeout=TIMEOUT)
+            there = self._client.has_collection(self._name, timeout=TIMEOUT)
+        if not there:
+            if dim is None:
+                self.close()
+                raise FileNotFoundError(f"no gallery at {uri}: check it; `denseil gallery add` makes one")
+            with self._plainly("making the gallery"):
+                self._create(dim, pymilvus.DataType)
+        with self._plainly("opening"):
+            described = self._client.describe_collection(self._name, timeout=TIMEOUT)
+            self._client.load_collection(self._name, timeout=TIMEOUT)
+        columns = {field["name"]: field for field in described["fields"]}
+        if not {*COLUMNS, "vector"} <= set(columns):
+            raise ValueError(f"the collection {self._name} at {uri} is no gallery: it holds {', '.join(columns)}")
+        self.dim = int(columns["vector"]["params"]["dim"])
+        check_width(self, dim)
+
+    def _create(self, dim: int, types: Any) -> None:
+        schema = self._client.create_schema(auto_id=False)
+        schema.add_field("key", types.VARCHAR, is_primary=True, max_length=32)
+        for name in ("id", "track", "thumbnail"):
+            schema.add_field(name, types.VARCHAR, max_length=MAX_TEXT)
+        for name in ("camid", "pid"):
+            schema.add_field(name, types.INT64)
+        for name in ("starts", "ends"):
+            schema.add_field(name, types.DOUBLE)
+        schema.add_field("vector", types.FLOAT_VECTOR, dim=dim)
+        self._client.create_collection(
+            self._name, schema=schema, index_params=self._index("FLAT"), consistency_level="Strong", timeout=TIMEOUT
+        )
+
+    def _index(self, kind: str, **params: int) -> Any:
+        index = self._client.prepare_index_params()
+        index.add_index("vector", index_name="vector", index_type=kind, metric_type="IP", params=params)
+        return index
+
+    def add(self, records: Sequence[Record], vectors: ArrayLike) -> int:
+        """See `Gallery.add`; in parts, a day at a time."""
+        units = check_new(records, vectors, self.dim)
+        added = 0
+        with self._plainly("adding", lambda: f"{added} of {len(records)} records were added; add them all again"):
+            held = {
+                row["key"] for part in _keys([record.id for record in records]) for row in self._rows(part, ["key"])
+            }
+            rows = [
+                {**record.to_row(), "vector": unit}
+                for record, unit in zip(records, units, strict=True)
+                if key_of(record.id) not in held
+            ]
+            rows.sort(key=lambda row: row["ends"])
+            size = max(FLOATS // self.dim, 1)
+            for day, group in groupby(rows, lambda row: math.floor(row["ends"] / DAY)):
+                self._make_day(day)
+                of_day = list(group)
+                for first in range(0, len(of_day), size):
+                    part = of_day[first : first + size]
+                    self._client.insert(self._name, part, partition_name=_partition(day), timeout=TIMEOUT)
+                    added += len(part)
+        return added
+
+    def _make_day(self, day: int) -> None:
+        if not self._client.has_partition(self._name, _partition(day), timeout=TIMEOUT):
+            self._client.create_partition(self._name, _partition(day), timeout=TIMEOUT)
+
+    def search(
+        self, vectors: ArrayLike, k: int = 10, *, where: Where | None = None, exact: bool = True
+    ) -> list[list[Hit]]:
+        """See `Gallery.search`; with an index, exact means that all its lists are read."""
+        check_limit(k)
+        queries = unit_vectors(vectors, self.dim, what="queries")
+        found: list[list[Hit]] = []
+        with self._plainly("searching"):
+            params = {"nprobe": LISTS} if exact and self._lists() else {}
+            for first in range(0, len(queries), KEYS):
+                results = self._client.search(
+                    self._name,
+                    data=list(queries[first : first + KEYS]),
+                    filter=(where or Where()).expression("[]"),
+                    limit=k,
+                    output_fields=list(COLUMNS),
+                    search_params={"metric_type": "IP", "params": params},
+                    timeout=TIMEOUT,
+                )
+                # Milvus returns the inner product, which it calls distance
+                found.extend(
+                    [Hit(Record.from_row(hit["entity"]), min(max(1 - hit["distance"], 0.0), 2.0)) for hit in hits]
+                    for hits in results
+                )
+        return found
+
+    def _lists(self) -> bool:
+        index = self._client.describe_index(self._name, "vector", timeout=TIMEOUT)
+        return bool(index["index_type"] != "FLAT")
+
+    def get(self, ids: Sequence[str]) -> list[Stored]:
+        """See `Gallery.get`."""
+        with self._plainly("reading"):
+            held = {row["id"]: _stored(row) for part in _keys(ids) for row in self._rows(part, [*COLUMNS, "vector"])}
+        for name in ids:
+            if name not in held:
+                raise KeyError(f"no record {name!r} in {self.uri}")
+        return [held[name] for name in ids]
+
+    def scan(self) -> Iterator[list[Stored]]:
+        """See `Gallery.scan`."""
+        with self._plainly("reading"):
+            for rows in self._blocks("", [*COLUMNS, "vector"]):
+                yield [_stored(row) for row in rows]
+
+    def count(self, where: Where | None = None) -> int:
+        """See `Gallery.count`."""
+        with self._plainly("counting"):
+            return self._count((where or Where()).expression("[]"))
+
+    def _count(self, condition: str, **more: Any) -> int:
+        rows = self._client.query(self._name, filter=condition, output_fields=["count(*)"], timeout=TIMEOUT, **more)
+        return int(rows[0]["count(*)"])
+
+    def delete(self, ids: Collection[str]) -> int:
+        """See `Gallery.delete`."""
+        return sum(self._remove(condition) for condition in _keys(ids))
+
+    def forget(self, *, pid: int | None = None, track: str | None = None) -> int:
+        """See `Gallery.forget`."""
+        check_target(pid, track)
+        return self._remove(f"pid == {pid}" if track is None else f"track == {json.dumps(track, ensure_ascii=False)}")
+
+    def expire(self, before: float) -> int:
+        """See `Gallery.expire`; days that are over by then are dropped as a whole."""
+        gone = 0
+        with self._plainly("expiring", lambda: f"{gone} records were removed; expire them again"):
+            for name in self._client.list_partitions(self._name, timeout=TIMEOUT):
+                day = _day(name)
+                if day is not None and (day + 1) * DAY <= before:
+                    gone += self._count("", partition_names=[name])
+                    self._client.release_partitions(self._name, [name], timeout=TIMEOUT)
+                    self._client.drop_partition(self._name, name, timeout=TIMEOUT)
+        return gone + self._remove(f"ends < {float(before)!r}")
+
+    def _remove(self, condition: str) -> int:
+        """Delete by key: what Milvus deletes by another condition it does not count."""
+        gone = 0
+        with self._plainly("removing", lambda: f"{gone} records were removed; remove them again"):
+            keys = [row["key"] for rows in self._blocks(condition, ["key"]) for row in rows]
+            for first in range(0, len(keys), KEYS):
+                part = keys[first : first + KEYS]
+                self._client.delete(self._name, filter=f"key in {json.dumps(part)}", timeout=TIMEOUT)
+                gone += len(part)
+        return gone
+
+    def index(self) -> None:
+        """Build an index, which `search(exact=False)` uses: faster, and it misses some (see `check_recall`)."""
+        with self._plainly("building the index"):
+            lists = min(max(int(4 * math.sqrt(self._count(""))), 1), LISTS)
+            self._client.release_collection(self._name, timeout=TIMEOUT)
+            self._client.drop_index(self._name, "vector", timeout=TIMEOUT)
+            self._client.create_index(self._name, self._index("IVF_FLAT", nlist=lists), timeout=TIMEOUT)
+            self._client.load_collection(self._name, timeout=TIMEOUT)
+
+    def optimize(self, *, alone: bool = False) -> None:
+        """See `Gallery.optimize`: writes out what is in memory and packs it; bytes go when a day is dropped."""
+        with self._plainly("optimizing"):
+            self._client.flush(self._name, timeout=TIMEOUT)
+            self._client.compact(self._name, timeout=TIMEOUT)
+
+    def close(self) -> None:
+        """See `Gallery.close`."""
+        self._client.close()
+
+    def _rows(self, condition: str, columns: list[str]) -> list[dict[str, Any]]:
+        rows: list[dict[str, Any]] = self._client.query(
+            self._name, filter=condition, output_fields=columns, timeout=TIMEOUT
+        )
+        return rows
+
+    def _blocks(self, condition: str, columns: list[str]) -> Iterator[list[dict[str, Any]]]:
+        size = max(min(FLOATS // self.dim, KEYS), 1)
+        cursor = self._client.query_iterator(
+            self._name, batch_size=size, filter=condition, output_fields=columns, timeout=TIMEOUT
+        )
+        try:
+            while rows := cursor.next():
+                yield rows
+        finally:
+            cursor.close()
+
+    @contextmanager
+    def _plainly(self, doing: str, so_far: Any = lambda: "nothing was changed") -> Iterator[None]:
+        """One line for what comes out of pymilvus, which would log a page as well."""
+        log = logging.getLogger("pymilvus")
+        before = log.level
+        log.setLevel(logging.CRITICAL + 1)
+        try:
+            yield
+        except self._errors as error:
+            cause = " ".join(str(getattr(error, "message", None) or error).split())[:300]
+            raise ConnectionError(f"gallery {self.uri}: {doing} failed, {so_far()}: {cause}") from error
+        finally:
+            log.setLevel(before)
+
+
+def _address(uri: str) -> tuple[str, str]:
+    """What to connect to, and the name of the collection."""
+    if uri.startswith("milvus:///"):
+        return uri.removeprefix("milvus://"), COLLECTION
+    match = re.fullmatch(r"(http|https|milvus)://([^/?#\s]+)/?([A-Za-z_]\w{0,254})?/?", uri)
+    if match is None:
+        raise ValueError(f"{uri!r} is no address of Milvus; write http://HOST:PORT or http://HOST:PORT/COLLECTION")
+    scheme, host, name = match.groups()
+    return f"{'http' if scheme == 'milvus' else scheme}://{host}", name or COLLECTION
+
+
+def _partition(day: int) -> str:
+    return f"day_{day}".replace("-", "m")
+
+
+def _day(partition: str) -> int | None:
+    match = re.fullmatch(r"day_(m?)(\d+)", partition)
+    return int(match[2]) * (-1 if match[1] else 1) if match else None
+
+
+def _keys(ids: Collection[str]) -> Iterator[str]:
+    keys = [key_of(name) for name in dict.fromkeys(ids)]
+    for first in range(0, len(keys), KEYS):
+        yield f"key in {json.dumps(keys[first : first + KEYS])}"
+
+
+def _stored(row: dict[str, Any]) -> Stored:
+    vector: FloatArray = np.asarray(row["vector"], np.float32)
+    return Stored(Record.from_row(row), vector)

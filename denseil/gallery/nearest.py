@@ -1,0 +1,51 @@
+"""The k nearest of many vectors, seen a block at a time: what exact search is, wherever the vectors lie."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from denseil.gallery.record import FloatArray
+
+BLOCK = 4096  # queries x gallery rows of similarities at once: 64 MB for 4,096 queries
+
+
+class Nearest:
+    """Keeps the k best rows of each query while blocks of vectors pass.
+
+    Args:
+        queries: vectors (Q, D) of length 1.
+        k: how many to keep.
+    """
+
+    def __init__(self, queries: FloatArray, k: int) -> None:
+        self.queries, self.k, self.seen = queries, k, 0
+        self.similarity = np.empty((len(queries), 0), np.float32)  # (Q, up to k)
+        self.row = np.empty((len(queries), 0), np.int64)  # counted over all blocks
+
+    def see(self, vectors: FloatArray) -> None:
+        """Compare with a block of vectors (N, D) of length 1."""
+        for first in range(0, len(vectors), BLOCK):
+            similarity = self.queries @ vectors[first : first + BLOCK].T  # (Q, n)
+            best = _largest(similarity, self.k)
+            self._merge(np.take_along_axis(similarity, best, 1), best + (self.seen + first))
+        self.seen += len(vectors)
+
+    def _merge(self, similarity: FloatArray, row: npt.NDArray[np.int64]) -> None:
+        similarity = np.concatenate([self.similarity, similarity], 1)
+        row = np.concatenate([self.row, row], 1)
+        best = _largest(similarity, self.k)
+        self.similarity, self.row = np.take_along_axis(similarity, best, 1), np.take_along_axis(row, best, 1)
+
+    def sorted(self) -> tuple[FloatArray, npt.NDArray[np.int64]]:
+        """Cosine distances (Q, k), smallest first, and the rows they belong to; of equals the earlier row first."""
+        order = np.lexsort((self.row, -self.similarity))
+        distance = 1 - np.take_along_axis(self.similarity, order, 1)
+        return np.clip(distance, 0, 2), np.take_along_axis(self.row, order, 1)
+
+
+def _largest(values: FloatArray, k: int) -> npt.NDArray[np.int64]:
+    """Places (Q, at most k) of each row's largest values, in no order."""
+    if values.shape[1] <= k:
+        return np.broadcast_to(np.arange(values.shape[1]), values.shape)
+    return np.argpartition(values, -k, axis=1)[:, -k:]
