@@ -6,6 +6,7 @@ The layers and models of the paper on any timm backbone; importing this register
 from denseil import data as data
 from denseil import embedder as embedder
 from denseil import engine as engine
+from denseil import gallery as gallery
 from denseil import layers as layers
 from denseil import losses as losses
 from denseil import metrics as metrics

@@ -2,6 +2,7 @@
 
 from denseil.gallery.features import copy as copy
 from denseil.gallery.features import read_features as read_features
+from denseil.gallery.memory import MemoryGallery as MemoryGallery
 from denseil.gallery.opening import open as open
 from denseil.gallery.protocol import Gallery as Gallery
 from denseil.gallery.recall import Recall as Recall

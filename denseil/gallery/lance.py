@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
@@ -32,7 +33,6 @@ from denseil.gallery.record import (
 
 TABLE = "records"
 KEYS = 5_000  # keys in one condition
-INDEX = "IVF_FLAT"
 
 
 class LanceGallery(Closing):
@@ -58,7 +58,7 @@ class LanceGallery(Closing):
             raise FileNotFoundError(_absent(uri))
         with self._plainly("opening it"):
             database = lancedb.connect(uri, read_consistency_interval=timedelta(0))
-            if TABLE in database.table_names():
+            if TABLE in database.list_tables().tables:
                 self._table = database.open_table(TABLE)
             elif dim is None:
                 raise FileNotFoundError(_absent(uri))
@@ -99,8 +99,9 @@ class LanceGallery(Closing):
             best = set(nearest.row.ravel().tolist())
             found = {row: record for row, record in found.items() if row in best}
             new = sorted(row for row in best if row >= first)
-            rows = batch.select(COLUMNS).take([row - first for row in new]).to_pylist()
-            found.update(zip(new, map(Record.from_row, rows), strict=True))
+            if new:
+                rows = batch.select(COLUMNS).take([row - first for row in new]).to_pylist()
+                found.update(zip(new, map(Record.from_row, rows), strict=True))
         return [
             [Hit(found[row], distance) for distance, row in zip(*one, strict=True)]
             for one in zip(*(array.tolist() for array in nearest.sorted()), strict=True)
@@ -162,8 +163,10 @@ class LanceGallery(Closing):
 
     def index(self) -> None:
         """Build an index, which `search(exact=False)` uses: faster, and it misses some (see `check_recall`)."""
+        from lancedb.index import IvfFlat
+
         with self._plainly("building the index"):
-            self._table.create_index(metric="dot", index_type=INDEX, replace=True)
+            self._table.create_index("vector", config=IvfFlat(distance_type="dot"), replace=True)
 
     def optimize(self, *, alone: bool = False) -> None:
         """See `Gallery.optimize`.
@@ -179,7 +182,9 @@ class LanceGallery(Closing):
                 self._table.update(values_sql={"key": "key"})
                 if self._table.list_indices():
                     self.index()
-            self._table.optimize(cleanup_older_than=timedelta(0), delete_unverified=alone)
+            with warnings.catch_warnings():  # it warns of what the docstring says
+                warnings.simplefilter("ignore", UserWarning)
+                self._table.optimize(cleanup_older_than=timedelta(0), delete_unverified=alone)
 
     def _may_hold_deleted(self) -> bool:
         """Whether a file may hold more rows than the table; sure for one file, and always so for several.

@@ -34,6 +34,7 @@ from denseil.gallery.record import (
 )
 
 COLLECTION = "denseil"
+FILE = "milvus:///"
 DAY = 86_400.0  # seconds
 KEYS = 1_000  # keys in one condition, queries in one call
 FLOATS = 2_000_000  # of vectors in one call, 8 MB: a message may hold 64
@@ -64,9 +65,10 @@ class MilvusGallery(Closing):
         pymilvus = need("pymilvus", to="talk to Milvus", extra="milvus")
         self.uri = uri
         address, self._name = _address(uri)
+        self._is_file = uri.startswith(FILE)
         grpc = need("grpc", to="talk to Milvus", extra="milvus")
-        own: tuple[type[Exception], ...] = (pymilvus.MilvusException, grpc.RpcError)
-        self._errors = (*own, OSError, RuntimeError, ValueError)
+        own = (pymilvus.MilvusException, grpc.RpcError)
+        self._errors: tuple[type[Exception], ...] = (*own, OSError, RuntimeError, ValueError)
         with self._plainly("connecting"):
             self._client = pymilvus.MilvusClient(address, token=os.environ.get("MILVUS_TOKEN", ""), timeout=TIMEOUT)
             there = self._client.has_collection(self._name, timeout=TIMEOUT)
@@ -182,9 +184,8 @@ class MilvusGallery(Closing):
         with self._plainly("counting"):
             return self._count((where or Where()).expression("[]"))
 
-    def _count(self, condition: str, **more: Any) -> int:
-        rows = self._client.query(self._name, filter=condition, output_fields=["count(*)"], timeout=TIMEOUT, **more)
-        return int(rows[0]["count(*)"])
+    def _count(self, condition: str) -> int:
+        return int(self._rows(condition, ["count(*)"])[0]["count(*)"])
 
     def delete(self, ids: Collection[str]) -> int:
         """See `Gallery.delete`."""
@@ -202,9 +203,11 @@ class MilvusGallery(Closing):
             for name in self._client.list_partitions(self._name, timeout=TIMEOUT):
                 day = _day(name)
                 if day is not None and (day + 1) * DAY <= before:
-                    gone += self._count("", partition_names=[name])
-                    self._client.release_partitions(self._name, [name], timeout=TIMEOUT)
+                    held = self._count(f"ends >= {day * DAY!r} and ends < {(day + 1) * DAY!r}")
+                    if not self._is_file:  # milvus-lite drops a day as it is
+                        self._client.release_partitions(self._name, [name], timeout=TIMEOUT)
                     self._client.drop_partition(self._name, name, timeout=TIMEOUT)
+                    gone += held
         return gone + self._remove(f"ends < {float(before)!r}")
 
     def _remove(self, condition: str) -> int:
@@ -271,7 +274,7 @@ class MilvusGallery(Closing):
 
 def _address(uri: str) -> tuple[str, str]:
     """What to connect to, and the name of the collection."""
-    if uri.startswith("milvus:///"):
+    if uri.startswith(FILE):
         return uri.removeprefix("milvus://"), COLLECTION
     match = re.fullmatch(r"(http|https|milvus)://([^/?#\s]+)/?([A-Za-z_]\w{0,254})?/?", uri)
     if match is None:

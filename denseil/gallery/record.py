@@ -207,6 +207,7 @@ def unit_vectors(vectors: ArrayLike, dim: int | None = None, *, what: str = "vec
     wrong = np.flatnonzero(~np.isfinite(lengths[:, 0]) | (lengths[:, 0] == 0))
     if wrong.size:
         raise ValueError(f"{what}: row {wrong[0]} holds NaN or infinity, or zeros alone; nothing was done")
+    lengths[np.abs(lengths - 1) < 1e-6] = 1  # a copy of a copy is the same to the bit
     units: FloatArray = array / lengths
     return units
 

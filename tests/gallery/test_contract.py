@@ -1,0 +1,155 @@
+"""What every gallery does, asked of each; the one in memory is compared with plain loops, the others with it."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import pytest
+import torch
+
+from denseil.gallery import Gallery, MemoryGallery, Record, Where, check_recall, copy
+from tests.gallery.conftest import DIM, KINDS, names, records, unit
+
+pytestmark = pytest.mark.parametrize("address", KINDS, indirect=True)
+
+N = 120
+FILTERS = [
+    None,
+    Where(),
+    Where(camids=[1]),
+    Where(not_camids=[0, 2]),
+    Where(camids=[0, 1], not_camids=[1]),
+    Where(pids=[2, 3]),
+    Where(after=86_400.0),
+    Where(before=86_400.0),
+    Where(camids=(0, 2), pids={1, 4}, after=1e5, before=2.5e5),
+    Where(camids=[]),
+    Where(pids=[99]),
+]
+
+
+def filled(gallery: Gallery) -> tuple[list[Record], np.ndarray]:
+    assert gallery.add(records(N), unit(N) * 3) == N
+    return records(N), unit(N)
+
+
+def passes(record: Record, where: Where | None) -> bool:
+    if where is None:
+        return True
+    if where.after is not None and record.until < where.after:
+        return False
+    if where.before is not None and record.start >= where.before:
+        return False
+    if record.camid in where.not_camids or (where.camids is not None and record.camid not in where.camids):
+        return False
+    return where.pids is None or record.pid in where.pids
+
+
+@pytest.mark.parametrize("exact", [True, False])
+def test_search_is_that_of_plain_loops(empty: Gallery, exact: bool):
+    held, vectors = filled(empty)
+    queries = unit(5, seed=1)
+    for where in FILTERS:
+        found = empty.search(queries * 7, k=8, where=where, exact=exact)
+        for query, hits in zip(queries, found, strict=True):
+            distances = {r.id: 1 - float(query @ v) for r, v in zip(held, vectors, strict=True) if passes(r, where)}
+            nearest = sorted(distances, key=distances.__getitem__)[:8]
+            assert names(hits) == nearest, where
+            np.testing.assert_allclose([hit.distance for hit in hits], [distances[name] for name in nearest], atol=1e-5)
+        assert empty.count(where) == sum(passes(record, where) for record in held)
+
+
+def test_records_and_vectors_come_back_as_they_were(empty: Gallery):
+    held, vectors = filled(empty)
+    hits = empty.search(vectors[:20], k=1)
+    assert [one[0].record for one in hits] == held[:20]
+    assert max(one[0].distance for one in hits) < 1e-5
+    some = [held[i].id for i in (7, 3, 99)]
+    assert [item.record for item in empty.get(some)] == [held[i] for i in (7, 3, 99)]
+    np.testing.assert_allclose([item.vector for item in empty.get(some)], vectors[[7, 3, 99]], atol=1e-6)
+    everything = {item.record.id: item.record for block in empty.scan() for item in block}
+    assert everything == {record.id: record for record in held}
+
+
+def test_what_is_held_stays(empty: Gallery):
+    held, vectors = filled(empty)
+    other = dataclasses.replace(held[3], camid=77)
+    assert empty.add([other, Record("new", camid=1)], -vectors[:2]) == 1
+    assert empty.count() == N + 1
+    assert empty.get([held[3].id])[0].record == held[3]
+    assert empty.add([], np.empty((0, DIM))) == 0
+
+
+def test_taking_out(empty: Gallery):
+    held, _ = filled(empty)
+    left = {record.id: record for record in held}
+
+    def same(gone: int, condition: list[str]) -> None:
+        assert gone == len(condition)
+        for name in condition:
+            del left[name]
+        assert {item.record.id for block in empty.scan() for item in block} == set(left)
+
+    same(empty.delete([held[5].id, "nobody", held[11].id, held[5].id]), [held[5].id, held[11].id])
+    same(empty.forget(pid=2), [r.id for r in left.values() if r.pid == 2])
+    track = held[13].track
+    same(empty.forget(track=track), [r.id for r in left.values() if r.track == track])
+    same(empty.expire(100_000.5), [r.id for r in left.values() if r.until < 100_000.5])
+    same(empty.expire(100_000.5), [])
+    empty.optimize()
+    assert empty.count() == len(left)
+    assert empty.add([held[5]], unit(1)) == 1
+    assert names(empty.search(unit(1), k=1)[0]) == [held[5].id]
+    empty.expire(1e12)
+    empty.optimize()
+    assert empty.count() == 0
+    assert empty.search(unit(2)) == [[], []]
+
+
+def test_vectors_may_be_tensors_integers_or_one_row(empty: Gallery):
+    empty.add(records(2), torch.eye(DIM)[:2].requires_grad_())
+    assert names(empty.search(np.eye(DIM, dtype=np.int64)[1], k=1)[0]) == [records(2)[1].id]
+
+
+NAN = np.full((1, DIM), np.nan)
+WRONG = {
+    "wide": (lambda g: g.add(records(1), unit(1, dim=DIM + 1)), "17 wide, the gallery is 16 wide"),
+    "nan": (lambda g: g.add(records(2), np.concatenate([unit(1), NAN])), "row 1 holds NaN"),
+    "infinity": (lambda g: g.add(records(1), NAN * 0 + np.inf), "row 0 holds NaN or infinity"),
+    "zero": (lambda g: g.add(records(1), np.zeros((1, DIM))), "zeros alone"),
+    "number": (lambda g: g.add(records(2), unit(3)), "2 records and 3 vectors"),
+    "twice": (lambda g: g.add([records(1)[0]] * 2, unit(2)), "two records are called"),
+    "query": (lambda g: g.search(NAN), "queries: row 0"),
+    "query's width": (lambda g: g.search(unit(1, dim=3)), "queries are 3 wide"),
+    "k": (lambda g: g.search(unit(1), k=0), "k is 0"),
+    "forget nobody": (lambda g: g.forget(), "one person or one track"),
+    "forget two": (lambda g: g.forget(pid=1, track="a"), "one person or one track"),
+    "forget no track": (lambda g: g.forget(track=""), "one person or one track"),
+}
+
+
+def test_bad_input_is_refused_and_changes_nothing(empty: Gallery):
+    empty.add([Record("there", camid=1)], unit(1))
+    for act, text in WRONG.values():
+        with pytest.raises(ValueError, match=text):
+            act(empty)
+    with pytest.raises(TypeError, match="real numbers"):
+        empty.add(records(1), np.array([["a"] * DIM]))
+    with pytest.raises(TypeError, match="no denseil"):
+        empty.add(["a"], unit(1))  # type: ignore[list-item]
+    with pytest.raises(KeyError, match="no record 'elsewhere'"):
+        empty.get(["there", "elsewhere"])
+    assert empty.count() == 1
+
+
+def test_copies_and_recall_of_exact_search(empty: Gallery):
+    held, vectors = filled(empty)
+    other = MemoryGallery(DIM)
+    assert copy(empty, other) == N
+    assert copy(empty, other) == 0
+    assert other.get([held[9].id])[0].record == held[9]
+    assert (other.get([held[9].id])[0].vector == empty.get([held[9].id])[0].vector).all()
+    np.testing.assert_allclose(other.get([held[9].id])[0].vector, vectors[9], atol=1e-6)
+    report = check_recall(empty, queries=20)
+    assert (report.recall, report.worst, report.queries) == (1.0, 1.0, 20)
