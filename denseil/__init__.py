@@ -19,6 +19,7 @@ from denseil.models import create_model as create_model
 from denseil.models import is_model as is_model
 from denseil.models import list_models as list_models
 from denseil.models import list_pretrained as list_pretrained
+from denseil.models import optimize as optimize
 from denseil.models import profile as profile
 from denseil.models import push_to_hub as push_to_hub
 from denseil.models import save_pretrained as save_pretrained
