@@ -104,7 +104,7 @@ class OptimizedDenseIL(DenseIL):
             self.steps.append("encoder compiled, at its first use with each kind of shape")
 
     def encode_frames(self, frames: Tensor) -> Tensor:
-        """As `DenseIL.encode_frames`; the tokens are of `dtype`. On a CPU, a few frames at a time: they fit its cache."""
+        """As `DenseIL.encode_frames`; tokens of `dtype`. On a CPU a few frames at a time, which fit its cache."""
         frames = frames.to(self.dtype, memory_format=torch.channels_last)
         parts = frames.split(CPU_CHUNK) if frames.is_cpu else [frames]
         return torch.cat([self.head.pool(self.encoder(part)) for part in parts])
