@@ -15,7 +15,7 @@ from typing import Any
 
 from jsonargparse import ActionYesNo, ArgumentParser, auto_cli
 
-from denseil.cli import data, judging, models, video
+from denseil.cli import calibration, data, judging, models, video
 
 VERBS: dict[str, Callable[..., int] | dict[str, Any]] = {
     "models": models.models,
@@ -23,6 +23,7 @@ VERBS: dict[str, Callable[..., int] | dict[str, Any]] = {
     "data": {"_help": "Check datasets and make splits.", "check": data.check, "splits": data.splits},
     "tracklets": video.tracklets,
     "embed": video.embed,
+    "calibrate": calibration.calibrate,
     "evaluate": judging.evaluate,
     "version": models.version,
 }

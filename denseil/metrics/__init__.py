@@ -11,3 +11,5 @@ from denseil.metrics.ranking import rank as rank
 from denseil.metrics.result import RankingResult as RankingResult
 from denseil.metrics.splits import SplitResult as SplitResult
 from denseil.metrics.splits import mean_of_splits as mean_of_splits
+from denseil.metrics.verification import Verification as Verification
+from denseil.metrics.verification import verify as verify

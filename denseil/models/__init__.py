@@ -2,6 +2,7 @@
 
 from denseil.models._card import model_card as model_card
 from denseil.models._config import read_config as read_config
+from denseil.models._config import update_config as update_config
 from denseil.models._factory import create_model as create_model
 from denseil.models._factory import is_model as is_model
 from denseil.models._factory import list_models as list_models

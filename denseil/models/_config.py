@@ -2,6 +2,8 @@
 
 import dataclasses
 import json
+import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -46,3 +48,25 @@ def read_config(folder: str | Path) -> SavedConfig:
         return SavedConfig(config["architecture"], cfg, config.get("model_args", {}), config.get("denseil", {}))
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"{path} is not the config of a saved model ({type(error).__name__}: {error})") from error
+
+
+def update_config(folder: str | Path, entries: Mapping[str, Any]) -> None:
+    """Set entries of the `denseil` block in the config.json of a model folder, whole or not at all.
+
+    Args:
+        folder: A folder that `save_pretrained` wrote.
+        entries: Name -> value, as JSON knows it; other entries stay.
+
+    Raises:
+        FileNotFoundError: If the folder has no config.
+        ValueError: If it is not the config of a saved model.
+    """
+    block = {**read_config(folder).denseil, **entries}
+    path = Path(folder) / CONFIG_NAME
+    config = json.loads(path.read_text(encoding="utf-8")) | {"denseil": block}
+    temporary = path.with_name(f".{CONFIG_NAME}.{os.getpid()}")
+    try:
+        temporary.write_text(json.dumps(config, indent=2), encoding="utf-8")
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)

@@ -1,0 +1,75 @@
+import json
+from pathlib import Path
+
+import pytest
+
+import denseil
+from denseil import DenseIL, Embedder
+from denseil.cli import main
+from denseil.data import read_dataset
+from denseil.metrics import Embeddings, load_features, save_features
+
+MARS = Path(__file__).parent.parent / "data" / "mars_tiny"
+
+
+@pytest.fixture
+def folder(model: DenseIL, tmp_path) -> Path:
+    return denseil.save_pretrained(model, tmp_path / "model")
+
+
+@pytest.fixture
+def features(folder, tmp_path) -> Path:
+    out = tmp_path / "mars.safetensors"
+    assert main(["embed", str(MARS), "--dataset", "mars", "--model", str(folder), "-o", str(out), "--no-progress"]) == 0
+    return out
+
+
+def test_thresholds_reach_the_model_and_same_uses_them(folder, features, tmp_path, capsys):
+    before = json.loads((folder / "config.json").read_text())
+    arguments = ["calibrate", str(features), str(folder), "--far", "[0.1, 0.05]", "--plot", str(tmp_path / "curve.png")]
+    assert main(arguments) == 0
+    assert "equal error" in capsys.readouterr().out
+    assert (tmp_path / "curve.png").stat().st_size > 1000
+    after = json.loads((folder / "config.json").read_text())
+    thresholds = after["denseil"].pop("thresholds")
+    assert after == before  # nothing else has changed
+    embedder = Embedder(folder, device="cpu")
+    assert embedder.threshold() == thresholds["eer"]["threshold"]
+    assert embedder.threshold(far=0.05) == thresholds["far"]["0.05"] >= embedder.threshold(far=0.1)
+    # The labelled set itself, decided by `same`, makes the errors that were promised.
+    mars = read_dataset("mars", MARS)
+    tracklets = [*mars.train, *mars.query, *mars.gallery]
+    vectors = embedder.embed(tracklets)
+    two_cameras = [
+        (a, b)
+        for a in range(len(tracklets))
+        for b in range(a)
+        if tracklets[a].camid != tracklets[b].camid and tracklets[a].pid != tracklets[b].pid
+    ]
+    accepted = [embedder.same(vectors[a], vectors[b], far=0.05) for a, b in two_cameras]
+    assert len(accepted) == thresholds["impostors"]
+    assert sum(accepted) / len(accepted) <= 0.05
+    saved = denseil.save_pretrained(embedder.model, tmp_path / "copy")
+    assert Embedder(saved, device="cpu").threshold() == embedder.threshold()
+
+
+def test_vectors_of_another_model_or_of_nobody_are_refused(model, folder, features, tmp_path, capsys):
+    other = denseil.create_model("denseil", backbone="test_resnet", dim=32, depth=2, num_heads=4, ffn_dim=32)
+    denseil.save_pretrained(other, tmp_path / "other")
+    before = (tmp_path / "other" / "config.json").read_bytes()
+    assert main(["calibrate", str(features), str(tmp_path / "other")]) == 2
+    assert "was made by another model: run `denseil embed" in capsys.readouterr().err
+    found = load_features(features).embeddings
+    save_features(features, found, metadata={})
+    assert main(["calibrate", str(features), str(folder)]) == 2
+    assert "nobody knows which model" in capsys.readouterr().err
+    assert (tmp_path / "other" / "config.json").read_bytes() == before
+
+
+def test_unlabelled_vectors_calibrate_nothing(folder, features, capsys):
+    found, metadata = load_features(features)
+    save_features(features, Embeddings(found.vectors, -1 + 0 * found.pids, found.camids), metadata=metadata)
+    before = (folder / "config.json").read_bytes()
+    assert main(["calibrate", str(features), str(folder)]) == 2
+    assert "pids and camids are known" in capsys.readouterr().err
+    assert (folder / "config.json").read_bytes() == before
