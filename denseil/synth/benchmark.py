@@ -1,0 +1,94 @@
+"""`people-v1`: a named benchmark of rendered people that is the same wherever it is rendered."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from denseil.synth.people import People, Recipe
+from denseil.synth.write import Progress, write_people
+
+SAMPLE = Path(__file__).parent / "assets" / "sample"
+BENCHMARKS = {
+    "people-v1": Recipe(num_ids=600, num_cameras=4, frames=8, seed=20211, difficulty="hard", height=256, width=128)
+}
+TOLERANCE = 4.0  # mean absolute difference of a frame's 8-bit values, against the frames that ship
+
+
+def benchmark(name: str, root: Path | str, *, workers: int = 2, progress: Progress | None = None) -> Path:
+    """Render a named benchmark, after checking that this installation draws the published labels.
+
+    Args:
+        name: "people-v1".
+        root: The folder to write to; it is read with `read_dataset("mars", root)`.
+        workers: Processes.
+        progress: As for `synthesize`.
+
+    Raises:
+        KeyError: If there is no benchmark of that name.
+        RuntimeError: If the labels or the sample frames are not the published ones.
+    """
+    recipe = _recipe(name)
+    verify(name)
+    return write_people(recipe, Path(root), workers=workers, progress=progress)
+
+
+def verify(name: str = "people-v1") -> float:
+    """Draw a benchmark's labels and render its sample frames again, and compare both with what was published.
+
+    Returns:
+        The largest mean absolute difference of a sample frame's 8-bit values; at most TOLERANCE.
+
+    Raises:
+        KeyError: If there is no benchmark of that name.
+        RuntimeError: If they differ.
+    """
+    people, published = People(_recipe(name)), _published(name)
+    found = people.checksum()
+    if found != published["labels"]:
+        raise RuntimeError(
+            f"the labels of {name} are {found[:12]}..., published {published['labels'][:12]}...: "
+            "this numpy draws other numbers; install one that denseil was released with"
+        )
+    worst = 0.0
+    for take_name, file in published["frames"].items():
+        take = next(take for take in people.all_takes() if take.name == take_name)
+        image = np.asarray(people.render(take)[0], dtype=np.float32)
+        with Image.open(SAMPLE.parent / file) as reference:
+            worst = max(worst, float(np.abs(image - np.asarray(reference, dtype=np.float32)).mean()))
+    if worst > TOLERANCE:
+        raise RuntimeError(f"sample frames of {name} differ by {worst:.1f} of 255 on average, at most {TOLERANCE} is allowed")
+    return worst
+
+
+def publish(name: str = "people-v1", *, samples: int = 4) -> None:
+    """Write what `verify` compares with: a maintainer's step, once a version."""
+    people = People(_recipe(name))
+    takes = list(people.all_takes())
+    frames = {}
+    for take in takes[:: len(takes) // samples][:samples]:
+        file = f"{name}_{take.name}.png"
+        people.render(take)[0].save(SAMPLE.parent / file, optimize=True)
+        frames[take.name] = file
+    content = {"labels": people.checksum(), "frames": frames}
+    (SAMPLE.parent / f"{name}.json").write_text(json.dumps(content, indent=1))
+
+
+def sample() -> Path:
+    """A few rendered people that come with the package, in MARS layout: no extra is needed to read the images."""
+    return SAMPLE
+
+
+def _recipe(name: str) -> Recipe:
+    if name not in BENCHMARKS:
+        raise KeyError(f"no benchmark {name!r}; there is {', '.join(BENCHMARKS)}")
+    return BENCHMARKS[name]
+
+
+def _published(name: str) -> dict[str, Any]:
+    content: dict[str, Any] = json.loads((SAMPLE.parent / f"{name}.json").read_text())
+    return content

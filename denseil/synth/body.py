@@ -1,0 +1,163 @@
+"""Bodies: a low-rank space of adults and teenagers, their skeleton, and skinning.
+
+Metres, z up; a body at rest faces -y with its left side at +x, soles at z = 0, arms 45 degrees down. Parts of a body are
+named in *canonical* coordinates: where a vertex lies on the mean body, 1.79 m tall. A sleeve that ends at `arm` 0.6 ends
+there on everyone.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from safetensors.numpy import load_file
+
+Array = NDArray[np.float32]
+
+ASSET = Path(__file__).parent / "assets" / "body.safetensors"
+PHENOTYPES = ("gender", "age", "muscle", "weight", "height", "proportions")  # gender 0 is female, 1 is male
+_SIDES = ("clavicle", "upperarm", "lowerarm", "hand", "upperleg", "lowerleg", "foot")
+JOINTS = ("pelvis", "spine", "belly", "chest", "neck", "head", *(f"{n}.L" for n in _SIDES), *(f"{n}.R" for n in _SIDES))
+JOINT = {name: i for i, name in enumerate(JOINTS)}
+_UP = {
+    "spine": "pelvis",
+    "belly": "spine",
+    "chest": "belly",
+    "neck": "chest",
+    "head": "neck",
+    "clavicle": "chest",
+    "upperarm": "clavicle",
+    "lowerarm": "upperarm",
+    "hand": "lowerarm",
+    "upperleg": "pelvis",
+    "lowerleg": "upperleg",
+    "foot": "lowerleg",
+}
+
+
+def _parent(joint: str) -> int:
+    name, dot, side = joint.partition(".")
+    up = _UP.get(name, "")
+    return JOINT[up + dot + side] if up + dot + side in JOINT else JOINT.get(up, -1)
+
+
+PARENTS = tuple(_parent(joint) for joint in JOINTS)
+
+
+@dataclass(frozen=True)
+class BodySpace:
+    """What all bodies share, and how they differ.
+
+    Attributes:
+        mean: Mean vertices with the joints after them (V + J, 3).
+        directions: How they vary (K, V + J, 3).
+        coefficients: The bodies that were drawn (bodies, K).
+        phenotypes: Their phenotypes in [0, 1] (bodies, 6), named by PHENOTYPES.
+        faces: Triangles (F, 3).
+        weights: Skinning weights (V, J).
+        canonical: Per vertex x, y, z on the mean body, and how far along an arm (0 shoulder, 1 elbow, 2 wrist, above
+            the hand; at most 0 elsewhere) and a leg (0 hip, 1 knee, 2 ankle, above the foot) it lies: (V, 5).
+    """
+
+    mean: Array
+    directions: Array
+    coefficients: Array
+    phenotypes: Array
+    faces: NDArray[np.int32]
+    weights: Array
+    canonical: Array
+
+    def rest(self, body: int) -> tuple[Array, Array]:
+        """Vertices (V, 3) and joints (J, 3) of a body at rest."""
+        points = self.mean + np.tensordot(self.coefficients[body], self.directions, axes=1)
+        points[:, 2] -= points[: -len(JOINTS), 2].min()
+        return points[: -len(JOINTS)], points[-len(JOINTS) :]
+
+
+@cache
+def body_space(path: Path = ASSET) -> BodySpace:
+    """Read the file that `denseil.synth.bake` writes."""
+    tensors = load_file(path)
+    mean = tensors["mean"].astype(np.float32)
+    weights = tensors["weights"].astype(np.float32)
+    weights /= weights.sum(1, keepdims=True)
+    return BodySpace(
+        mean=mean,
+        directions=tensors["directions"].astype(np.float32),
+        coefficients=tensors["coefficients"].astype(np.float32),
+        phenotypes=tensors["phenotypes"].astype(np.float32),
+        faces=tensors["faces"].astype(np.int32),
+        weights=weights,
+        canonical=_canonical(mean[: -len(JOINTS)], mean[-len(JOINTS) :], weights),
+    )
+
+
+def _canonical(vertices: Array, joints: Array, weights: Array) -> Array:
+    arm = _along(vertices, joints, weights, ("upperarm", "lowerarm", "hand"))
+    leg = _along(vertices, joints, weights, ("upperleg", "lowerleg", "foot"))
+    return np.column_stack([vertices, arm, leg]).astype(np.float32)
+
+
+def _along(vertices: Array, joints: Array, weights: Array, chain: tuple[str, str, str]) -> Array:
+    """0 at the first joint of a limb, 1 at the second, 2 at the third; at most 0 off the limb."""
+    result = np.full(len(vertices), -0.2, dtype=np.float32)
+    for side in "LR":
+        index = [JOINT[f"{name}.{side}"] for name in chain]
+        a, b, c = joints[index]
+        upper = (vertices - a) @ (b - a) / ((b - a) @ (b - a))
+        lower = (vertices - b) @ (c - b) / ((c - b) @ (c - b))
+        bend = weights[:, index[1:]].sum(1)  # the upper bone's measure gives way to the lower one's around the joint
+        value = (1 - bend) * np.minimum(upper, 1) + bend * (1 + np.maximum(lower, -0.2))
+        on = weights[:, index].sum(1)
+        result = np.where(on > 0.35, value, np.where(on > 0, np.minimum(value, 0), result))
+    return result
+
+
+def rotation(axis: str, angle: float) -> Array:
+    """Rotation matrix (3, 3) about x, y or z by an angle in radians, right-handed."""
+    i, j = {"x": (1, 2), "y": (2, 0), "z": (0, 1)}[axis]
+    matrix = np.eye(3, dtype=np.float32)
+    matrix[i, i] = matrix[j, j] = np.cos(angle)
+    matrix[j, i], matrix[i, j] = np.sin(angle), -np.sin(angle)
+    return matrix
+
+
+@dataclass(frozen=True)
+class Posed:
+    """Where the joints of a body are: global rotations (J, 3, 3), places (J, 3) and places at rest (J, 3)."""
+
+    rotations: Array
+    places: Array
+    rest: Array
+
+    def carry(self, points: Array, joint: str) -> Array:
+        """Points (N, 3), given at rest, carried along with one joint."""
+        j = JOINT[joint]
+        return (points - self.rest[j]) @ self.rotations[j].T + self.places[j]
+
+    def skin(self, vertices: Array, weights: Array) -> Array:
+        """Points (V, 3), given at rest, carried along with all joints by their weights (V, J)."""
+        shift = self.places - np.einsum("jab,jb->ja", self.rotations, self.rest)
+        matrices = np.concatenate([self.rotations, shift[..., None]], axis=2).reshape(len(shift), 12)
+        blended = (weights @ matrices).reshape(-1, 3, 4)
+        return np.einsum("vab,vb->va", blended[..., :3], vertices) + blended[..., 3]
+
+
+def pose(joints: Array, turns: dict[str, Array], root: Array) -> Posed:
+    """Forward kinematics.
+
+    Args:
+        joints: Joints at rest (J, 3).
+        turns: Rotation of each joint against its parent, in the axes of the body at rest.
+        root: Rotation of the whole body (3, 3).
+    """
+    rotations = np.empty((len(JOINTS), 3, 3), dtype=np.float32)
+    places = np.empty((len(JOINTS), 3), dtype=np.float32)
+    for j, (name, parent) in enumerate(zip(JOINTS, PARENTS, strict=True)):
+        above = root if parent < 0 else rotations[parent]
+        rotations[j] = above @ turns[name] if name in turns else above
+        places[j] = joints[j] if parent < 0 else places[parent] + above @ (joints[j] - joints[parent])
+    return Posed(rotations, places, joints)

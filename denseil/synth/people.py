@@ -1,0 +1,220 @@
+"""Who walks where: identities, families, cameras and tracklets of a recipe, all known before anything is rendered."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from functools import cached_property, lru_cache
+from typing import Any, Literal, get_args
+
+import numpy as np
+from PIL import Image
+
+from denseil.synth.body import body_space
+from denseil.synth.figure import Figure
+from denseil.synth.look import DETAILS, Look, draw_look, vary
+from denseil.synth.palette import Colours
+from denseil.synth.passage import LEVELS, Difficulty, Passage, Site, draw_passage, draw_site
+
+VERSION = 1  # of what a seed means; changes with every change of what is drawn
+_POPULATION, _LOOK, _SITE, _PASSAGE = range(4)  # streams of chance
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Everything that decides a set of rendered people.
+
+    Attributes:
+        num_ids: Identities, 1 to 99,999.
+        num_cameras: Cameras, 1 to 9; a query needs a second one.
+        frames: Frames of a tracklet, 1 to 999.
+        tracklets: Tracklets of an identity in one camera.
+        seed: The source of chance.
+        difficulty: "easy", "standard" or "hard".
+        colours: Clothes as streets look ("street"), or of all colours ("vivid").
+        height: Of the crops, pixels.
+        width: Of the crops, pixels.
+        test_share: Share of the identities that are not for training.
+        version: Of what a seed means.
+
+    Raises:
+        ValueError: If a value is outside its range.
+    """
+
+    num_ids: int
+    num_cameras: int = 4
+    frames: int = 8
+    tracklets: int = 1
+    seed: int = 0
+    difficulty: Difficulty = "standard"
+    colours: Colours = "street"
+    height: int = 128
+    width: int = 64
+    test_share: float = 0.5
+    version: int = VERSION
+
+    def __post_init__(self) -> None:
+        ranges = {"num_ids": (1, 99_999), "num_cameras": (1, 9), "frames": (1, 999), "tracklets": (1, 999)}
+        ranges |= {"seed": (0, 2**63 - 1), "height": (32, 1024), "width": (16, 1024), "test_share": (0, 1)}
+        for name, (low, high) in ranges.items():
+            value = getattr(self, name)
+            if not low <= value <= high:
+                raise ValueError(f"{name}={value!r}: give {low} to {high}")
+        if self.num_cameras * self.tracklets > 9999:
+            raise ValueError(f"{self.num_cameras * self.tracklets} tracklets of one identity: MARS's names hold 9,999")
+        for name, options in (("difficulty", get_args(Difficulty)), ("colours", get_args(Colours))):
+            if getattr(self, name) not in options:
+                raise ValueError(f"{name}={getattr(self, name)!r}: choose one of {', '.join(options)}")
+        if self.version != VERSION:
+            raise ValueError(f"version={self.version}: this release draws version {VERSION} alone; install the other one")
+
+
+@dataclass(frozen=True)
+class Identity:
+    """One person.
+
+    Attributes:
+        pid: From 1.
+        train: Whether they are for training.
+        family: Number of their family, -1 for none.
+        member: Which member, from 0.
+        detail: In what a family's members differ; "" for no family.
+    """
+
+    pid: int
+    train: bool
+    family: int
+    member: int
+    detail: str
+
+
+@dataclass(frozen=True)
+class Take:
+    """One tracklet: who, which camera, the number among the person's tracklets, whether it is a query."""
+
+    identity: Identity
+    camid: int
+    number: int
+    query: bool
+
+    @property
+    def name(self) -> str:
+        """As MARS names tracklets."""
+        return f"{self.identity.pid:04d}C{self.camid}T{self.number:04d}"
+
+
+class People:
+    """The identities and tracklets of a recipe; any of them can be rendered alone.
+
+    Args:
+        recipe: What to draw.
+    """
+
+    def __init__(self, recipe: Recipe) -> None:
+        self.recipe = recipe
+        self.level = LEVELS[recipe.difficulty]
+
+    def _rng(self, *stream: int) -> np.random.Generator:
+        return np.random.default_rng([self.recipe.seed, self.recipe.version, *stream])
+
+    @cached_property
+    def identities(self) -> list[Identity]:
+        """All identities by pid; a family is wholly for training or wholly not."""
+        recipe, rng, size = self.recipe, self._rng(_POPULATION), self.level.family_size
+        families = int(round(recipe.num_ids * self.level.families / size))
+        units = [size] * families + [1] * (recipe.num_ids - size * families)
+        order = rng.permutation(len(units))
+        wanted = recipe.num_ids - round(recipe.num_ids * recipe.test_share)
+        found: list[Identity] = []
+        for unit in order:
+            train = len(found) < wanted
+            detail = DETAILS[unit % len(DETAILS)] if units[unit] > 1 else ""
+            for member in range(units[unit]):
+                found.append(Identity(len(found) + 1, train, int(unit) if detail else -1, member, detail))
+        return found
+
+    def takes(self, identity: Identity) -> list[Take]:
+        """The tracklets of an identity: of each camera, and one of them is a query if they are not for training."""
+        recipe = self.recipe
+        cameras = [camid for camid in range(1, recipe.num_cameras + 1) for _ in range(recipe.tracklets)]
+        query = -1 if identity.train else int(self._rng(_POPULATION, identity.pid).integers(len(cameras)))
+        return [Take(identity, camid, i + 1, i == query) for i, camid in enumerate(cameras)]
+
+    def look(self, identity: Identity) -> Look:
+        """What an identity looks like."""
+        colours = self.recipe.colours
+        if identity.family < 0:
+            return draw_look(self._rng(_LOOK, identity.pid), body_space(), colours)
+        rng = self._rng(_LOOK, 1 << 20, identity.family)
+        look = draw_look(rng, body_space(), colours)
+        return vary(look, identity.detail, identity.member, rng, colours)  # type: ignore[arg-type]
+
+    def site(self, camid: int) -> Site:
+        """A camera."""
+        return draw_site(self._rng(_SITE, camid), self.level)
+
+    def passage(self, take: Take) -> Passage:
+        """What is drawn about a tracklet."""
+        rng = self._rng(_PASSAGE, take.identity.pid, take.number)
+        return draw_passage(rng, self.site(take.camid), self.level, self.recipe.frames)
+
+    def figure(self, identity: Identity) -> Figure:
+        """An identity, dressed."""
+        return _figure(self.look(identity))
+
+    def render(self, take: Take) -> list[Image.Image]:
+        """The crops of one tracklet."""
+        size = {"height": self.recipe.height, "width": self.recipe.width}
+        return self.passage(take).render(self.figure(take.identity), **size)
+
+    def all_takes(self) -> Iterator[Take]:
+        """All tracklets, in the order of the manifest."""
+        for identity in self.identities:
+            yield from self.takes(identity)
+
+    def manifest(self) -> dict[str, Any]:
+        """Everything that is true of these people and tracklets, as JSON holds it."""
+        people = [{**asdict(i), "split": _split(i), "look": _plain(asdict(self.look(i)))} for i in self.identities]
+        tracklets = [
+            {
+                "name": take.name,
+                "pid": take.identity.pid,
+                "camid": take.camid,
+                "split": _split(take.identity),
+                "query": take.query,
+                "fine_detail": take.identity.detail,
+                **self.passage(take).truth(),
+            }
+            for take in self.all_takes()
+        ]
+        return {"recipe": asdict(self.recipe), "labels": self.checksum(), "people": people, "tracklets": tracklets}
+
+    def checksum(self) -> str:
+        """SHA-256 of all labels and of what each identity wears in words: equal on every machine."""
+        rows = []
+        for identity in self.identities:
+            look = self.look(identity)
+            words = [value for value in asdict(look).values() if isinstance(value, str)]
+            takes = [[take.name, take.camid, take.query] for take in self.takes(identity)]
+            rows.append([list(asdict(identity).values()), words, takes])
+        return hashlib.sha256(json.dumps(rows).encode()).hexdigest()
+
+
+@lru_cache(maxsize=2)
+def _figure(look: Look) -> Figure:
+    return Figure(body_space(), look)
+
+
+def _split(identity: Identity) -> Literal["train", "test"]:
+    return "train" if identity.train else "test"
+
+
+def _plain(value: Any) -> Any:
+    """Numbers short enough to read."""
+    if isinstance(value, dict):
+        return {key: _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    return round(value, 4) if isinstance(value, float) else value

@@ -1,0 +1,71 @@
+"""From light to a JPEG file: lens, sensor, tone curve, resolution, compression."""
+
+from __future__ import annotations
+
+import io
+from dataclasses import dataclass
+
+import numpy as np
+from PIL import Image
+from scipy.ndimage import gaussian_filter, uniform_filter1d
+
+from denseil.synth.body import Array
+
+
+@dataclass(frozen=True)
+class Sensor:
+    """What a camera does to an image.
+
+    Attributes:
+        gain: Exposure.
+        cast: White balance (3,).
+        contrast: Power of the tone curve; 1 is sRGB-like.
+        haze: Light that the lens scatters, added everywhere.
+        saturation: 1 leaves colours as they are.
+        lines: Height in pixels at which the person was filmed; less than the output means it was enlarged.
+        blur: Standard deviation of the lens blur, output pixels at a height of 128.
+        smear: Length of motion blur, output pixels at a height of 128.
+        noise: Standard deviation of the noise, in [0, 1].
+        quality: JPEG quality.
+    """
+
+    gain: float
+    cast: tuple[float, float, float]
+    contrast: float
+    haze: float
+    saturation: float
+    lines: float
+    blur: float
+    smear: float
+    noise: float
+    quality: int
+
+
+def develop(light: Array, sensor: Sensor, rng: np.random.Generator) -> Image.Image:
+    """Linear light (H, W, 3) -> an image as the camera's recorder had it."""
+    height, width = light.shape[:2]
+    scale = height / 128
+    light = light * np.float32(sensor.cast) * np.float32(sensor.gain) + np.float32(sensor.haze)
+    sigma = sensor.blur * scale
+    if sigma > 0.25:
+        light = gaussian_filter(light, (sigma, sigma, 0))
+    if sensor.smear * scale >= 1.5:
+        light = uniform_filter1d(light, int(round(sensor.smear * scale)), axis=1)
+    values = np.clip(light, 0, None) / (1 + 0.18 * np.clip(light, 0, None) ** 2)  # highlights roll off
+    values = np.clip(values, 0, 1) ** np.float32(sensor.contrast / 2.2)
+    grey = values.mean(-1, keepdims=True)
+    values = grey + np.float32(sensor.saturation) * (values - grey)
+    if sensor.noise:
+        values = values + rng.normal(0, sensor.noise, values.shape).astype(np.float32)
+    image = Image.fromarray((np.clip(values, 0, 1) * 255 + 0.5).astype(np.uint8))
+    if sensor.lines < height:
+        small = (max(8, round(width * sensor.lines / height)), max(16, round(sensor.lines)))
+        image = image.resize(small, Image.Resampling.BOX).resize((width, height), Image.Resampling.BICUBIC)
+    return image
+
+
+def to_jpeg(image: Image.Image, quality: int) -> bytes:
+    """The bytes of a JPEG file."""
+    buffer = io.BytesIO()
+    image.save(buffer, "JPEG", quality=quality)
+    return buffer.getvalue()

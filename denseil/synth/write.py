@@ -1,0 +1,227 @@
+"""Writes rendered people as MARS is laid out, over processes, and goes on where it was interrupted."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import sys
+from collections.abc import Callable, Iterable
+from dataclasses import asdict
+from functools import lru_cache
+from pathlib import Path
+from queue import SimpleQueue
+from subprocess import PIPE, Popen
+from threading import Thread
+
+import numpy as np
+
+from denseil.data._extras import need
+from denseil.synth.palette import Colours
+from denseil.synth.passage import Difficulty
+from denseil.synth.people import Identity, People, Recipe, Take
+from denseil.synth.sensor import to_jpeg
+
+Progress = Callable[[int, int], None]
+
+
+def synthesize(
+    root: Path | str,
+    num_ids: int = 100,
+    num_cameras: int = 4,
+    *,
+    frames: int = 8,
+    tracklets: int = 1,
+    seed: int = 0,
+    difficulty: Difficulty = "standard",
+    colours: Colours = "street",
+    height: int = 128,
+    width: int = 64,
+    test_share: float = 0.5,
+    workers: int = 2,
+    progress: Progress | None = None,
+) -> Path:
+    """Render people that never existed as a dataset that `read_dataset("mars", root)` reads.
+
+    Beside MARS's files stands `manifest.json`: the recipe, each identity's attributes and family, and what is true of
+    each tracklet. What is there already is not rendered again.
+
+    Args:
+        root: The folder to write to.
+        num_ids: Identities.
+        num_cameras: Cameras, at most 9.
+        frames: Frames of a tracklet.
+        tracklets: Tracklets of an identity in one camera.
+        seed: The same seed gives the same labels, and on one machine the same bytes.
+        difficulty: "easy", "standard" or "hard".
+        colours: "street" is mostly dark and muted; "vivid" is of all colours.
+        height: Of the crops, pixels.
+        width: Of the crops, pixels.
+        test_share: Share of the identities that are not for training.
+        workers: Processes; 0 renders in this one.
+        progress: Called with the number of identities that are done and of all.
+
+    Returns:
+        The root.
+
+    Raises:
+        ValueError: If an argument is outside its range, or the folder holds people of another recipe.
+        ModuleNotFoundError: If the extra `synth` is not installed.
+    """
+    recipe = Recipe(
+        num_ids=num_ids,
+        num_cameras=num_cameras,
+        frames=frames,
+        tracklets=tracklets,
+        seed=seed,
+        difficulty=difficulty,
+        colours=colours,
+        height=height,
+        width=width,
+        test_share=test_share,
+    )
+    return write_people(recipe, Path(root), workers=workers, progress=progress)
+
+
+def write_people(recipe: Recipe, root: Path, *, workers: int = 2, progress: Progress | None = None) -> Path:
+    """Write all of a recipe; arguments and errors as for `synthesize`."""
+    if workers < 0:
+        raise ValueError(f"workers={workers}: give 0 to render in this process, or how many processes")
+    people = People(recipe)
+    _claim(root, recipe)
+    jobs = people.identities
+    report = progress or (lambda done, total: None)
+    report(0, len(jobs))
+    if workers == 0:
+        for done, identity in enumerate(jobs, start=1):
+            _write_identity(recipe, root, identity)
+            report(done, len(jobs))
+    else:
+        _write_over_processes(root, jobs, workers, report)
+    _write_info(people, root)
+    _replace(root / "manifest.json", json.dumps(people.manifest(), indent=1).encode())
+    return root
+
+
+def _claim(root: Path, recipe: Recipe) -> None:
+    """Mark a folder with the recipe, or check that the mark is this one's."""
+    mark = root / "recipe.json"
+    if mark.exists():
+        found = json.loads(mark.read_text())
+        if found != asdict(recipe):
+            differ = {k: v for k, v in asdict(recipe).items() if found.get(k) != v}
+            given = ", ".join(f"{name}={value!r} (there: {found.get(name)!r})" for name, value in differ.items())
+            raise ValueError(f"{root} holds people of another recipe: {given}. Give another folder, or that recipe")
+    elif root.is_dir() and any(root.iterdir()):
+        raise ValueError(f"{root} is not empty and was not written by synthesize: give another folder")
+    root.mkdir(parents=True, exist_ok=True)
+    _replace(mark, json.dumps(asdict(recipe), indent=1).encode())
+
+
+def _write_over_processes(root: Path, jobs: list[Identity], workers: int, report: Progress) -> None:
+    """Start Python anew for each worker: unlike a pool, this needs no guard in the caller's script."""
+    command = [sys.executable, "-m", "denseil.synth.write", str(root), str(workers)]
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path)), "OMP_NUM_THREADS": "1"}
+    started: list[Popen[bytes]] = []
+    done: SimpleQueue[bool | None] = SimpleQueue()
+    try:
+        for worker in range(workers):
+            log = (root / f"worker{worker}.log").open("wb")
+            with log:
+                started.append(Popen([*command, str(worker)], stdout=PIPE, stderr=log, env=environment))
+            Thread(target=_count_lines, args=(started[-1], done), daemon=True).start()
+        finished, ended = 0, 0
+        while ended < workers:
+            if done.get() is None:
+                ended += 1
+            else:
+                finished += 1
+                report(finished, len(jobs))
+        failed = [worker for worker, process in enumerate(started) if process.wait() != 0]
+        if failed:
+            last = (root / f"worker{failed[0]}.log").read_text().strip().splitlines()[-1:]
+            raise RuntimeError(f"worker {failed[0]} stopped: {''.join(last)} (run again to go on; workers=0 shows more)")
+    finally:
+        for process in started:
+            process.kill()
+            process.wait()
+    for worker in range(workers):
+        (root / f"worker{worker}.log").unlink()
+
+
+def _count_lines(process: Popen[bytes], done: SimpleQueue[bool | None]) -> None:
+    assert process.stdout is not None
+    for _ in process.stdout:
+        done.put(True)
+    done.put(None)
+
+
+def _work(root: Path, workers: int, worker: int) -> None:
+    """What a worker process does: every identity that is its, and a line for each."""
+    recipe = Recipe(**json.loads((root / "recipe.json").read_text()))
+    for identity in _people(recipe).identities[worker::workers]:
+        _write_identity(recipe, root, identity)
+        sys.stdout.write("done\n")
+        sys.stdout.flush()
+
+
+@lru_cache(maxsize=1)
+def _people(recipe: Recipe) -> People:
+    return People(recipe)
+
+
+def frame_names(take: Take, frames: int) -> list[str]:
+    """Names of a tracklet's files."""
+    return [f"{take.name}F{t:03d}.jpg" for t in range(1, frames + 1)]
+
+
+def _folder(root: Path, identity: Identity) -> Path:
+    return root / ("bbox_train" if identity.train else "bbox_test") / f"{identity.pid:04d}"
+
+
+def _write_identity(recipe: Recipe, root: Path, identity: Identity) -> None:
+    people, folder = _people(recipe), _folder(root, identity)
+    folder.mkdir(parents=True, exist_ok=True)
+    there = set(os.listdir(folder))
+    for take in people.takes(identity):
+        names = frame_names(take, recipe.frames)
+        if there.issuperset(names):
+            continue
+        quality = people.passage(take).sensor.quality
+        for name, image in zip(names, people.render(take), strict=True):
+            _replace(folder / name, to_jpeg(image, quality))
+
+
+def _replace(path: Path, content: bytes) -> None:
+    part = path.with_name(path.name + ".part")
+    part.write_bytes(content)
+    part.replace(path)
+
+
+def _write_info(people: People, root: Path) -> None:
+    """MARS's name files and tables; a query is a row of the test table, counted from 1."""
+    takes, frames = list(people.all_takes()), people.recipe.frames
+    info = root / "info"
+    info.mkdir(exist_ok=True)
+    for part in ("train", "test"):
+        mine = [take for take in takes if take.identity.train == (part == "train")]
+        (root / f"bbox_{part}").mkdir(exist_ok=True)
+        names = [name for take in mine for name in frame_names(take, frames)]
+        _replace(info / f"{part}_name.txt", "".join(f"{name}\n" for name in names).encode())
+        rows = [(i * frames + 1, (i + 1) * frames, t.identity.pid, t.camid) for i, t in enumerate(mine)]
+        _save_mat(info / f"tracks_{part}_info.mat", f"track_{part}_info", rows, 4)
+        if part == "test":
+            queries = [(i + 1,) for i, take in enumerate(mine) if take.query]
+            _save_mat(info / "query_IDX.mat", "query_IDX", queries, 1)
+
+
+def _save_mat(path: Path, name: str, rows: Iterable[tuple[int, ...]], columns: int) -> None:
+    buffer = io.BytesIO()
+    table = np.array(list(rows), dtype=np.int32).reshape(-1, columns)
+    need("scipy.io", to="write MATLAB files").savemat(buffer, {name: table})
+    content = b"MATLAB 5.0 MAT-file, written by denseil".ljust(116) + buffer.getvalue()[116:]  # without the date
+    _replace(path, content)
+
+
+if __name__ == "__main__":
+    _work(Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3]))
