@@ -20,7 +20,12 @@ from denseil.cli import calibration, data, judging, models, video
 VERBS: dict[str, Callable[..., int] | dict[str, Any]] = {
     "models": models.models,
     "profile": models.profile,
-    "data": {"_help": "Check datasets and make splits.", "check": data.check, "splits": data.splits},
+    "data": {
+        "_help": "Check datasets, make splits, render people.",
+        "check": data.check,
+        "splits": data.splits,
+        "synth": data.synth,
+    },
     "tracklets": video.tracklets,
     "embed": video.embed,
     "calibrate": calibration.calibrate,

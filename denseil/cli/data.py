@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Literal
 
@@ -57,3 +58,64 @@ def splits(
     if output:
         print(f"written to {write_splits(found, output)}")
     return 0
+
+
+def synth(
+    root: Path,
+    *,
+    num_ids: int = 100,
+    num_cameras: int = 4,
+    frames: int = 8,
+    tracklets: int = 1,
+    seed: int = 0,
+    difficulty: Literal["easy", "standard", "hard"] = "standard",
+    colours: Literal["street", "vivid"] = "street",
+    height: int = 128,
+    width: int = 64,
+    test_share: float = 0.5,
+    workers: int = 2,
+    benchmark: Literal["people-v1"] | None = None,
+) -> int:
+    """Render people who never existed, laid out as MARS is; run again to go on where it stopped.
+
+    Args:
+        root: The folder to write to.
+        num_ids: Identities.
+        num_cameras: Cameras, at most 9.
+        frames: Frames of a tracklet.
+        tracklets: Tracklets of an identity in one camera.
+        seed: The same seed gives the same people.
+        difficulty: How hard they are to tell apart.
+        colours: Mostly dark and muted as in streets, or of all colours.
+        height: Of the crops, pixels.
+        width: Of the crops, pixels.
+        test_share: Share of the identities that are not for training.
+        workers: Processes; 0 renders in this one.
+        benchmark: Render this named benchmark; all other options but --workers are then its own.
+    """
+    from denseil import synth as people
+
+    if benchmark:
+        people.benchmark(benchmark, root, workers=workers, progress=_progress)
+    else:
+        people.synthesize(
+            root,
+            num_ids,
+            num_cameras,
+            frames=frames,
+            tracklets=tracklets,
+            seed=seed,
+            difficulty=difficulty,
+            colours=colours,
+            height=height,
+            width=width,
+            test_share=test_share,
+            workers=workers,
+            progress=_progress,
+        )
+    print(f"written to {root}")
+    return 0
+
+
+def _progress(done: int, total: int) -> None:
+    print(f"\r{done} of {total} identities", end="\n" if done == total else "", file=sys.stderr, flush=True)

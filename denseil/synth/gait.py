@@ -80,7 +80,7 @@ def stand_or_walk(joints: Array, gait: Gait, t: float, *, moving: float, heading
     swing = 2 * pi * t
     turn = gait.sway * 0.10 * moving * cos(swing)
     sway = gait.sway * 0.028 * (moving * sin(swing) + (1 - moving) * 1.0)
-    turns = {
+    turns: dict[str, Array] = {
         "spine": rotation("z", -0.6 * turn) @ rotation("y", 0.6 * sway) @ rotation("x", gait.lean),
         "belly": rotation("z", -0.6 * turn) @ rotation("y", 0.4 * sway),
         "chest": rotation("z", -0.8 * turn) @ rotation("x", 0.6 * gait.slouch),

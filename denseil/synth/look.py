@@ -266,7 +266,9 @@ def vary(look: Look, detail: Detail, member: int, rng: np.random.Generator, colo
         return replace(look, bag=kinds[member % 4], bag_name=name, bag_colour=colour)
     if detail == "headwear":
         name, colour = _unlike(rng, "outer", [look.headwear_colour], colours)
-        return replace(look, headwear=("", "cap", "beanie", "hood")[member % 4], headwear_name=name, headwear_colour=colour)
+        return replace(
+            look, headwear=("", "cap", "beanie", "hood")[member % 4], headwear_name=name, headwear_colour=colour
+        )
     if detail == "print":
         return replace(look, pattern="print" if member else "logo", print_seed=int(rng.integers(1 << 30)))
     pattern = look.pattern if look.pattern in ("stripes", "bars", "checks") else "stripes"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from denseil.synth.body import Array
+from denseil.synth.body import Array, f32
 from denseil.synth.figure import NECK, hairline, hat_rim, hood_depth, smoothstep
 from denseil.synth.look import Look
 from denseil.synth.palette import Colour
@@ -12,7 +12,7 @@ from denseil.synth.raster import noise
 
 
 def paint(look: Look, part: str, coords: Array) -> Array:
-    """sRGB colours (N, 3) of points of a person.
+    """Colours (N, 3), sRGB, of points of a person.
 
     Args:
         look: The person.
@@ -38,24 +38,24 @@ def paint(look: Look, part: str, coords: Array) -> Array:
         colour = _fill(plain, coords)
         if part == "bag":
             band = np.abs(coords[:, 2] - 0.35) < 0.05
-            colour[band] = 0.6 * colour[band] + 0.4 * np.float32(look.bag_accent)
+            colour[band] = 0.6 * colour[band] + 0.4 * f32(look.bag_accent)
     return np.clip(colour, 0.01, 0.98)
 
 
 def _fill(colour: Colour, coords: Array) -> Array:
-    return np.tile(np.float32(colour), (len(coords), 1))
+    return np.tile(f32(colour), (len(coords), 1))
 
 
 def _weave(look: Look, colour: Array, coords: Array, salt: int) -> Array:
     """Cloth is never of one brightness: large folds and a fine grain."""
-    large = noise(coords[:, :3] * np.float32([1, 1, 0.45]), 0.05, look.texture + salt)
+    large = noise(coords[:, :3] * f32([1, 1, 0.45]), 0.05, look.texture + salt)
     fine = noise(coords[:, :3], 0.009, look.texture + salt + 1)
     return colour * (1 + 0.26 * (large - 0.5) + 0.10 * (fine - 0.5))[:, None]
 
 
 def _hair(look: Look, coords: Array) -> Array:
-    strands = noise(coords[:, :3] * np.float32([1, 1, 0.15]), 0.012, look.texture)
-    return np.float32(look.hair_colour) * (0.75 + 0.6 * strands)[:, None]
+    strands = noise(coords[:, :3] * f32([1, 1, 0.15]), 0.012, look.texture)
+    return f32(look.hair_colour) * (0.75 + 0.6 * strands)[:, None]
 
 
 def _body(look: Look, coords: Array) -> Array:
@@ -88,7 +88,7 @@ def _opening(look: Look, x: Array, y: Array) -> Array:
 
 
 def _skin(look: Look, coords: Array) -> Array:
-    return np.float32(look.skin) * (0.94 + 0.12 * noise(coords[:, :3], 0.02, look.texture))[:, None]
+    return f32(look.skin) * (0.94 + 0.12 * noise(coords[:, :3], 0.02, look.texture))[:, None]
 
 
 def _head(look: Look, coords: Array) -> Array:
@@ -100,12 +100,12 @@ def _head(look: Look, coords: Array) -> Array:
     brows = face & (np.abs(z - 1.698 + 0.15 * (side - 0.03)) < 0.006) & (np.abs(side - 0.032) < 0.022)
     lips = face & (np.abs(z - 1.598) < 0.008) & (side < 0.024)
     colour[eyes] = 0.35 * colour[eyes] + 0.04
-    colour[brows] = 0.45 * colour[brows] + 0.4 * np.float32(look.hair_colour)
-    colour[lips] = colour[lips] * np.float32([0.86, 0.62, 0.62])
+    colour[brows] = 0.45 * colour[brows] + 0.4 * f32(look.hair_colour)
+    colour[lips] = colour[lips] * f32([0.86, 0.62, 0.62])
     colour[(z < 1.57) & (y < -0.02)] *= 0.85  # below the chin
     if look.beard:
         beard = (z < 1.625) & (y < -0.055) & (z > 1.535) & ~((z > 1.59) & (z < 1.606) & (side < 0.022))
-        colour[beard] = 0.3 * colour[beard] + 0.7 * np.float32(look.hair_colour)
+        colour[beard] = 0.3 * colour[beard] + 0.7 * f32(look.hair_colour)
     if look.hair != "bald":
         ear = (side > 0.066) & (y > -0.07) & (y < 0.0) & (z < 1.70) & (look.hair not in ("long", "bob", "curly"))
         ragged = 0.012 * (noise(coords[:, :3], 0.012, look.texture + 5) - 0.5)
@@ -118,7 +118,9 @@ def _head(look: Look, coords: Array) -> Array:
         colour[hat] = _weave(look, _fill(look.headwear_colour, coords[hat]), coords[hat], 3) * np.reshape(knit, (-1, 1))
     if look.headwear in ("hood", "scarf"):
         hood = (hood_depth(coords) > 0) | (z < 1.555)
-        cloth = look.top_colour if look.headwear == "hood" and look.top in ("hoodie", "jacket") else look.headwear_colour
+        cloth = (
+            look.top_colour if look.headwear == "hood" and look.top in ("hoodie", "jacket") else look.headwear_colour
+        )
         colour[hood] = _weave(look, _fill(cloth, coords[hood]), coords[hood], 3)
     return colour
 
@@ -135,7 +137,7 @@ def _top(look: Look, coords: Array) -> Array:
     closed = look.top in ("shirt", "jacket", "puffer", "coat", "polo", "blazer")
     if look.open_front:
         inner = front & ~on_arm & (np.abs(x) < look.open_front * (0.5 + 0.8 * smoothstep(1.05, 1.5, z)))
-        colour[inner] = np.float32(look.inner_colour)
+        colour[inner] = f32(look.inner_colour)
         edge = front & ~on_arm & ~inner & (np.abs(x) < look.open_front * (0.5 + 0.8 * smoothstep(1.05, 1.5, z)) + 0.012)
         colour[edge] *= 0.7
     elif closed:
@@ -144,11 +146,17 @@ def _top(look: Look, coords: Array) -> Array:
         colour *= (0.82 + 0.18 * np.abs(np.sin(_along(coords) * 37.5)))[:, None]
     seams = (np.abs(arm - 0.06) < 0.018) | (~on_arm & (np.abs(z - look.hem) < 0.008))
     seams |= on_arm & (np.abs(arm - look.sleeve) < 0.03)
-    seams |= ~on_arm & front & (look.top in ("hoodie", "jacket")) & (np.abs(np.abs(x) - 0.11 + 0.3 * (z - 1.0)) < 0.006) & (np.abs(z - 1.03) < 0.07)
+    seams |= (
+        ~on_arm
+        & front
+        & (look.top in ("hoodie", "jacket"))
+        & (np.abs(np.abs(x) - 0.11 + 0.3 * (z - 1.0)) < 0.006)
+        & (np.abs(z - 1.03) < 0.07)
+    )
     colour[seams] *= 0.78
     colour = _weave(look, colour, coords, 0)
     strap = _straps(look, coords)
-    colour[strap] = np.float32(look.bag_colour)
+    colour[strap] = f32(look.bag_colour)
     return colour
 
 
@@ -167,8 +175,8 @@ def _straps(look: Look, coords: Array) -> Array:
 
 def _pattern(look: Look, coords: Array) -> Array:
     """The dyed cloth of a top (N, 3)."""
-    x, y, z, arm, _ = coords.T
-    first, second = np.float32(look.top_colour), np.float32(look.second_colour)
+    x, y, _, arm, _ = coords.T
+    first, second = f32(look.top_colour), f32(look.second_colour)
     on_arm, along, size = arm > 0.02, _along(coords), look.pattern_size
     across = np.where(on_arm, y * 1.2, x)
     share = np.zeros(len(coords), dtype=np.float32)
@@ -207,7 +215,9 @@ def _print(look: Look, coords: Array) -> Array:
     inside = where & (np.abs(u) < 1) & (np.abs(v) < 1)
     shape = rng.integers(5)
     if shape == 0:  # lines of letters
-        inside &= (np.floor(v * 3) % 2 == 0) & (noise(np.stack([u * 4, np.floor(v * 3), 0 * u], 1), 1, look.print_seed) > 0.4)
+        inside &= (np.floor(v * 3) % 2 == 0) & (
+            noise(np.stack([u * 4, np.floor(v * 3), 0 * u], 1), 1, look.print_seed) > 0.4
+        )
     elif shape == 1:  # a disc with a hole
         radius = np.hypot(u, v)
         inside &= (radius < 1) & (radius > rng.uniform(0, 0.6))
@@ -236,23 +246,23 @@ def _bottom(look: Look, coords: Array) -> Array:
         colour[seam] *= 0.8
         if look.side_stripe:
             stripe = (leg > -0.1) & (np.abs(y) < 0.022) & (np.abs(x) > 0.13)
-            colour[stripe] = np.float32([0.86, 0.86, 0.84])
+            colour[stripe] = f32([0.86, 0.86, 0.84])
         colour[(np.abs(z - 0.93) < 0.05) & (y > 0.03) & (np.abs(np.abs(np.abs(x) - 0.075) - 0.045) < 0.005)] *= 0.75
         colour[np.abs(leg - end) < 0.02] *= 0.8
     colour = _weave(look, colour, coords, 2)
     bare = look.bare_legs & (leg > (0.35 if skirted else end)) & (z < 0.80)
     colour[bare] = _skin(look, coords[bare])
     ankle = (leg > end) & ~bare
-    colour[ankle] = np.float32([0.12, 0.12, 0.13]) if look.texture % 3 else np.float32([0.8, 0.8, 0.78])
+    colour[ankle] = f32([0.12, 0.12, 0.13]) if look.texture % 3 else f32([0.8, 0.8, 0.78])
     return colour
 
 
 def _shoe(look: Look, coords: Array) -> Array:
-    x, y, z = coords[:, :3].T
+    y, z = coords[:, 1], coords[:, 2]
     colour = _fill(look.shoe_colour, coords)
-    colour[z < 0.024] = np.float32(look.sole_colour)
+    colour[z < 0.024] = f32(look.sole_colour)
     if look.shoes in ("sneakers", "high"):
         toe = (y < -0.15) & (z >= 0.024) & (z < 0.045)
         mark = (np.abs(y + 0.06) < 0.022) & (z > 0.03) & (z < 0.065) & (look.texture % 2 == 0)
-        colour[toe | mark] = 0.5 * colour[toe | mark] + 0.5 * np.float32(look.sole_colour)
+        colour[toe | mark] = 0.5 * colour[toe | mark] + 0.5 * f32(look.sole_colour)
     return colour

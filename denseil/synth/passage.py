@@ -1,4 +1,4 @@
-"""One person's passage through one camera's view: everything that is drawn at random about a tracklet, and its frames."""
+"""One person's passage through one camera's view: all that is drawn at random about a tracklet, and its frames."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Literal
 import numpy as np
 from PIL import Image
 
-from denseil.synth.body import Array, body_space
+from denseil.synth.body import Array, body_space, f32
 from denseil.synth.camera import BoxNoise, View, box_window, draw_boxes
 from denseil.synth.figure import Figure
 from denseil.synth.look import draw_look
@@ -147,7 +147,7 @@ class Passage:
         for t in range(frames):
             share = (t + 0.5) / frames - 0.5
             facing = self.heading + self.drift * share
-            where = self.middle + _forward(facing) * np.float32(speed * self.step * frames * share)
+            where = self.middle + _forward(facing) * f32(speed * self.step * frames * share)
             where[1] = max(where[1], 2.8)
             actor = act(figure, where, facing, self.phase + gait.cadence * self.step * t, self.moving)
             pitch = 0.7 * float(np.arctan2(self.site.height - 0.9, where[1]))
@@ -165,13 +165,13 @@ SPEED = 1.3  # metres of a full cycle of steps at stride 1
 
 
 def _forward(heading: float) -> Array:
-    return np.float32([np.sin(heading), -np.cos(heading), 0])
+    return f32([np.sin(heading), -np.cos(heading), 0])
 
 
 def draw_passage(rng: np.random.Generator, site: Site, level: Level, frames: int) -> Passage:
     """A passage of somebody through a camera's view."""
     depth = float(rng.uniform(max(3.5, 1.5 * site.height), 16.0))
-    middle = np.float32([depth * rng.uniform(-0.35, 0.35), depth, 0])
+    middle = f32([depth * rng.uniform(-0.35, 0.35), depth, 0])
     props, passers = _company(rng, level, middle)
     return Passage(
         site=site,
@@ -201,15 +201,17 @@ def _company(rng: np.random.Generator, level: Level, middle: Array) -> tuple[lis
         if kind == "person":
             passers.append(_draw_passer(rng, middle, 2.2 * beside, -float(rng.uniform(0.6, 1.2))))
         else:
-            props.append(draw_prop(rng, middle + np.float32([beside, 0, 0]), kind))
+            props.append(draw_prop(rng, middle + f32([beside, 0, 0]), kind))
     if rng.random() < level.company:
-        for _ in range(rng.integers(1, 3)):
-            passers.append(_draw_passer(rng, middle, float(rng.uniform(-1.2, 1.2)), float(rng.uniform(0.8, 5.0))))
+        passers += [
+            _draw_passer(rng, middle, float(rng.uniform(-1.2, 1.2)), float(rng.uniform(0.8, 5.0)))
+            for _ in range(rng.integers(1, 3))
+        ]
     return props, passers
 
 
 def _draw_passer(rng: np.random.Generator, middle: Array, beside: float, behind: float) -> Passer:
-    where = middle + np.float32([beside, behind, 0])
+    where = middle + f32([beside, behind, 0])
     return int(rng.integers(EXTRAS)), where, float(rng.uniform(-np.pi, np.pi)), float(rng.random()), behind < 0
 
 
@@ -217,7 +219,7 @@ def _pass(passer: Passer, seconds: float) -> Actor:
     number, start, heading, phase, _ = passer
     figure = _extra(number)
     gait = figure.look.gait
-    where = start + _forward(heading) * np.float32(SPEED * gait.stride * gait.cadence * seconds)
+    where = start + _forward(heading) * f32(SPEED * gait.stride * gait.cadence * seconds)
     return act(figure, where, heading, phase + gait.cadence * seconds, 1.0)
 
 

@@ -68,7 +68,9 @@ class Recipe:
             if getattr(self, name) not in options:
                 raise ValueError(f"{name}={getattr(self, name)!r}: choose one of {', '.join(options)}")
         if self.version != VERSION:
-            raise ValueError(f"version={self.version}: this release draws version {VERSION} alone; install the other one")
+            raise ValueError(
+                f"version={self.version}: this release draws version {VERSION} alone; install the other one"
+            )
 
 
 @dataclass(frozen=True)
@@ -123,7 +125,7 @@ class People:
     def identities(self) -> list[Identity]:
         """All identities by pid; a family is wholly for training or wholly not."""
         recipe, rng, size = self.recipe, self._rng(_POPULATION), self.level.family_size
-        families = int(round(recipe.num_ids * self.level.families / size))
+        families = round(recipe.num_ids * self.level.families / size)
         units = [size] * families + [1] * (recipe.num_ids - size * families)
         order = rng.permutation(len(units))
         wanted = recipe.num_ids - round(recipe.num_ids * recipe.test_share)

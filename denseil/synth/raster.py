@@ -5,8 +5,11 @@ from __future__ import annotations
 from math import ceil, floor
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
+
+from denseil.data._extras import need
+
+njit = need("numba", to="render people", extra="synth").njit
 
 Array = NDArray[np.float32]
 Index = NDArray[np.int32]

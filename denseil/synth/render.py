@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.ndimage import gaussian_filter, uniform_filter
 
-from denseil.synth.body import Array
+from denseil.synth.body import Array, f32
 from denseil.synth.camera import View
 from denseil.synth.figure import Figure
 from denseil.synth.gait import stand_or_walk
@@ -39,7 +39,7 @@ def act(figure: Figure, place: Array, heading: float, phase: float, moving: floa
         figure.joints, figure.look.gait, phase, moving=moving, heading=heading, arms=figure.look.arms()
     )
     meshes = figure.meshes(posed, heading)
-    shift = place - np.float32([*posed.places[0, :2], 0])
+    shift = place - f32([*posed.places[0, :2], 0])
     return Actor(figure.look, [Mesh(m.vertices + shift, m.faces, m.coords, m.part) for m in meshes])
 
 
@@ -74,7 +74,7 @@ def render(
     for actor in actors:
         stage *= _ground_shadow(actor, light, view, met)[..., None]
     stage = stage.repeat(OVERSAMPLE, 0).repeat(OVERSAMPLE, 1)
-    meshes = [(actor.look, mesh) for actor in actors for mesh in actor.meshes]
+    meshes: list[tuple[Look | Colour, Mesh]] = [(actor.look, mesh) for actor in actors for mesh in actor.meshes]
     meshes += [(colour, mesh) for mesh, colour in things]
     vertices, faces, owner = _join([mesh for _, mesh in meshes])
     seen, weights, near = rasterize(view.pixels(vertices, rows, columns), faces, rows, columns)
@@ -89,7 +89,9 @@ def render(
     for k, (what, mesh) in enumerate(meshes):
         mine = np.flatnonzero(whose == k)
         if len(mine):
-            albedo[mine] = paint(what, mesh.part, coords[mine]) if isinstance(what, Look) else _thing(what, coords[mine])
+            albedo[mine] = (
+                paint(what, mesh.part, coords[mine]) if isinstance(what, Look) else _thing(what, coords[mine])
+            )
     sunlit = _sunlit(point, vertices, faces, light)
     stage[hit] = _shade(albedo, normal, point, sunlit, light, view) * _occlusion(near)[hit][:, None]
     return stage.reshape(height, OVERSAMPLE, width, OVERSAMPLE, 3).mean((1, 3))
@@ -104,13 +106,13 @@ def _join(meshes: list[Mesh]) -> tuple[Array, Faces, Faces]:
 
 
 def _thing(colour: Colour, coords: Array) -> Array:
-    return np.float32(colour) * (0.8 + 0.4 * noise(coords[:, :3], 0.15, 7))[:, None]
+    return f32(colour) * (0.8 + 0.4 * noise(coords[:, :3], 0.15, 7))[:, None]
 
 
 def _shade(albedo: Array, normal: Array, point: Array, sunlit: Array, light: Light, view: View) -> Array:
     """Light that leaves points towards the camera (N, 3): sky from above, bounce from below, the sun."""
     normal = normal / np.maximum(np.linalg.norm(normal, axis=1, keepdims=True), 1e-6)
-    to_camera = np.float32([0, 0, view.height]) - point
+    to_camera = f32([0, 0, view.height]) - point
     away = (normal * to_camera).sum(1) < 0  # the inside of a skirt or of hair
     normal = np.where(away[:, None], -normal, normal)
     up = 0.5 + 0.5 * normal[:, 2:]
@@ -122,12 +124,12 @@ def _shade(albedo: Array, normal: Array, point: Array, sunlit: Array, light: Lig
 def _sunlit(point: Array, vertices: Array, faces: Faces, light: Light) -> Array:
     """How much of the sun reaches points (N,), from a depth map that the sun sees."""
     size, reach = 192, 2.6  # pixels, metres
-    aside = np.cross(light.towards, np.float32([0, 0, 1]))
+    aside = np.cross(light.towards, f32([0, 0, 1]))
     aside /= np.linalg.norm(aside)
     axes = np.stack([aside, np.cross(light.towards, aside), -light.towards]).astype(np.float32)
     centre = point.mean(0) if len(point) else np.zeros(3, dtype=np.float32)
-    scale = np.float32([size / reach, size / reach, 1])
-    offset = np.float32([size / 2, size / 2, 50])
+    scale = f32([size / reach, size / reach, 1])
+    offset = f32([size / 2, size / 2, 50])
     _, _, depth = rasterize(((vertices - centre) @ axes.T) * scale + offset, faces, size, size)
     seen = ((point - centre) @ axes.T) * scale + offset
     lit = np.zeros(len(point), dtype=np.float32)
@@ -152,7 +154,10 @@ def _ground_shadow(actor: Actor, light: Light, view: View, met: Array) -> Array:
     mesh = actor.meshes[0]
     strength = float(light.sun.mean() * light.towards[2] / (light.sun.mean() * light.towards[2] + light.sky.mean()))
     shade = np.ones((height, width), dtype=np.float32)
-    for direction, share, blur in ((light.towards, strength, 0.006), (np.float32([0, 0, 1]), 0.45 * (1 - strength), 0.03)):
+    for direction, share, blur in (
+        (light.towards, strength, 0.006),
+        (f32([0, 0, 1]), 0.45 * (1 - strength), 0.03),
+    ):
         flat = mesh.vertices - mesh.vertices[:, 2:] / direction[2] * direction
         seen, _, _ = rasterize(view.pixels(flat, height, width), mesh.faces, height, width)
         mask = gaussian_filter((seen >= 0).astype(np.float32), blur * height + 0.5)

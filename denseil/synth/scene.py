@@ -1,7 +1,7 @@
 """Places and their light: a ground, a wall behind it, things that stand in the way.
 
-The camera stands at x = y = 0 and looks along +y. Every pixel's ray is cut with the ground and the wall, whose colours are
-functions of where it meets them, in metres: the place stays where it is while people walk through it.
+The camera stands at x = y = 0 and looks along +y. Every pixel's ray is cut with the ground and the wall, whose colours
+are functions of where it meets them, in metres: the place stays where it is while people walk through it.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from denseil.synth.body import Array
+from denseil.synth.body import Array, f32
 from denseil.synth.camera import View
 from denseil.synth.mesh import Mesh, blob
 from denseil.synth.palette import NAMED, Colour, jitter
@@ -46,16 +46,16 @@ def draw_light(rng: np.random.Generator) -> Light:
     warm = [0.0, 0.06, 0.22, 0.12][kind] * rng.uniform(0.5, 1.5)
     cold = [0.04, 0.10, 0.10, -0.06][kind]
     return Light(
-        towards=np.float32(towards),
-        sun=np.float32([1 + warm, 1, 1 - warm]) * np.float32(sun * rng.uniform(0.7, 1.2)),
-        sky=np.float32([1 - cold, 1, 1 + cold]) * np.float32(sky * rng.uniform(0.8, 1.2)),
-        bounce=np.float32([1.02, 1, 0.96]) * np.float32(0.35 * (sky + 0.3 * sun)),
+        towards=f32(towards),
+        sun=f32([1 + warm, 1, 1 - warm]) * f32(sun * rng.uniform(0.7, 1.2)),
+        sky=f32([1 - cold, 1, 1 + cold]) * f32(sky * rng.uniform(0.8, 1.2)),
+        bounce=f32([1.02, 1, 0.96]) * f32(0.35 * (sky + 0.3 * sun)),
     )
 
 
 @dataclass(frozen=True)
 class Place:
-    """Where a tracklet was filmed. Colours are sRGB, lengths metres, `tilt` the wall's angle to the picture in radians."""
+    """Where a tracklet was filmed: sRGB colours, metres, and `tilt`, the wall's angle to the picture in radians."""
 
     ground: str
     ground_colour: Colour
@@ -117,7 +117,7 @@ def background(place: Place, light: Light, view: View, behind: float, height: in
         across = np.full_like(across, 60.0)
     on_ground = down < across
     reach = np.minimum(np.minimum(down, across), 200.0)
-    points = (rays * reach[:, None] + np.float32([0, 0, view.height])).astype(np.float32)
+    points = (rays * reach[:, None] + f32([0, 0, view.height])).astype(np.float32)
     colour = np.empty_like(points)
     colour[on_ground] = _ground(place, points[on_ground])
     wall = ~on_ground
@@ -144,7 +144,7 @@ def _ground(place: Place, points: Array) -> Array:
     far = np.hypot(points[:, 0], points[:, 1])  # fine grain is not resolved far away
     grain = 0.05 if place.ground == "grass" else 0.03
     shade += np.clip(2.5 / far, 0, 1) * 0.3 * (noise(_plane(u, v), grain, place.seed + 1) - 0.5)
-    colour = np.float32(place.ground_colour) * shade[:, None]
+    colour = f32(place.ground_colour) * shade[:, None]
     if place.ground in ("paving", "slabs", "bricks", "floor"):
         size = {"slabs": 1.6, "bricks": 0.35}.get(place.ground, 1.0) * place.tile
         shifted = u + 0.5 * size * (np.floor(v / size) % 2) * (place.ground != "floor")
@@ -153,14 +153,14 @@ def _ground(place: Place, points: Array) -> Array:
         tint = noise(_plane(np.floor(shifted / size) * 7.3, np.floor(v / size) * 7.3), 1.0, place.seed)
         colour *= (0.9 + 0.2 * tint)[:, None]
     if place.ground == "asphalt" and place.seed % 3 == 0:  # a painted line and a kerb
-        colour[np.abs(u - 1.0) < 0.07] = np.float32([0.75, 0.75, 0.7])
+        colour[np.abs(u - 1.0) < 0.07] = f32([0.75, 0.75, 0.7])
     return colour
 
 
 def _wall(place: Place, u: Array, z: Array) -> Array:
     shade = 1 + 0.3 * (noise(_plane(u, z), 1.3, place.seed) - 0.5) + 0.1 * (noise(_plane(u, z), 0.08, place.seed) - 0.5)
-    colour = np.float32(place.wall_colour) * shade[:, None]
-    second = np.float32(place.wall_second)
+    colour = f32(place.wall_colour) * shade[:, None]
+    second = f32(place.wall_second)
     if place.wall == "bricks":
         row = np.floor(z / 0.12)
         joint = (z / 0.12 % 1 < 0.15) | ((u / 0.28 + 0.5 * (row % 2)) % 1 < 0.06)
@@ -173,7 +173,7 @@ def _wall(place: Place, u: Array, z: Array) -> Array:
     elif place.wall == "windows":
         pane = (np.abs(u / 2.1 % 1 - 0.5) < 0.28) & (np.abs((z - 0.9) / 2.6 % 1 - 0.35) < 0.27)
         glass = 0.18 + 0.35 * noise(_plane(u, z), 0.9, place.seed + 2)
-        colour[pane] = glass[pane, None] * np.float32([0.95, 1.0, 1.08])
+        colour[pane] = glass[pane, None] * f32([0.95, 1.0, 1.08])
     elif place.wall == "shops":
         bay = np.floor(u / 2.4)
         inside = (u / 2.4 % 1 > 0.08) & (z < 2.5) & (z > 0.35)
@@ -201,7 +201,7 @@ def draw_prop(rng: np.random.Generator, near: Array, kind: str) -> tuple[Mesh, C
     scale = rng.uniform(0.8, 1.2)
     radii = (size[0] * scale, size[1] * scale, size[2] * scale)
     lift = radii[2] if kind != "sign" else rng.uniform(0.6, 1.5)
-    mesh = blob(foot + np.float32([0, 0, lift]), radii, kind, boxy=1.2 if kind == "bush" else 4.0)
+    mesh = blob(foot + f32([0, 0, lift]), radii, kind, boxy=1.2 if kind == "bush" else 4.0)
     grey = rng.uniform(0.12, 0.6)
     colour: Colour = {"bush": (0.18, 0.26, 0.12)}.get(kind, (grey, grey, grey * 1.03))
     if kind in ("car", "sign", "bin"):

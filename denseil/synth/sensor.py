@@ -9,7 +9,7 @@ import numpy as np
 from PIL import Image
 from scipy.ndimage import gaussian_filter, uniform_filter1d
 
-from denseil.synth.body import Array
+from denseil.synth.body import Array, f32
 
 
 @dataclass(frozen=True)
@@ -45,16 +45,16 @@ def develop(light: Array, sensor: Sensor, rng: np.random.Generator) -> Image.Ima
     """Linear light (H, W, 3) -> an image as the camera's recorder had it."""
     height, width = light.shape[:2]
     scale = height / 128
-    light = light * np.float32(sensor.cast) * np.float32(sensor.gain) + np.float32(sensor.haze)
+    light = light * f32(sensor.cast) * f32(sensor.gain) + f32(sensor.haze)
     sigma = sensor.blur * scale
     if sigma > 0.25:
         light = gaussian_filter(light, (sigma, sigma, 0))
     if sensor.smear * scale >= 1.5:
-        light = uniform_filter1d(light, int(round(sensor.smear * scale)), axis=1)
+        light = uniform_filter1d(light, round(sensor.smear * scale), axis=1)
     values = np.clip(light, 0, None) / (1 + 0.18 * np.clip(light, 0, None) ** 2)  # highlights roll off
-    values = np.clip(values, 0, 1) ** np.float32(sensor.contrast / 2.2)
+    values = np.clip(values, 0, 1) ** f32(sensor.contrast / 2.2)
     grey = values.mean(-1, keepdims=True)
-    values = grey + np.float32(sensor.saturation) * (values - grey)
+    values = grey + f32(sensor.saturation) * (values - grey)
     if sensor.noise:
         values = values + rng.normal(0, sensor.noise, values.shape).astype(np.float32)
     image = Image.fromarray((np.clip(values, 0, 1) * 255 + 0.5).astype(np.uint8))

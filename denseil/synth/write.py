@@ -140,7 +140,9 @@ def _write_over_processes(root: Path, jobs: list[Identity], workers: int, report
         failed = [worker for worker, process in enumerate(started) if process.wait() != 0]
         if failed:
             last = (root / f"worker{failed[0]}.log").read_text().strip().splitlines()[-1:]
-            raise RuntimeError(f"worker {failed[0]} stopped: {''.join(last)} (run again to go on; workers=0 shows more)")
+            raise RuntimeError(
+                f"worker {failed[0]} stopped: {''.join(last)} (run again to go on; workers=0 shows more)"
+            )
     finally:
         for process in started:
             process.kill()
@@ -182,7 +184,7 @@ def _folder(root: Path, identity: Identity) -> Path:
 def _write_identity(recipe: Recipe, root: Path, identity: Identity) -> None:
     people, folder = _people(recipe), _folder(root, identity)
     folder.mkdir(parents=True, exist_ok=True)
-    there = set(os.listdir(folder))
+    there = {path.name for path in folder.iterdir()}
     for take in people.takes(identity):
         names = frame_names(take, recipe.frames)
         if there.issuperset(names):
@@ -218,7 +220,7 @@ def _write_info(people: People, root: Path) -> None:
 def _save_mat(path: Path, name: str, rows: Iterable[tuple[int, ...]], columns: int) -> None:
     buffer = io.BytesIO()
     table = np.array(list(rows), dtype=np.int32).reshape(-1, columns)
-    need("scipy.io", to="write MATLAB files").savemat(buffer, {name: table})
+    need("scipy.io", to="write MATLAB files", extra="synth").savemat(buffer, {name: table})
     content = b"MATLAB 5.0 MAT-file, written by denseil".ljust(116) + buffer.getvalue()[116:]  # without the date
     _replace(path, content)
 

@@ -1,0 +1,115 @@
+"""What is written: MARS layout, resume, processes, single tracklets, the command."""
+
+import json
+import socket
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from denseil.cli import main
+from denseil.data import check_dataset, read_dataset
+from denseil.synth import People, Recipe, synthesize
+from denseil.synth.sensor import to_jpeg
+
+SMALL = {"num_ids": 6, "num_cameras": 2, "frames": 2, "height": 64, "width": 32}
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return synthesize(tmp_path_factory.mktemp("people") / "set", **SMALL, workers=0)
+
+
+def contents(root: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(root)): path.read_bytes() for path in sorted(root.rglob("*")) if path.is_file()}
+
+
+def test_reads_as_mars(root: Path):
+    report = check_dataset("mars", root, counts="none")
+    assert report.ok, str(report)
+    dataset = read_dataset("mars", root)
+    trained = sum(identity.train for identity in People(Recipe(**SMALL)).identities)
+    assert (len(dataset.train), len(dataset.query), len(dataset.gallery)) == (2 * trained, 6 - trained, 6 - trained)
+    assert 0 < trained < 6
+    for query in dataset.query:
+        assert any(item.pid == query.pid and item.camid != query.camid for item in dataset.gallery)
+    with Image.open(dataset.train[0].frames[0]) as image:
+        assert image.size == (32, 64)
+
+
+def test_processes_write_the_same_bytes(root: Path, tmp_path: Path):
+    other = synthesize(tmp_path / "set", **SMALL, workers=2)
+    assert contents(other) == contents(root)
+
+
+def test_an_interrupted_run_goes_on(root: Path, tmp_path: Path):
+    class StopError(Exception):
+        pass
+
+    def stop(done: int, total: int) -> None:
+        if done == 2:
+            raise StopError
+
+    with pytest.raises(StopError):
+        synthesize(tmp_path, **SMALL, workers=0, progress=stop)
+    kept = {name: (tmp_path / name).stat().st_mtime_ns for name in contents(tmp_path) if name.endswith("jpg")}
+    assert 0 < len(kept) < 24
+    first = tmp_path / sorted(kept)[0]
+    first.unlink()  # a tracklet with a frame missing is rendered again
+    synthesize(tmp_path, **SMALL, workers=0)
+    assert contents(tmp_path) == contents(root)
+    untouched = [name for name, time in kept.items() if (tmp_path / name).stat().st_mtime_ns == time]
+    assert len(untouched) == len(kept) - 2
+
+
+def test_one_tracklet_alone_is_the_one_that_was_written(root: Path):
+    people = People(Recipe(**SMALL))
+    take = people.takes(people.identities[3])[1]
+    quality = people.passage(take).sensor.quality
+    part = "bbox_train" if take.identity.train else "bbox_test"
+    for t, image in enumerate(people.render(take), start=1):
+        file = root / part / f"{take.identity.pid:04d}" / f"{take.name}F{t:03d}.jpg"
+        assert file.read_bytes() == to_jpeg(image, quality)
+
+
+def test_manifest_says_what_is_true(root: Path):
+    manifest = json.loads((root / "manifest.json").read_text())
+    assert manifest["labels"] == People(Recipe(**SMALL)).checksum()
+    assert [row["pid"] for row in manifest["people"]] == [1, 2, 3, 4, 5, 6]
+    assert {"top", "bottom", "shoes", "bag", "hair", "gait"} <= set(manifest["people"][0]["look"])
+    assert {"query", "fine_detail", "occluded", "heading_degrees"} <= set(manifest["tracklets"][0])
+
+
+def test_another_recipe_and_a_foreign_folder_are_refused(root: Path, tmp_path: Path):
+    with pytest.raises(ValueError, match=r"seed=9 \(there: 0\)"):
+        synthesize(root, **SMALL, seed=9, workers=0)
+    (tmp_path / "thesis.txt").write_text("mine")
+    with pytest.raises(ValueError, match="not empty"):
+        synthesize(tmp_path, **SMALL, workers=0)
+
+
+def test_rendering_asks_the_network_for_nothing(monkeypatch: pytest.MonkeyPatch):
+    def refuse(*args: object, **kwargs: object) -> None:
+        raise AssertionError("a connection was opened")
+
+    monkeypatch.setattr(socket.socket, "connect", refuse)
+    people = People(Recipe(**SMALL))
+    assert len(people.render(people.takes(people.identities[0])[0])) == 2
+
+
+def test_frames_of_a_tracklet_move_and_are_not_blank():
+    people = People(Recipe(num_ids=8, frames=3, height=64, width=32))
+    for identity in people.identities:
+        first, _, last = (np.asarray(image, dtype=float) for image in people.render(people.takes(identity)[0]))
+        assert first.std() > 4
+        assert np.abs(first - last).mean() > 0.5
+
+
+def test_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    options = ["--num-ids", "2", "--num-cameras", "2", "--frames", "1", "--height", "64", "--width", "32"]
+    assert main(["data", "synth", str(tmp_path / "set"), *options, "--workers", "0"]) == 0
+    captured = capsys.readouterr()
+    assert "2 of 2 identities" in captured.err
+    assert str(tmp_path / "set") in captured.out
+    assert read_dataset("mars", tmp_path / "set").train
