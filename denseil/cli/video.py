@@ -11,6 +11,7 @@ import torch
 from denseil.data import Tracklet, cut_tracklets, read_dataset, read_folder
 from denseil.data.readers.manifest import SPLITS
 from denseil.embedder import Embedder, embed_to_file
+from denseil.engine.processes import join_processes
 
 
 def tracklets(
@@ -38,8 +39,8 @@ def embed(
     dataset: str | None = None,
     split: Literal["all", "train", "query", "gallery", "gallery_with_queries"] = "all",
     frames: Literal["all", "even8"] | None = None,
-    device: str | None = None,
-    dtype: Literal["bfloat16", "float16"] | None = None,
+    device: str = "auto",
+    precision: Literal["fp32", "bf16", "fp16"] = "fp32",
     budget: int = 256,
     progress: bool = True,
 ) -> int:
@@ -55,14 +56,14 @@ def embed(
         dataset: How the source is read: mars, ilids_vid, prid2011, ls_vid or manifest.
         split: What to embed of a dataset or manifest; gallery_with_queries for the protocol mars-official.
         frames: Frames of a tracklet, all or even8; what the model says by default.
-        device: Such as cpu or cuda:1; an accelerator by default, if there is one.
-        dtype: Compute in bfloat16 or float16.
+        device: Auto, cpu, cuda, ...
+        precision: What the model computes in; fp32 or, as autocast, bf16 or fp16.
         budget: Most frames in memory at once.
         progress: Show a bar; --no-progress for none.
     """
-    embedder = Embedder(
-        model, device=device, dtype=getattr(torch, dtype) if dtype else None, frames=frames, budget=budget
-    )
+    where, _ = join_processes(device)
+    dtype = {"fp32": None, "bf16": torch.bfloat16, "fp16": torch.float16}[precision]
+    embedder = Embedder(model, device=where, dtype=dtype, frames=frames, budget=budget)
     report = embed_to_file(embedder, _tracklets(source, dataset, split), output, progress=progress)
     if report is not None:  # the first process alone
         print(report)

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
+from denseil.engine.processes import best_device
 from denseil.models import DenseIL, create_model
 
 ColorOrder: TypeAlias = Literal["RGB", "BGR"]
@@ -25,15 +26,7 @@ def open_model(model: DenseIL | str | os.PathLike[str], device: str | torch.devi
         model = create_model(f"local-dir:{os.fspath(model)}" if folder else os.fspath(model), pretrained=True)
     if not hasattr(model, "denseil_cfg"):
         raise TypeError("the model was not made by denseil.create_model: it does not know how frames are prepared")
-    return model.to(_accelerator() if device is None else device).eval()
-
-
-def _accelerator() -> torch.device:
-    """What torch finds to compute on; of several, the one that is this process's under `accelerate launch`."""
-    found = torch.accelerator.current_accelerator() if torch.accelerator.is_available() else None
-    if found is None:
-        return torch.device("cpu")
-    return torch.device(found.type, int(os.environ.get("LOCAL_RANK", "0")))
+    return model.to(best_device() if device is None else device).eval()
 
 
 def check_color_order(color_order: str) -> None:

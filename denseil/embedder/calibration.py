@@ -6,7 +6,7 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from denseil.embedder.to_file import weights_digest
+from denseil.engine.cache import weights_digest
 from denseil.metrics import Verification, load_features, verify
 from denseil.models import create_model, update_config
 

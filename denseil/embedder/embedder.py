@@ -10,6 +10,7 @@ from typing import Any, TypeAlias
 import torch
 from torch import Tensor
 from torch.nn import functional as F
+from tqdm import tqdm
 
 from denseil.data import Tracklet, read_folder
 from denseil.embedder._inputs import ColorOrder, Pixels, check_color_order, is_path, open_model, to_rgb
@@ -146,8 +147,6 @@ class Embedder:
 
 def with_progress(vectors: Iterable[Tensor], tracklets: Iterable[object]) -> Iterable[Tensor]:
     """Show a bar on standard error; it knows the end where `tracklets` has a length."""
-    from tqdm.auto import tqdm  # of huggingface_hub's own needs
-
     shown: Iterable[Tensor] = tqdm(
         vectors, total=len(tracklets) if isinstance(tracklets, Sized) else None, unit="tracklet"
     )

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
 import logging
 import os
 import shutil
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +17,9 @@ from torch import Tensor
 
 from denseil.data import Tracklet
 from denseil.embedder.embedder import Embedder, with_progress
-from denseil.metrics import Embeddings, save_features
+from denseil.engine.cache import features_key, label, weights_digest
+from denseil.engine.processes import rank_and_world, wait_for_all
+from denseil.metrics import save_features
 from denseil.metrics.files import replacing
 
 logger = logging.getLogger(__name__)
@@ -56,9 +56,9 @@ def embed_to_file(
     """Embed tracklets into a features file (see `denseil.metrics.save_features`), each vector with its record.
 
     Parts of the work are kept in `OUTPUT.parts/` until all is done. Called again with the same tracklets, model and
-    settings, it goes on from there to the same file, with any number of processes. Started by `accelerate launch` on
-    several processes or machines, each makes its share of the parts, in a folder that they all see, and the first
-    writes the file. A vector does not depend on who makes it.
+    settings, it goes on from there to the same file, with any number of processes. With several (those of
+    `denseil.engine.processes.join_processes`), on one machine or on many that see the same folder, each makes its share
+    of the parts, and the first writes the file. A vector does not depend on who makes it.
 
     A record says `id` (the tracklet's name; numbered where it is empty or not the only one), `frames` (how many),
     `start` and `end` where known, and `thumbnail`, the path of the middle frame.
@@ -79,46 +79,24 @@ def embed_to_file(
         RuntimeError: If the model makes NaN of a tracklet.
     """
     output = Path(output)
-    team = _Team()
+    rank, world = rank_and_world()
     folder = output.with_name(output.name + ".parts")
     if not tracklets:
         raise ValueError("no tracklets to embed: is it the right part of the dataset?")
-    if team.first:
-        _open(folder, output, _fingerprint(embedder, tracklets))
-    team.wait()
+    if rank == 0:
+        _open(folder, output, _key(embedder, tracklets))
+    wait_for_all()
     parts = list(_parts(tracklets))
-    own = [number for number in range(team.rank, len(parts), team.size) if not _part_file(folder, number).exists()]
+    own = [number for number in range(rank, len(parts), world) if not _part_file(folder, number).exists()]
     todo = [tracklet for number in own for tracklet in tracklets[parts[number]]]
     vectors = _vectors(embedder, [tracklets[parts[number]] for number in own])
-    shown = iter(with_progress(vectors, todo) if progress and team.first else vectors)
+    shown = iter(with_progress(vectors, todo) if progress and rank == 0 else vectors)
     for number in own:
         rows = torch.stack([next(shown) for _ in tracklets[parts[number]]])
         with replacing(_part_file(folder, number)) as temporary:
             save_file({"vectors": rows}, temporary)
-    team.wait()
-    return _finish(embedder, tracklets, folder, output, len(parts)) if team.first else None
-
-
-class _Team:
-    """The processes that `accelerate launch` started, or this one alone."""
-
-    def __init__(self) -> None:
-        self.state: Any = None
-        if int(os.environ.get("WORLD_SIZE", "1")) > 1:
-            try:
-                from accelerate import PartialState
-            except ModuleNotFoundError as error:
-                message = "several processes need accelerate: pip install 'denseil[train]'"
-                raise ModuleNotFoundError(message, name="accelerate") from error
-            self.state = PartialState(timeout=timedelta(days=30))  # the last part of the slowest process
-        self.rank: int = self.state.process_index if self.state else 0
-        self.size: int = self.state.num_processes if self.state else 1
-        self.first = self.rank == 0
-
-    def wait(self) -> None:
-        """Until all are here."""
-        if self.state:
-            self.state.wait_for_everyone()
+    wait_for_all()
+    return _finish(embedder, tracklets, folder, output, len(parts)) if rank == 0 else None
 
 
 def _parts(tracklets: Sequence[Tracklet]) -> Iterator[slice]:
@@ -141,7 +119,7 @@ def _vectors(embedder: Embedder, parts: Sequence[Sequence[Tracklet]]) -> Iterato
         else:
             wrong = [t.name for t, vector in zip(part, vectors, strict=True) if not vector.isfinite().all()]
             if wrong:
-                raise RuntimeError(f"the model makes NaN of tracklet {wrong[0]!r}: compute without --dtype, or mend it")
+                raise RuntimeError(f"the model makes NaN of tracklet {wrong[0]!r}: compute it in fp32, or mend it")
         yield from vectors
 
 
@@ -153,7 +131,7 @@ def _vector(embedder: Embedder, tracklet: Tracklet) -> Tensor:
         return torch.full((embedder.model.num_features,), torch.nan)
 
 
-def _open(folder: Path, output: Path, fingerprint: str) -> None:
+def _open(folder: Path, output: Path, key: str) -> None:
     """Make the folder of parts, or check that those in it are of this run."""
     if output.exists():
         raise FileExistsError(f"{output} is there already: give another name, or remove it")
@@ -163,8 +141,8 @@ def _open(folder: Path, output: Path, fingerprint: str) -> None:
     plan = folder / PLAN
     if not plan.exists():
         with replacing(plan) as temporary:
-            temporary.write_text(fingerprint, encoding="utf-8")
-    elif plan.read_text(encoding="utf-8") != fingerprint:
+            temporary.write_text(key, encoding="utf-8")
+    elif plan.read_text(encoding="utf-8") != key:
         raise ValueError(
             f"{folder} holds the parts of another run (other tracklets, weights or settings): remove it to start anew"
         )
@@ -177,14 +155,15 @@ def _finish(embedder: Embedder, tracklets: Sequence[Tracklet], folder: Path, out
     if not readable:
         raise ValueError(f"no frame of the {len(tracklets)} tracklets can be read, first of {tracklets[0].frames[0]}")
     kept, records = [tracklets[place] for place in readable], list(_records(tracklets))
-    embeddings = Embeddings(vectors[readable], [t.pid for t in kept], [t.camid for t in kept])
     metadata = {
         "frames": embedder.frames,
         "model": str(embedder.model.pretrained_cfg.get("architecture", "")),
         "weights": weights_digest(embedder.model),
         "normalized": "true",
     }
-    save_features(output, embeddings, metadata=metadata, records=[records[place] for place in readable])
+    save_features(
+        output, label(kept, vectors[readable]), metadata=metadata, records=[records[place] for place in readable]
+    )
     shutil.rmtree(folder)
     skipped = set(range(len(tracklets))).difference(readable)
     return EmbedReport(output, len(kept), tuple(tracklets[place].name for place in sorted(skipped)))
@@ -205,23 +184,14 @@ def _part_file(folder: Path, number: int) -> Path:
     return folder / f"{number:06}.safetensors"
 
 
-def _fingerprint(embedder: Embedder, tracklets: Sequence[Tracklet]) -> str:
-    """Of all that decides on the vectors and their records, but for the pixels."""
-    digest = hashlib.sha256(weights_digest(embedder.model).encode())
-    cfg = embedder.model.pretrained_cfg
-    preparation = [tuple(cfg[key]) for key in ("input_size", "mean", "std")]
-    digest.update(repr((embedder.frames, embedder.dtype, embedder.budget, PART_FRAMES, preparation)).encode())
-    for t in tracklets:
-        digest.update(repr((t.name, t.pid, t.camid, t.start, t.end, len(t.frames))).encode())
-        digest.update("\0".join(map(os.path.abspath, t.frames)).encode("utf-8", "surrogateescape"))
-    return digest.hexdigest()
-
-
-def weights_digest(model: torch.nn.Module) -> str:
-    """SHA-256 of a model's weights and their names, without its classifier, which has no part in vectors."""
-    digest = hashlib.sha256()
-    for name, tensor in sorted(model.state_dict().items()):
-        if not name.startswith("neck.classifier"):
-            digest.update(name.encode())
-            digest.update(tensor.cpu().contiguous().reshape(-1).view(torch.uint8).numpy().data)
-    return digest.hexdigest()
+def _key(embedder: Embedder, tracklets: Sequence[Tracklet]) -> str:
+    """A text that changes whenever the file or its parts would."""
+    return features_key(
+        embedder.model,
+        tracklets,
+        frames=embedder.frames,
+        dtype=embedder.dtype,
+        budget=embedder.budget,
+        part_frames=PART_FRAMES,
+        labels=[(t.name, t.pid, t.camid, t.start, t.end, len(t.frames)) for t in tracklets],
+    )

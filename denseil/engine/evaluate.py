@@ -13,6 +13,7 @@ from tqdm import tqdm
 from denseil.data import Tracklet, VideoReIDDataset
 from denseil.engine.cache import cached_vectors, features_key, keep_vectors, label
 from denseil.engine.inference import FramesPolicy, embed_tracklets
+from denseil.engine.processes import rank_and_world
 from denseil.metrics import Embeddings, RankingResult, rank
 from denseil.metrics.counting import METRICS
 from denseil.metrics.protocols import get_protocol
@@ -92,7 +93,7 @@ def _embed(
         if _all_ranks(found is not None, model):
             assert found is not None
             return label(tracklets, found)
-    rank_, world = _rank_and_world()
+    rank_, world = rank_and_world()
     own = tracklets[rank_::world]
     vectors = torch.zeros(len(tracklets), model.num_features)
     stream = embed_tracklets(
@@ -115,15 +116,9 @@ def _counting(tracklets: Sequence[Tracklet], show: bool) -> Iterator[Tracklet]:
             bar.update(len(tracklet.frames))
 
 
-def _rank_and_world() -> tuple[int, int]:
-    if dist.is_available() and dist.is_initialized():
-        return dist.get_rank(), dist.get_world_size()
-    return 0, 1
-
-
 def _sum_over_ranks(values: Tensor, model: DenseIL) -> Tensor:
     """The sum of a CPU tensor over ranks. Where each row is zero on all ranks but one, it is exact."""
-    if _rank_and_world()[1] == 1:
+    if rank_and_world()[1] == 1:
         return values
     summed = values.to(next(model.parameters()).device)  # NCCL takes no tensor of the CPU
     dist.all_reduce(summed)
@@ -132,4 +127,4 @@ def _sum_over_ranks(values: Tensor, model: DenseIL) -> Tensor:
 
 def _all_ranks(condition: bool, model: DenseIL) -> bool:
     """Whether a condition holds on every rank: all must then go the same way."""
-    return int(_sum_over_ranks(torch.tensor([int(condition)]), model)) == _rank_and_world()[1]
+    return int(_sum_over_ranks(torch.tensor([int(condition)]), model)) == rank_and_world()[1]

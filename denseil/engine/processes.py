@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+from datetime import timedelta
 
 import torch
+import torch.distributed as dist
 
 from denseil.data._extras import need
 
@@ -23,8 +25,26 @@ def join_processes(device: str = "auto") -> tuple[torch.device, bool]:
     """
     if int(os.environ.get("WORLD_SIZE", "1")) > 1:
         accelerate = need("accelerate", to="work in several processes", extra="train")
-        state = accelerate.PartialState(cpu=device == "cpu")
+        patience = timedelta(days=7)  # a process that is done waits for the slowest
+        state = accelerate.PartialState(cpu=device == "cpu", timeout=patience)
         return state.device, bool(state.is_main_process)
-    if device != "auto":
-        return torch.device(device), True
-    return torch.accelerator.current_accelerator(check_available=True) or torch.device("cpu"), True
+    return best_device() if device == "auto" else torch.device(device), True
+
+
+def best_device() -> torch.device:
+    """An accelerator where torch finds one, else the CPU."""
+    found = torch.accelerator.current_accelerator() if torch.accelerator.is_available() else None
+    return found or torch.device("cpu")
+
+
+def rank_and_world() -> tuple[int, int]:
+    """This process's number, from 0, and how many there are; (0, 1) for one that has joined no others."""
+    if dist.is_available() and dist.is_initialized():
+        return dist.get_rank(), dist.get_world_size()
+    return 0, 1
+
+
+def wait_for_all() -> None:
+    """Until all processes are here."""
+    if rank_and_world()[1] > 1:
+        dist.barrier()
