@@ -15,7 +15,7 @@ from typing import Any
 
 from jsonargparse import ActionYesNo, ArgumentParser, auto_cli
 
-from denseil.cli import calibration, data, judging, models, video
+from denseil.cli import calibration, data, judging, models, training, video
 
 VERBS: dict[str, Callable[..., int] | dict[str, Any]] = {
     "models": models.models,
@@ -29,6 +29,7 @@ VERBS: dict[str, Callable[..., int] | dict[str, Any]] = {
     "tracklets": video.tracklets,
     "embed": video.embed,
     "calibrate": calibration.calibrate,
+    "train": training.train,
     "evaluate": judging.evaluate,
     "version": models.version,
 }
@@ -65,7 +66,10 @@ def _join_pairs(words: list[str]) -> list[str]:
     return words
 
 
-POSITIONALS = {"evaluate": ("--model", "--dataset", "--root")}  # that may be left out; jsonargparse knows none
+POSITIONALS = {  # that may be left out; jsonargparse knows none
+    "evaluate": ("--model", "--dataset", "--root"),
+    "train": ("--dataset", "--root"),
+}
 
 
 def _name_positionals(words: list[str]) -> list[str]:
@@ -78,9 +82,10 @@ def _name_positionals(words: list[str]) -> list[str]:
 
 def main(argv: list[str] | None = None) -> int:
     """Run one verb and return its exit status."""
-    words = _name_positionals(_join_pairs(sys.argv[1:] if argv is None else argv))
-    args = [_underscored(argument) for argument in words]
     try:
+        words = _name_positionals(_join_pairs(sys.argv[1:] if argv is None else argv))
+        words = training.expand(words) if words[:1] == ["train"] else words
+        args = [_underscored(argument) for argument in words]
         return int(auto_cli(VERBS, args=args, prog="denseil", parser_class=_Parser) or 0)
     except (ValueError, TypeError, KeyError, RuntimeError, OSError, ImportError) as error:
         message = error.args[0] if isinstance(error, KeyError) and error.args else error

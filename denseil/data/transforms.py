@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from denseil.data.images import resize_image
+from denseil.data.looks import Looks
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 
@@ -30,6 +31,7 @@ class ClipTransform:
         pad: Black border, pixels, put around each frame before a crop of `size` is taken at a random place.
         erase: Probability that a box is erased (Zhong et al., 2020: 2 to 40 % of the area, aspect ratio 0.3 to 3.3).
         fill: What it is filled with, RGB 0 to 255. The mean colour is zero once normalised.
+        looks: How another camera or a loose detector would show the clip; not in the paper.
     """
 
     size: tuple[int, int] = (256, 128)
@@ -37,6 +39,7 @@ class ClipTransform:
     pad: int = 0
     erase: float = 0.0
     fill: tuple[int, int, int] = (124, 116, 104)
+    looks: Looks = Looks()  # noqa: RUF009 (frozen)
 
     def __post_init__(self) -> None:
         if min(self.size) < 1 or self.pad < 0 or not (0 <= self.flip <= 1 and 0 <= self.erase <= 1):
@@ -62,11 +65,13 @@ class ClipTransform:
         targets = out[:, _inside(down), _inside(right)]
         source = _inside(-down), _inside(-right)
         mirrored = rng.random(len(out)) < self.flip
+        look = self.looks.draw(rng)
         for frame, target, mirror in zip(frames, targets, mirrored, strict=True):
-            image = resize_image(frame, self.size)
+            image = look.degrade(resize_image(look.crop(frame), self.size))
             if mirror:
                 image = torch.from_numpy(image).flip(1).numpy()  # SIMD; numpy's reversed copy takes ten times as long
             target[:] = image[source]
+        look.tint(targets)
         if rng.random() < self.erase:
             self._erase(out, rng)
 

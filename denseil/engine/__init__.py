@@ -1,5 +1,11 @@
 """The engine: plain loops that embed, judge and train."""
 
+from denseil.engine.config import TrainConfig as TrainConfig
+from denseil.engine.config import recipes as recipes
 from denseil.engine.evaluate import evaluate as evaluate
 from denseil.engine.inference import FramesPolicy as FramesPolicy
 from denseil.engine.inference import embed_tracklets as embed_tracklets
+from denseil.engine.plan import Plan as Plan
+from denseil.engine.plan import dry_run as dry_run
+from denseil.engine.train import TrainResult as TrainResult
+from denseil.engine.train import train as train

@@ -15,6 +15,7 @@ from denseil.models._optimize import agreement as agreement
 from denseil.models._optimize import optimize as optimize
 from denseil.models._profile import Profile as Profile
 from denseil.models._profile import profile as profile
+from denseil.models._weights import load_backbone as load_backbone
 from denseil.models._weights import load_weights as load_weights
 from denseil.models._weights import read_weights as read_weights
 from denseil.models.denseil import AttentionMap as AttentionMap

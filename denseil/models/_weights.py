@@ -9,6 +9,8 @@ import timm.models
 from safetensors import SafetensorError
 from torch import Tensor, nn
 
+from denseil.models.denseil import DenseIL
+
 WEIGHTS_NAME = "model.safetensors"
 CLASSIFIER = "neck.classifier.weight"
 
@@ -88,6 +90,43 @@ def load_weights(model: nn.Module, weights: Mapping[str, Tensor], *, origin: str
             "Build the model with the arguments that the weights were made with"
         )
     model.load_state_dict(weights)
+
+
+def load_backbone(model: DenseIL, weights: Mapping[str, Tensor], *, origin: str) -> None:
+    """Put ImageNet weights of a classifier into a model's encoder, in place; what the encoder lacks is left out.
+
+    By name, where the weights name all that the encoder has. Else in order, where the order of shapes is the same from
+    the first tensor to the encoder's last: so torchvision's MobileNetV2 fits timm's.
+
+    Args:
+        model: The model.
+        weights: Tensors by name.
+        origin: Where they come from, for messages.
+
+    Raises:
+        ValueError: If they fit neither way.
+    """
+    net = model.encoder.net
+    own = {key: value for key, value in net.state_dict().items() if not key.endswith("num_batches_tracked")}
+    theirs = {key: value for key, value in weights.items() if not key.endswith("num_batches_tracked")}
+    if not set(own) <= set(theirs):
+        if [value.shape for value in own.values()] != [value.shape for value in theirs.values()][: len(own)]:
+            lacking = [key for key in own if key not in theirs]
+            raise ValueError(
+                f"{origin} does not fit the encoder {model.encoder.name!r}, neither by name "
+                f"({_report('missing there', lacking)}) nor by the order of shapes"
+            )
+        theirs = dict(zip(own, theirs.values(), strict=False))
+    shapes = [
+        f"{key} ({tuple(theirs[key].shape)} there, {tuple(value.shape)} here)"
+        for key, value in own.items()
+        if theirs[key].shape != value.shape
+    ]
+    if shapes:
+        raise ValueError(
+            f"{origin} does not fit the encoder {model.encoder.name!r}: {_report('of another shape', shapes)}"
+        )
+    net.load_state_dict({key: theirs[key] for key in own}, strict=False)  # num_batches_tracked alone is left out
 
 
 def _report(what: str, keys: list[str], most: int = 8) -> str:

@@ -9,9 +9,10 @@ import pytest
 import safetensors.torch
 import timm
 import torch
+import torchvision
 
 import denseil
-from denseil.models import DenseIL, load_weights, read_weights
+from denseil.models import DenseIL, load_backbone, load_weights, read_weights
 
 TINY = {"backbone": "test_resnet", "dim": 32, "num_heads": 4, "ffn_dim": 32, "depth": 1}
 
@@ -205,3 +206,31 @@ def test_config_of_a_newer_timm_is_read(model: DenseIL, tmp_path: Path):
     config["pretrained_cfg"]["from_the_future"] = 1
     (tmp_path / "config.json").write_text(json.dumps(config))
     assert same(denseil.create_model(f"local-dir:{tmp_path}", pretrained=True), model)
+
+
+def test_backbone_by_name_and_in_order(tmp_path: Path):
+    """torchvision's MobileNetV2 in timm's: other names, the same tensors in the same order."""
+    torch.manual_seed(0)
+    theirs = torchvision.models.mobilenet_v2()
+    torch.save(theirs.state_dict(), tmp_path / "mobilenet_v2.pth")
+    model = denseil.create_model("denseil", **TINY | {"backbone": "mobilenetv2_100"})
+    load_backbone(model, read_weights(tmp_path / "mobilenet_v2.pth"), origin="torchvision's file")
+    frames = torch.randn(1, 3, 64, 64)
+    with torch.inference_mode():
+        maps = model.eval().encoder(frames)
+        torch.testing.assert_close(maps[-1], theirs.eval().features[:-1](frames), rtol=1e-3, atol=1e-5)
+    net = timm.create_model("test_resnet")
+    model = denseil.create_model("denseil", **TINY)
+    load_backbone(model, net.state_dict(), origin="timm's weights")
+    with torch.inference_mode():
+        torch.testing.assert_close(model.eval().encoder(frames)[-1], net.eval().forward_features(frames))
+
+
+def test_a_backbone_of_another_kind_does_not_fit():
+    model = denseil.create_model("denseil", **TINY)
+    with pytest.raises(ValueError, match="does not fit the encoder 'test_resnet', neither by name"):
+        load_backbone(model, timm.create_model("mobilenetv2_035").state_dict(), origin="x")
+    weights = timm.create_model("test_resnet").state_dict()
+    weights["conv1.0.weight"] = torch.zeros(1)
+    with pytest.raises(ValueError, match="1 of another shape: conv1"):
+        load_backbone(model, weights, origin="x")

@@ -1,0 +1,59 @@
+"""Verbs that train."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+from denseil import engine
+from denseil.engine import TrainConfig
+from denseil.engine.config import recipe_path
+
+
+def train(dry_run: bool = False, resume: bool = False, **fields: Any) -> int:
+    """Train a model.
+
+    Args:
+        dry_run: Build everything, run two steps, print the plan and stop.
+        resume: Go on with the run in the folder that follows; nothing else is needed.
+        fields: The options; jsonargparse reads them off `TrainConfig`.
+    """
+    config = TrainConfig(**fields)
+    main = os.environ.get("RANK", "0") == "0"
+    if dry_run:
+        plan = engine.dry_run(config)
+        if main:
+            print(plan)
+        return 0
+    done = engine.train(config, resume=resume)
+    if main:
+        if done.result is not None:
+            print(done.result)
+        print(f"{done.steps} steps; the model is in {done.folder}")
+    return 0
+
+
+def expand(words: list[str]) -> list[str]:
+    """Put the fields of a recipe, or of the run to resume, before all other options, so that those win.
+
+    Raises:
+        KeyError: If there is no such recipe.
+        FileNotFoundError: If the folder holds no run.
+    """
+    words = [
+        part
+        for word in words
+        for part in (word.split("=", 1) if word.startswith(("--recipe=", "--resume=")) else [word])
+    ]
+    configs: list[str] = []
+    for option in ("--recipe", "--resume"):
+        if option in words:
+            at = words.index(option)
+            value = words[at + 1] if at + 1 < len(words) else ""
+            path = recipe_path(value) if option == "--recipe" else Path(value, "train.yaml")
+            if not path.is_file():
+                raise FileNotFoundError(f"{value!r} holds no run to resume: it has no train.yaml")
+            configs += ["--config", str(path)]
+            words[at : at + 2] = [] if option == "--recipe" else ["--resume", "--output", value]
+    return [words[0], *configs, *words[1:]]

@@ -1,0 +1,156 @@
+"""Checkpoints that are whole or not there: safetensors and JSON, verified when they are read."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import os
+import shutil
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+from torch.optim import Optimizer
+
+logger = logging.getLogger(__name__)
+
+KEEP = 2
+STATE = "state.json"
+TEMPORARY = ".saving-"
+
+
+class Checkpoint(NamedTuple):
+    """What is read back.
+
+    Attributes:
+        path: Its folder.
+        state: Plain data: the epoch, the step, the best result.
+        tensors: By file: "model", "optimizer".
+    """
+
+    path: Path
+    state: dict[str, Any]
+    tensors: dict[str, dict[str, Tensor]]
+
+
+def save_checkpoint(
+    folder: Path, epoch: int, state: Mapping[str, Any], tensors: Mapping[str, Mapping[str, Tensor]]
+) -> Path:
+    """Write a checkpoint beside its final name, rename it, and remove all but the last two.
+
+    Args:
+        folder: Of all checkpoints of a run; made if it does not exist.
+        epoch: Epochs done; names the checkpoint.
+        state: What JSON can hold.
+        tensors: By the name of the file that will hold them.
+
+    Raises:
+        OSError: If it cannot be written, the disk being full for one; what was there before is untouched.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    target = folder / f"epoch-{epoch:06d}"
+    temporary = Path(tempfile.mkdtemp(prefix=TEMPORARY, dir=folder))
+    try:
+        digests = {}
+        for name, values in tensors.items():
+            path = temporary / f"{name}.safetensors"
+            save_file({key: value.detach().cpu().contiguous() for key, value in values.items()}, path)
+            digests[name] = _digest(path)
+            _to_disk(path)
+        text = json.dumps({"digests": digests, "state": dict(state)})
+        (temporary / STATE).write_text(json.dumps({"digest": _text_digest(text), "content": text}), encoding="utf-8")
+        _to_disk(temporary / STATE)
+        if target.exists():  # of a run that was killed after it, or damaged
+            shutil.rmtree(target)
+        temporary.rename(target)
+    except (OSError, SafetensorError) as error:
+        last = _names(folder)[-1:]
+        kept = f"the last good one is {folder / last[0]}" if last else "there is none before it"
+        raise OSError(f"cannot write checkpoint {target} ({error}); {kept}. Make room, then --resume") from error
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+    for name in _names(folder)[:-KEEP]:
+        shutil.rmtree(folder / name)
+    return target
+
+
+def last_checkpoint(folder: Path) -> Checkpoint | None:
+    """The newest checkpoint that is whole, None if there is none; damaged ones are passed over with a warning."""
+    for name in reversed(_names(folder)):
+        try:
+            return _read(folder / name)
+        except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:  # noqa: PERF203 (two at most)
+            logger.warning("checkpoint %s is damaged (%s); the one before it is tried", folder / name, error)
+    return None
+
+
+def clear_unfinished(folder: Path) -> None:
+    """Remove what a killed run was writing."""
+    for path in folder.glob(f"{TEMPORARY}*"):
+        shutil.rmtree(path, ignore_errors=True)
+
+
+def optimizer_tensors(optimizer: Optimizer) -> dict[str, Tensor]:
+    """The optimizer's state of each parameter, as "parameter.name" -> tensor."""
+    state = optimizer.state_dict()["state"]
+    return {f"{index}.{name}": value for index, values in state.items() for name, value in values.items()}
+
+
+def restore_optimizer(optimizer: Optimizer, tensors: Mapping[str, Tensor]) -> None:
+    """Give an optimizer the state that `optimizer_tensors` returned; its groups stay as they are.
+
+    Raises:
+        ValueError: If it is of other parameters.
+    """
+    parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
+    state: dict[int, dict[str, Tensor]] = {}
+    for key, value in tensors.items():
+        index, _, name = key.partition(".")
+        parameter = parameters[int(index)]
+        if value.ndim and value.shape != parameter.shape:
+            raise ValueError(f"optimizer state {key} has shape {tuple(value.shape)}, not {tuple(parameter.shape)}")
+        if value.ndim:  # in the parameter's order in memory, so that steps stay the same to the bit
+            value = torch.empty_like(parameter, dtype=value.dtype).copy_(value)
+        state.setdefault(int(index), {})[name] = value
+    optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
+
+
+def _names(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.glob("epoch-*"))
+
+
+def _read(path: Path) -> Checkpoint:
+    outer = json.loads((path / STATE).read_text(encoding="utf-8"))
+    if _text_digest(outer["content"]) != outer["digest"]:
+        raise ValueError(f"{STATE} is not as it was written")
+    content = json.loads(outer["content"])
+    tensors = {}
+    for name, digest in content["digests"].items():
+        file = path / f"{name}.safetensors"
+        if _digest(file) != digest:
+            raise ValueError(f"{file.name} is not as it was written")
+        tensors[name] = load_file(file)
+    return Checkpoint(path, content["state"], tensors)
+
+
+def _digest(path: Path) -> str:
+    digest = hashlib.blake2b()
+    with path.open("rb") as file:
+        while block := file.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def _text_digest(text: str) -> str:
+    return hashlib.blake2b(text.encode()).hexdigest()
+
+
+def _to_disk(path: Path) -> None:
+    with path.open("rb") as file:
+        os.fsync(file.fileno())
