@@ -17,7 +17,7 @@ BLOCK = re.compile(r"^```(bash|python)\n(.*?)^```(?:\n\n```text\n(.*?)^```)?", r
 def follow(page: str, folder: Path) -> int:
     """Run a page's blocks in order, its Python in one program; what it shows of their output must be there."""
     environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
-    environment |= {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+    environment["PYTHONPATH"] = str(ROOT)
     names: dict[str, object] = {}
     blocks = BLOCK.findall((ROOT / "docs" / page).read_text(encoding="utf-8"))
     for language, code, shown in blocks:
