@@ -15,7 +15,7 @@ from typing import Any
 
 from jsonargparse import ActionYesNo, ArgumentParser, auto_cli
 
-from denseil.cli import calibration, data, judging, models, training, video
+from denseil.cli import calibration, data, gallery, judging, models, training, video
 
 VERBS: dict[str, Callable[..., int] | dict[str, Any]] = {
     "models": models.models,
@@ -30,6 +30,17 @@ VERBS: dict[str, Callable[..., int] | dict[str, Any]] = {
     "embed": video.embed,
     "calibrate": calibration.calibrate,
     "train": training.train,
+    "gallery": {
+        "_help": "Keep vectors, find them, forget them.",
+        "add": gallery.add,
+        "search": gallery.search,
+        "forget": gallery.forget,
+        "expire": gallery.expire,
+        "copy": gallery.copy,
+        "index": gallery.index,
+        "info": gallery.info,
+    },
+    "search": gallery.search,
     "evaluate": judging.evaluate,
     "version": models.version,
 }

@@ -1,0 +1,62 @@
+"""Dense attention by level and frame, small enough for a page."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from denseil.models.denseil import AttentionMap
+
+
+@dataclass(frozen=True)
+class Attention:
+    """How much of the attention goes to each part of each frame, level by level.
+
+    Args:
+        levels: the level of each row: 0 is the decoder's own tokens, 1 to 4 the encoder's stages.
+        shares: (levels, T, P) shares that sum to 1 over everything.
+        frames: paths of the frames' pictures, one a frame or none at all.
+    """
+
+    levels: tuple[int, ...]
+    shares: Tensor
+    frames: tuple[str, ...] = ()
+
+    @property
+    def cells(self) -> list[tuple[str, float, list[list[tuple[float, float]]]]]:
+        """For each level its name, its share of all, and per frame the parts: (share, strength from 0 to 1)."""
+        largest = float(self.shares.max()) or 1.0
+        return [
+            (
+                f"Z{level}" if level else "H",
+                float(rows.sum()),
+                [[(share, share / largest) for share in parts] for parts in rows.tolist()],
+            )
+            for level, rows in zip(self.levels, self.shares, strict=True)
+        ]
+
+
+def attention_by_frame(attention: AttentionMap, clip: int = 0, frames: tuple[str, ...] = ()) -> Attention:
+    """Mean over heads and queries of one clip's dense attention (one of `model.attention_maps(clips)`).
+
+    Args:
+        attention: the weights of one block.
+        clip: which clip of the batch.
+        frames: paths of the frames' pictures.
+
+    Raises:
+        ValueError: no such clip, or another number of pictures than of frames.
+    """
+    if not 0 <= clip < len(attention.weights):
+        raise ValueError(f"clip is {clip}; the attention is of {len(attention.weights)} clips")
+    of_key = attention.weights[clip].float().mean(dim=(0, 1)).cpu()  # (K,)
+    level, frame, part = (labels.cpu() for labels in (attention.level, attention.frame, attention.part))
+    levels, row = level.unique(return_inverse=True)
+    num_frames, num_parts = int(frame.max()) + 1, int(part.max()) + 1
+    if frames and len(frames) != num_frames:
+        raise ValueError(f"{len(frames)} pictures for {num_frames} frames; give one a frame")
+    shares = torch.zeros(len(levels), num_frames, num_parts)
+    shares.index_put_((row, frame, part), of_key, accumulate=True)
+    return Attention(tuple(levels.tolist()), shares, frames)
