@@ -46,6 +46,7 @@ def public_objects() -> dict[str, object]:
         "denseil.data",
         "denseil.metrics",
         "denseil.gallery",
+        "denseil.viz",
         "denseil.losses",
         "denseil.engine",
     ):

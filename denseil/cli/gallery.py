@@ -15,18 +15,17 @@ from denseil.gallery.record import FloatArray
 SHOWN = 10  # queries in the terminal; the page shows all
 
 
-def add(gallery: str, features: list[Path]) -> int:
-    """Add the vectors and records of features files; what is held already stays.
+def add(gallery: str, features: Path) -> int:
+    """Add the vectors and records of a features file; what is held already stays.
 
     Args:
         gallery: A folder, s3://..., http://HOST:PORT of Milvus; made where there is none.
-        features: Files that denseil embed wrote.
+        features: What denseil embed wrote.
     """
-    for path in features:
-        records, vectors = read_features(path)
-        with galleries.open(gallery, vectors.shape[1]) as held:
-            new = held.add(records, vectors)
-            print(f"{new:,} of {len(records):,} records of {path} were new; {gallery} holds {held.count():,}")
+    records, vectors = read_features(features)
+    with galleries.open(gallery, vectors.shape[1]) as held:
+        new = held.add(records, vectors)
+        print(f"{new:,} of {len(records):,} records were new; {gallery} holds {held.count():,}")
     return 0
 
 

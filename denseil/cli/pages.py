@@ -45,7 +45,8 @@ def plain(text: str) -> str:
 def details(record: Record) -> list[str]:
     """A record's camera, time and person, in short."""
     person = [] if record.pid is None else [f"person {record.pid}"]
-    return [f"camera {record.camid}", f"{show_time(record.start)}, {record.until - record.start:.0f} s", *person]
+    *date, time = show_time(record.start).split(" ", 1)
+    return [f"camera {record.camid}", *date, f"{time}, {record.until - record.start:.0f} s", *person]
 
 
 def show_time(value: float) -> str:
@@ -54,7 +55,7 @@ def show_time(value: float) -> str:
         try:
             return datetime.fromtimestamp(value, timezone.utc).strftime("%Y-%m-%d %H:%M:%S")
         except (OverflowError, OSError, ValueError):
-            return f"{value:g} s"
+            return f"{value:g}"
     minutes, rest = divmod(int(value), 60)
     return f"{minutes // 60}:{minutes % 60:02}:{rest:02}"
 

@@ -1,0 +1,138 @@
+"""The gallery's verbs, called as a person would."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from denseil import gallery
+from denseil.cli import main
+from denseil.cli.gallery import seconds
+from denseil.metrics import Embeddings, save_features
+from tests.gallery.conftest import HOSTILE, unit
+
+pytest.importorskip("lancedb")
+
+
+@pytest.fixture
+def features(tmp_path: Path) -> Path:
+    """Twelve tracklets of four persons and three cameras, an hour apart, with hostile names."""
+    path = tmp_path / "vectors.safetensors"
+    people = unit(4, dim=8)
+    vectors = np.concatenate([people + 0.1 * unit(4, seed=camera, dim=8) for camera in (1, 2, 3)])
+    pids, camids = np.tile(np.arange(4), 3), np.repeat([1, 2, 3], 4)
+    records = [
+        {"id": f"{HOSTILE[i % 6]}{i}", "start": 1.7e9 + 3600 * i, "end": 1.7e9 + 3600 * i + 60, "thumbnail": None}
+        for i in range(12)
+    ]
+    save_features(path, Embeddings(vectors, np.where(pids == 3, -1, pids), camids), records=records)
+    return path
+
+
+@pytest.fixture
+def uri(features: Path, capsys: pytest.CaptureFixture[str]) -> str:
+    place = str(features.parent / "g")
+    assert main(["gallery", "add", place, str(features)]) == 0
+    assert capsys.readouterr().out == f"12 of 12 records were new; {place} holds 12\n"
+    return place
+
+
+def test_adding_again_changes_nothing(uri: str, features: Path, capsys: pytest.CaptureFixture[str]):
+    assert main(["gallery", "add", uri, str(features)]) == 0
+    assert "0 of 12 records were new" in capsys.readouterr().out
+
+
+def test_search_by_record(uri: str, capsys: pytest.CaptureFixture[str]):
+    name = f"{HOSTILE[0]}0"
+    assert main(["search", name, "--gallery", uri, "--k", "2"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == name
+    assert [line.split()[2] for line in lines[1:]] == ["✓", "✓"]
+    assert not any(name in line for line in lines[1:])  # a query does not find itself
+    assert main(["gallery", "search", name, "--gallery", uri, "--camids", "[3]", "--k", "1"]) == 0
+    assert "camera 3" in capsys.readouterr().out
+
+
+def test_search_by_file_and_page(uri: str, features: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    page = tmp_path / "page.html"
+    command = ["search", str(features), "--gallery", uri, "--other_cameras", "--k", "3", "--page", str(page)]
+    assert main(command) == 0
+    out = capsys.readouterr().out
+    assert "2 more queries" in out
+    assert "\t" not in out  # names cannot command the terminal
+    html = page.read_text(encoding="utf-8")
+    assert HOSTILE[0] not in html
+    assert "9 of 9 first answers are right." in html
+    assert html.count('<li class="right">') == 18  # two other cameras each
+    hits = html.split("<article")[1]
+    assert "camera 1<" not in hits.split("<ol")[1]
+
+
+def test_times(uri: str, capsys: pytest.CaptureFixture[str]):
+    name = f"{HOSTILE[0]}0"
+    assert main(["search", name, "--gallery", uri, "--after", "2023-11-15T00:00:00+00:00"]) == 0
+    after = len(capsys.readouterr().out.splitlines()) - 1
+    assert main(["search", name, "--gallery", uri, "--before", "2023-11-15T00:00:00+00:00"]) == 0
+    before = len(capsys.readouterr().out.splitlines()) - 1
+    assert (before, after) == (1, 10)  # from 22:13 on, one an hour; the query itself is left out
+    assert seconds("1970-01-01T01:00:00+01:00") == 0
+    assert seconds("12.5") == 12.5
+    thirty, sixty = seconds("30d"), seconds("60d")
+    assert thirty is not None
+    assert sixty is not None
+    assert thirty - sixty == pytest.approx(30 * 86_400, abs=5)
+
+
+def test_forgetting(uri: str, capsys: pytest.CaptureFixture[str]):
+    assert main(["gallery", "forget", uri, "--pid", "1"]) == 0
+    assert main(["gallery", "forget", uri, "--id", f"{HOSTILE[0]}0"]) == 0
+    assert main(["gallery", "expire", uri, "2023-11-15T05:00:00+00:00"]) == 0
+    out = capsys.readouterr().out.splitlines()
+    assert [line.split()[0] for line in out] == ["3", "1", "4"]
+    with gallery.open(uri) as held:
+        assert held.count() == 4
+    assert main(["gallery", "info", uri]) == 0
+    assert "4 records, vectors 8 wide, 2 known persons" in capsys.readouterr().out
+
+
+def test_copy(uri: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    other = str(tmp_path / "other")
+    assert main(["gallery", "copy", uri, other]) == 0
+    assert "12 of 12 records were new" in capsys.readouterr().out
+    with gallery.open(uri) as a, gallery.open(other) as b:
+        name = f"{HOSTILE[1]}1"
+        assert a.get([name])[0].record == b.get([name])[0].record
+        assert (a.get([name])[0].vector == b.get([name])[0].vector).all()
+
+
+@pytest.mark.parametrize(
+    ("words", "text"),
+    [
+        (["search", "nobody", "--gallery", "URI"], "KeyError: no record 'nobody'"),
+        (["search", "x", "--gallery", "nowhere"], "FileNotFoundError: no gallery at nowhere"),
+        (["search", "x", "--gallery", "milvsu://h"], "did you mean milvus://"),
+        (["search", ".", "--gallery", "URI"], "--model"),
+        (["search", "x", "--gallery", "URI", "--after", "noon"], "'noon' is no time"),
+        (["search", "x", "--gallery", "URI", "--after", "2026-05-01"], "add the offset"),
+        (["gallery", "forget", "URI"], "say what to forget"),
+        (["gallery", "forget", "URI", "--pid", "1", "--id", "a"], "say what to forget"),
+        (["gallery", "add", "URI", "absent.safetensors"], "no features file"),
+        (["gallery", "index", "memory://"], "always a new one"),
+    ],
+)
+def test_errors_are_one_line(uri: str, capsys: pytest.CaptureFixture[str], words: list[str], text: str):
+    assert main([uri if word == "URI" else word for word in words]) == 2
+    err = capsys.readouterr().err
+    assert text in err
+    assert err.count("\n") == 1
+
+
+def test_an_index_says_what_it_costs(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    path, uri = tmp_path / "v.safetensors", str(tmp_path / "g")
+    save_features(path, Embeddings(unit(2000), np.zeros(2000, int), np.zeros(2000, int)))
+    assert main(["gallery", "add", uri, str(path)]) == 0
+    assert main(["gallery", "index", uri, "--queries", "20"]) == 0
+    assert "of the 10 nearest (worst of 20 queries" in capsys.readouterr().out
+    assert main(["search", "v:3", "--gallery", uri, "--no-exact"]) == 0

@@ -1,0 +1,240 @@
+"""Pages as text, then in a real browser: nothing hostile runs, all of it can be used."""
+
+from __future__ import annotations
+
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+import denseil
+from denseil.viz import Page, RankedQuery, RankedRow, attention_by_frame, line_chart
+
+HOSTILE = [
+    "<script>window.hacked = 1</script>",
+    '"><img src=x onerror="window.hacked=1">',
+    "</script><script>window.hacked = 1</script>",
+    "' onmouseover='window.hacked=1",
+    "{{ 7 * 7 }} {% raw %} &amp; <!-- ]]> \u202e é 人",
+    "</style></title></svg><svg onload=window.hacked=1>",
+]
+
+
+def picture(path: Path, seed: int = 0) -> str:
+    pixels = np.random.default_rng(seed).integers(0, 256, (60, 30, 3), np.uint8)
+    Image.fromarray(pixels).save(path)
+    return str(path)
+
+
+def queries(folder: Path, count: int, found: int = 10) -> list[RankedQuery]:
+    paths = [picture(folder / f"{i}.png", i) for i in range(5)]
+    return [
+        RankedQuery(
+            f"query {q}",
+            [
+                RankedRow(f"row {q} {r}", r / 10, [f"camera {r}"], paths[(q + r) % 5], (q + r) % 2 == 0)
+                for r in range(found)
+            ],
+            ["camera 1"],
+            paths[q % 5],
+        )
+        for q in range(count)
+    ]
+
+
+def hostile_page(folder: Path) -> Page:
+    page = Page(HOSTILE[0], HOSTILE[1])
+    for text in HOSTILE:
+        page.add_text(text)
+        page.add_table(text, [text, text], [[text, 1.0], [text, None]], text)
+        page.add_figure(line_chart({text: [(0, 1), (1, 2)]}, x=text, y=text), text, text)
+    rows = [RankedRow(text, 0.5, [text], text, None) for text in HOSTILE]
+    page.add_ranks([RankedQuery(text, rows, [text], text) for text in HOSTILE], HOSTILE[2])
+    return page
+
+
+class Tags(HTMLParser):
+    """What a browser would make of the page."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.names: list[str] = []
+        self.attributes: set[str] = set()
+        self.text = ""
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.names.append(tag)
+        self.attributes |= {name for name, _ in attrs}
+
+    def handle_data(self, data: str) -> None:
+        self.text += data
+
+
+def test_hostile_names_stay_text(tmp_path: Path):
+    tags = Tags()
+    tags.feed(hostile_page(tmp_path).html())
+    assert tags.names.count("script") == 2  # the page's own
+    assert "img" not in tags.names
+    assert not {name for name in tags.attributes if name.startswith("on")}
+    assert all(text in tags.text for text in HOSTILE)
+
+
+def test_it_is_one_file_with_each_picture_once(tmp_path: Path):
+    page = Page("t")
+    page.add_ranks(queries(tmp_path, 40))
+    html = page.html()
+    assert len(page.thumbnails.pictures) == 5
+    assert html.count("data:image/jpeg") == 5
+    assert not re.findall(r'(?:src|href)="(?!data:)', html)
+    assert "http" not in html.replace("http-equiv", "")
+
+
+def test_pictures_that_cannot_be_read_leave_their_place(tmp_path: Path):
+    (tmp_path / "text.jpg").write_text("no picture")
+    page = Page("t")
+    for path in (str(tmp_path / "text.jpg"), str(tmp_path), str(tmp_path / "absent"), "\0", "a" * 5000, "/dev/null"):
+        page.add_ranks([RankedQuery("q", [RankedRow("r", 0.1, thumbnail=path)])])
+    assert page.thumbnails.pictures == []
+
+
+def test_a_row_of_another_length_is_refused():
+    with pytest.raises(ValueError, match="1 values for 2 columns"):
+        Page("t").add_table("t", ["a", "b"], [[1]])
+
+
+def test_no_points_no_curve():
+    with pytest.raises(ValueError, match="no points"):
+        line_chart({"a": [(0, float("nan"))]}, x="x", y="y")
+
+
+@pytest.mark.parametrize("points", [[(3, 7)], [(0, 0), (0, 0)], [(1, -2), (2, 5)], [(0, 1e-9), (1e6, 1e9)]])
+def test_curves_stay_inside_the_frame(points: list[tuple[float, float]]):
+    drawn = re.findall(r'points="([^"]*)"', line_chart({"a": points}, x="x", y="y"))[0]
+    for place, height in (pair.split(",") for pair in drawn.split()):
+        assert 0 <= float(place) <= 640
+        assert 0 <= float(height) <= 260
+
+
+def test_attention_sums_to_one_and_keeps_its_places():
+    model = denseil.create_model("denseil", backbone="test_resnet", dim=64, num_heads=4).eval()
+    with torch.no_grad():
+        attention = model.attention_maps(torch.randn(2, 3, 3, 64, 32))[-1]
+    shown = attention_by_frame(attention, clip=1, frames=("a", "b", "c"))
+    assert shown.levels == (0, 2, 3, 4)
+    assert shown.shares.shape == (4, 3, 4)
+    assert float(shown.shares.sum()) == pytest.approx(1, abs=1e-5)
+    keys = (attention.level == 3) & (attention.frame == 2) & (attention.part == 1)
+    assert float(shown.shares[2, 2, 1]) == pytest.approx(float(attention.weights[1][..., keys].mean()), abs=1e-6)
+    with pytest.raises(ValueError, match="2 pictures for 3 frames"):
+        attention_by_frame(attention, frames=("a", "b"))
+    with pytest.raises(ValueError, match="of 2 clips"):
+        attention_by_frame(attention, clip=2)
+
+
+def visit(browser: Any, page: Page, path: Path, **options: Any) -> Any:
+    page.write(path)
+    tab = browser.new_page(**options)
+    tab.problems = []
+    tab.on("console", lambda message: tab.problems.append(message.text))
+    tab.on("pageerror", lambda error: tab.problems.append(str(error)))
+    tab.on("request", lambda request: request.url.startswith(("file:", "data:")) or tab.problems.append(request.url))
+    tab.goto(path.as_uri())
+    return tab
+
+
+@pytest.mark.parametrize("width", [1280, 390])
+def test_hostile_names_do_nothing_in_a_browser(browser: Any, tmp_path: Path, width: int):
+    tab = visit(browser, hostile_page(tmp_path), tmp_path / "p.html", viewport={"width": width, "height": 800})
+    for element in tab.locator("article li").all():
+        element.hover()
+    assert tab.evaluate("window.hacked") is None
+    assert tab.problems == []
+    assert tab.title() == HOSTILE[0]
+    assert tab.locator("h3").all_text_contents() == HOSTILE
+    assert tab.evaluate("document.documentElement.scrollWidth") == width  # nothing sticks out
+    tab.close()
+
+
+def test_injected_script_would_not_run(browser: Any, tmp_path: Path):
+    path = tmp_path / "p.html"
+    Page("t").write(path)
+    path.write_text(
+        path.read_text().replace("<main>", "<main><script>window.hacked = 1</script><img src=x onerror='hacked=1'>")
+    )
+    tab = browser.new_page()
+    tab.goto(path.as_uri())
+    assert tab.evaluate("window.hacked") is None
+    tab.close()
+
+
+def test_keyboard_filter_and_theme(browser: Any, tmp_path: Path):
+    page = Page("t")
+    page.add_ranks(queries(tmp_path, 6))
+    tab = visit(browser, page, tmp_path / "p.html", color_scheme="dark")
+    focused = "document.activeElement.getAttribute('aria-label')"
+    tab.keyboard.press("j")
+    tab.keyboard.press("j")
+    assert tab.evaluate(focused) == "Query 2: query 1"
+    tab.keyboard.press("k")
+    assert tab.evaluate(focused) == "Query 1: query 0"
+    tab.keyboard.press("/")
+    tab.keyboard.type("row 3 9")
+    assert tab.locator("article:visible h3").all_text_contents() == ["query 3"]
+    assert tab.locator("#shown").text_content() == "1 of 6 queries"
+    tab.keyboard.press("Escape")
+    tab.locator("#wrong").check()
+    assert tab.locator("article:visible h3").all_text_contents() == ["query 1", "query 3", "query 5"]
+    paper = "getComputedStyle(document.body).backgroundColor"
+    dark = tab.evaluate(paper)
+    tab.locator("#theme").click()
+    assert tab.evaluate(paper) != dark
+    assert tab.problems == []
+    tab.close()
+
+
+def test_marks_are_words_and_colours(browser: Any, tmp_path: Path):
+    page = Page("t")
+    page.add_ranks(queries(tmp_path, 1, found=2))
+    tab = visit(browser, page, tmp_path / "p.html")
+    assert [" ".join(text.split()) for text in tab.locator(".distance").all_text_contents()] == [
+        "0.000 ✓ right",
+        "0.100 ✗ wrong",
+    ]
+    colours = tab.evaluate("[...document.querySelectorAll('li .picture')].map(e => getComputedStyle(e).boxShadow)")
+    assert colours[0] != colours[1]
+    tab.close()
+
+
+def test_a_thousand_queries_show_only_what_is_near(browser: Any, tmp_path: Path):
+    page = Page("t")
+    page.add_ranks(queries(tmp_path, 1000))
+    tab = visit(browser, page, tmp_path / "p.html", viewport={"width": 390, "height": 844})
+    tab.locator("article img[src]").first.wait_for()
+    loaded = "[...document.images].filter(image => image.hasAttribute('src')).length"
+    assert tab.evaluate("document.images.length") == 11_000
+    assert tab.evaluate(loaded) < 300
+    tab.locator("article").nth(999).scroll_into_view_if_needed()
+    tab.locator("article").nth(999).locator("img[src]").first.wait_for()
+    assert tab.evaluate(loaded) < 1500
+    assert tab.problems == []
+    tab.close()
+
+
+def test_attention_opens_on_demand(browser: Any, tmp_path: Path):
+    model = denseil.create_model("denseil", backbone="test_resnet", dim=64, num_heads=4).eval()
+    with torch.no_grad():
+        attention = attention_by_frame(model.attention_maps(torch.randn(1, 3, 3, 64, 32))[-1])
+    page = Page("t")
+    page.add_ranks([RankedQuery("q", [RankedRow("r", 0.1)], attention=attention)])
+    tab = visit(browser, page, tmp_path / "p.html")
+    assert not tab.locator(".attention").is_visible()
+    tab.locator("summary").focus()
+    tab.keyboard.press("Enter")
+    assert tab.locator(".attention").is_visible()
+    assert tab.locator(".attention i").count() == 4 * 3 * 4
+    tab.close()
