@@ -27,8 +27,9 @@ def tracklets(
         start: When the video began, such as 2026-05-01T08:30:00+02:00; times are then seconds since 1970.
         max_gap: Seconds that a track may pause; after a longer pause it goes on as another tracklet.
     """
-    print(cut_tracklets(video, tracks, output, camid=camid, start=start, max_gap=max_gap))
-    return 0
+    report = cut_tracklets(video, tracks, output, camid=camid, start=start, max_gap=max_gap)
+    print(report)
+    return 1 if report.damaged else 0
 
 
 def embed(

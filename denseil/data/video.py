@@ -34,6 +34,7 @@ class CutReport:
         crops: How many there are.
         frames: Of the video, as many as were read.
         skipped: Why boxes were left out, and how many.
+        damaged: Numbers of the frames that the decoder could only guess at.
     """
 
     manifest: Path
@@ -41,10 +42,16 @@ class CutReport:
     crops: int = 0
     frames: int = 0
     skipped: Counter[str] = field(default_factory=Counter)
+    damaged: list[int] = field(default_factory=list)
 
     def __str__(self) -> str:
         lines = [f"{self.crops:,} crops of {self.tracklets:,} tracklets from {self.frames:,} frames: {self.manifest}"]
         lines += [f"skipped: {count:,} {reason}" for reason, count in sorted(self.skipped.items())]
+        if self.damaged:
+            lines.append(
+                f"damaged: {len(self.damaged):,} frames, the first is {self.damaged[0]}; "
+                "if the tracker read another copy of the video, boxes may not fit the frames after it"
+            )
         return "\n".join(lines)
 
 
@@ -73,13 +80,14 @@ def cut_tracklets(
         max_gap: Seconds that a track may pause; after a longer pause it goes on as another tracklet.
 
     Returns:
-        What was written and what was skipped: boxes of no area, outside of the picture, or of frames after the last.
+        What was written and what was skipped: boxes of no area, outside of the picture, of frames that the decoder
+        marks as damaged, or after the last.
 
     Raises:
         FileNotFoundError: If there is no such video or tracks file.
         FileExistsError: If the folder has a manifest already.
-        ValueError: If an argument or a line of the tracks file is wrong, or the video is damaged. What was cut up to
-            the damage is kept, with its manifest.
+        ValueError: If an argument or a line of the tracks file is wrong, or the video is so damaged that the decoder
+            gives up. What was cut before is kept, with its manifest.
         ModuleNotFoundError: If PyAV is not installed.
     """
     began = 0.0 if start is None else _timestamp(start)
@@ -116,8 +124,12 @@ def _cut_all(frames: _Frames, tracks: Tracks, cutter: _Cutter) -> Exception | No
     try:
         for number, frame in enumerate(frames, start=1):
             report.frames = number
+            if frame.damaged:
+                report.damaged.append(number)
             last = first + int(np.searchsorted(tracks.frames[first:], number, side="right"))
-            if last > first:
+            if last > first and frame.damaged:
+                report.skipped["boxes of damaged frames"] += last - first
+            elif last > first:
                 seconds, image = frame.time, frame.image()
                 for track, box in zip(tracks.ids[first:last].tolist(), tracks.boxes[first:last].tolist(), strict=True):
                     cutter.cut(image, number, seconds, track, box)
@@ -177,7 +189,7 @@ class _Frame:
     """One decoded frame, converted when its pixels are asked for."""
 
     def __init__(self, frame: Any, time: float) -> None:
-        self.frame, self.time = frame, time
+        self.frame, self.time, self.damaged = frame, time, bool(frame.is_corrupt)
 
     def image(self) -> NDArray[np.uint8]:
         """RGB (H, W, 3), turned as the file says."""

@@ -1,4 +1,6 @@
 import csv
+import re
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -130,6 +132,25 @@ def test_a_manifest_is_never_overwritten(tmp_path, video):
     cut(tmp_path, video, "1,7,0,0,9,9")
     with pytest.raises(FileExistsError, match=r"manifest.csv is there already"):
         cut(tmp_path, video, "1,8,0,0,9,9")
+
+
+@needs_pets
+def test_damage_that_the_decoder_hides_is_named(tmp_path, capsys):
+    content = bytearray(PETS_VIDEO.read_bytes())
+    hole = len(content) // 5
+    content[hole : hole + 200_000] = bytes(200_000)
+    video = tmp_path / "hole.avi"
+    video.write_bytes(content)
+    assert main(["tracklets", str(video), str(PETS_TRACKS), str(tmp_path / "out")]) == 1
+    assert re.search(
+        r"skipped: \d+ boxes of damaged frames\ndamaged: \d+ frames, the first is 1\d\d; if the",
+        capsys.readouterr().out,
+    )
+    frames = [frame for t in read_dataset("manifest", tmp_path / "out").gallery for frame in t.frames]
+    assert len(frames) < 1223
+    cut_tracklets(PETS_VIDEO, PETS_TRACKS, tmp_path / "whole")
+    before = [frame for frame in frames if int(frame[-10:-4]) < 150]
+    assert all(Path(f).read_bytes() == Path(f.replace("/out/", "/whole/")).read_bytes() for f in before)
 
 
 @needs_pets
