@@ -6,6 +6,7 @@ The layers and models of the paper on any timm backbone; importing this register
 from denseil import data as data
 from denseil import embedder as embedder
 from denseil import engine as engine
+from denseil import exporters as exporters
 from denseil import gallery as gallery
 from denseil import layers as layers
 from denseil import losses as losses
@@ -14,6 +15,7 @@ from denseil import models as models
 from denseil._version import __version__ as __version__
 from denseil.embedder import Embedder as Embedder
 from denseil.embedder import TrackletEmbedder as TrackletEmbedder
+from denseil.exporters import export as export
 from denseil.models import DenseIL as DenseIL
 from denseil.models import create_model as create_model
 from denseil.models import is_model as is_model

@@ -15,7 +15,7 @@ from typing import Any
 
 from jsonargparse import ActionYesNo, ArgumentParser, auto_cli
 
-from denseil.cli import calibration, data, gallery, judging, models, training, video
+from denseil.cli import calibration, data, exporting, gallery, judging, models, training, video
 
 VERBS: dict[str, Callable[..., int] | dict[str, Any]] = {
     "models": models.models,
@@ -42,6 +42,7 @@ VERBS: dict[str, Callable[..., int] | dict[str, Any]] = {
     },
     "search": gallery.search,
     "evaluate": judging.evaluate,
+    "export": exporting.export,
     "version": models.version,
 }
 

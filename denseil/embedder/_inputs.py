@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from typing import Literal, TypeAlias
+from typing import Literal, TypeAlias, cast
 
 import numpy as np
 import torch
@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
+from denseil.embedder.exported import ExportedModel
 from denseil.engine.processes import best_device
 from denseil.models import DenseIL, create_model
 
@@ -19,8 +20,10 @@ Pixels: TypeAlias = NDArray[np.uint8] | Image.Image | Tensor
 """An array (H, W, 3) uint8, a PIL image, or a tensor (3, H, W) uint8; of any size."""
 
 
-def open_model(model: DenseIL | str | os.PathLike[str], device: str | torch.device | None) -> DenseIL:
+def open_model(model: DenseIL | ExportedModel | str | os.PathLike[str], device: str | torch.device | None) -> DenseIL:
     """A model, or the trained one of a name or folder, in eval mode on its device: an accelerator if there is one."""
+    if isinstance(model, ExportedModel):
+        return cast(DenseIL, model.eval())  # it has what embedding needs, and computes where its runtime does
     if not isinstance(model, DenseIL):
         folder = os.path.isdir(model)  # noqa: PTH112 (a str or a path)
         model = create_model(f"local-dir:{os.fspath(model)}" if folder else os.fspath(model), pretrained=True)

@@ -14,6 +14,7 @@ from tqdm import tqdm
 
 from denseil.data import Tracklet, read_folder
 from denseil.embedder._inputs import ColorOrder, Pixels, check_color_order, is_path, open_model, to_rgb
+from denseil.embedder.exported import ExportedModel, Precision
 from denseil.engine import FramesPolicy, embed_tracklets
 from denseil.engine.inference import Frame
 from denseil.models import DenseIL
@@ -53,7 +54,7 @@ class Embedder:
 
     def __init__(
         self,
-        model: DenseIL | str | os.PathLike[str],
+        model: DenseIL | ExportedModel | str | os.PathLike[str],
         *,
         device: str | torch.device | None = None,
         dtype: torch.dtype | None = None,
@@ -67,6 +68,33 @@ class Embedder:
         self.frames: FramesPolicy = frames or self.model.denseil_cfg["frames"]
         self.dtype, self.budget = dtype, budget
         next(self.stream([]), None)  # the arguments are checked here, not at first use
+
+    @classmethod
+    def from_exported(
+        cls,
+        path: str | os.PathLike[str],
+        *,
+        precision: Precision = "float32",
+        color_order: ColorOrder = "RGB",
+        frames: FramesPolicy | None = None,
+        budget: int = 256,
+    ) -> Embedder:
+        """An embedder on what `denseil.export` wrote: the same answers, by another runtime, without the model's code.
+
+        Args:
+            path: The file of a whole model, or the folder of a frame encoder and a decoder.
+            precision: "float32", or for OpenVINO "bfloat16".
+            color_order: As above.
+            frames: As above.
+            budget: As above.
+
+        Raises:
+            FileNotFoundError: If there is no such file.
+            ValueError: If the file is damaged, or the precision is not to be had.
+            ModuleNotFoundError: If the runtime is not installed; the text says what to install.
+        """
+        model = ExportedModel(os.fspath(path), precision=precision)
+        return cls(model, color_order=color_order, frames=frames, budget=budget)
 
     def __call__(self, tracklet: TrackletLike) -> Tensor:
         """The vector (D,) of one tracklet, float32 on the CPU; see `stream` for what it may raise."""

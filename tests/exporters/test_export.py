@@ -1,0 +1,170 @@
+"""Every format run by its own runtime, against torch, and through the Embedder; what is damaged says so."""
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+import denseil
+from denseil.cli import main
+from denseil.data import read_dataset
+from denseil.embedder import Embedder, ExportedModel
+from denseil.exporters import ExportReport
+from denseil.models import DenseIL
+
+TINY = {"backbone": "test_resnet", "dim": 32, "num_heads": 4, "ffn_dim": 32, "depth": 1}
+MARS = Path(__file__).parents[1] / "data" / "mars_tiny"
+WAYS = {"onnx": ("m.onnx", False), "openvino": ("m.xml", False), "pt2": ("m.pt2", False), "onnx-parts": ("m", True)}
+for package in ("onnx", "onnxscript", "onnxruntime", "openvino"):
+    pytest.importorskip(package)
+
+
+def build(**arguments: Any) -> DenseIL:
+    torch.manual_seed(0)
+    model = denseil.create_model("denseil", **(TINY | arguments)).eval()
+    nn.init.normal_(model.neck.bn.running_mean)
+    return model
+
+
+@pytest.fixture(scope="module")
+def model() -> DenseIL:
+    return build()
+
+
+@pytest.fixture(scope="module", params=WAYS)
+def written(request: pytest.FixtureRequest, model: DenseIL, tmp_path_factory: pytest.TempPathFactory) -> ExportReport:
+    name, parts = WAYS[request.param]
+    path = tmp_path_factory.mktemp(request.param) / name
+    return denseil.export(model, path, request.param.partition("-")[0], parts=parts, size=(128, 64))
+
+
+def padded(batch: int, frames: int) -> tuple[Tensor, Tensor]:
+    torch.manual_seed(batch + frames)
+    mask = torch.rand(batch, frames) > 0.5
+    mask[:, 0] = True
+    clips = torch.randn(batch, frames, 3, 128, 64)
+    clips[~mask] = torch.nan
+    return clips, mask
+
+
+def test_agrees_with_torch_at_shapes_that_the_export_did_not_try(written: ExportReport, model: DenseIL):
+    exported = ExportedModel(written.path)
+    assert written.error < 1e-4
+    for shape in ((1, 2), (5, 1), (2, 70)):
+        clips, mask = padded(*shape)
+        torch.testing.assert_close(exported(clips, mask), model(clips, mask), atol=1e-5, rtol=1e-4)
+        torch.testing.assert_close(exported(clips.nan_to_num()), model(clips.nan_to_num()), atol=1e-5, rtol=1e-4)
+
+
+def test_the_embedder_gives_the_same_answers(written: ExportReport):
+    pixels = torch.randint(0, 256, (11, 128, 64, 3), dtype=torch.uint8).numpy()
+    found = Embedder.from_exported(written.path).embed([list(pixels), list(pixels[:1])])
+    other = build()  # takes 256 x 128 by itself; an export has one size
+    other.pretrained_cfg["input_size"] = (3, 128, 64)
+    torch.testing.assert_close(found, Embedder(other).embed([list(pixels), list(pixels[:1])]), atol=1e-5, rtol=1e-4)
+
+
+def test_metadata_travels(written: ExportReport, model: DenseIL):
+    exported = ExportedModel(written.path)
+    assert exported.name == "denseil"
+    assert exported.num_features == 32
+    assert exported.pretrained_cfg["input_size"] == [3, 128, 64]
+    assert tuple(exported.pretrained_cfg["mean"]) == tuple(model.pretrained_cfg["mean"])
+    assert exported.denseil_cfg == model.denseil_cfg
+
+
+def test_wrong_shapes_give_one_clear_error(written: ExportReport):
+    exported = ExportedModel(written.path)
+    with pytest.raises(ValueError, match=r"frames have shape \(2, 3, 64, 32\); this export takes \(N, 3, 128, 64\)"):
+        exported(torch.randn(1, 2, 3, 64, 32))
+    with pytest.raises(ValueError, match="rows \\[0\\] are all False"):
+        exported(torch.randn(1, 2, 3, 128, 64), torch.zeros(1, 2, dtype=torch.bool))
+
+
+def test_a_damaged_file_gives_one_clear_error(written: ExportReport, tmp_path: Path):
+    file = next(file for file in written.files if file.suffix != ".bin")
+    broken = tmp_path / file.name
+    broken.write_bytes(file.read_bytes()[: file.stat().st_size // 2])
+    with pytest.raises(ValueError, match=r"cannot open .*it is damaged, or not what denseil.export wrote"):
+        ExportedModel(broken)
+    broken.write_bytes(b"")
+    with pytest.raises(ValueError, match=r"cannot open .*it is damaged"):
+        Embedder.from_exported(broken)
+
+
+def test_a_missing_runtime_says_what_to_install(written: ExportReport, monkeypatch: pytest.MonkeyPatch):
+    if written.format == "pt2":
+        pytest.skip("torch is always there")
+    monkeypatch.setitem(sys.modules, {"onnx": "onnxruntime", "openvino": "openvino"}[written.format], None)
+    with pytest.raises(ModuleNotFoundError, match=r"pip install 'denseil\[export\]'"):
+        ExportedModel(written.path)
+
+
+def test_nothing_is_written_when_the_result_differs(model: DenseIL, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("denseil.exporters._export.TOLERANCE", -1.0)  # nothing is that near
+    with pytest.raises(ValueError, match=r"differs from torch by .* it was not written"):
+        denseil.export(model, tmp_path / "m.pt2", "pt2", size=(128, 64))
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("path", "arguments", "says"),
+    [
+        ("m.xml", {"format": "onnx"}, "does not end in .onnx"),
+        ("m.onnx", {"parts": True}, "is a file's name: give a folder"),
+        ("m.onnx", {"format": "tflite"}, "choose one of onnx, openvino, pt2"),
+        ("m.onnx", {"int8": []}, "int8 is for format='openvino'"),
+        ("m.xml", {"format": "openvino", "int8": []}, "at least 3"),
+    ],
+)
+def test_what_does_not_fit_is_refused(model: DenseIL, tmp_path: Path, path: str, arguments: dict, says: str):
+    with pytest.raises(ValueError, match=says):
+        denseil.export(model, tmp_path / path, **arguments)
+
+
+def test_paths_that_are_not_there(model: DenseIL, tmp_path: Path):
+    with pytest.raises(FileNotFoundError, match="no exported model at"):
+        Embedder.from_exported(tmp_path / "m.onnx")
+    with pytest.raises(FileNotFoundError, match="holds no encoder and decoder"):
+        Embedder.from_exported(tmp_path)
+    with pytest.raises(FileNotFoundError, match="there is no folder"):
+        denseil.export(model, tmp_path / "none" / "m.onnx")
+    with pytest.raises(ValueError, match="an optimised model is made for torch"):
+        denseil.export(denseil.optimize(model, "float32", verbose=False), tmp_path / "m.onnx")
+
+
+def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    words = ["export", "denseil", str(tmp_path / "m.pt2"), "--format", "pt2", "--random-weights", "--size", "[128, 64]"]
+    assert main([*words, "--model_args", json.dumps(TINY)]) == 0
+    out = capsys.readouterr().out
+    assert "run by pt2 at B x T of 1 x 1, 2 x 3, 3 x 8, 1 x 20" in out
+    assert Embedder.from_exported(tmp_path / "m.pt2").model.num_features == 32
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("format", ["openvino", "pt2"])
+@pytest.mark.parametrize(
+    "arguments", [{"depth": 0}, {"fusion": "none"}, {"fusion": "concat"}, {"backbone": "test_vit"}]
+)
+def test_siblings_in_parts(format: str, arguments: dict, tmp_path: Path):
+    if arguments.get("backbone") == "test_vit":
+        arguments = {**arguments, "last_stride": None, "backbone_args": {"img_size": (128, 64)}}
+    assert denseil.export(build(**arguments), tmp_path / "m", format, parts=True, size=(128, 64)).error < 1e-4
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("parts", [False, True])
+def test_int8_tells_its_price(parts: bool, tmp_path: Path):
+    pytest.importorskip("nncf")
+    dataset = read_dataset("mars", MARS)
+    tracklets = dataset.query + dataset.gallery
+    path = tmp_path / ("m" if parts else "m.xml")
+    report = denseil.export(build(), path, "openvino", parts=parts, size=(128, 64), int8=tracklets)
+    assert report.price is not None
+    assert 0.5 < report.price.agreement.mean_cosine < 1  # it is another model now
+    assert "mAP" in str(report)
+    assert ExportedModel(path).num_features == 32
