@@ -45,6 +45,7 @@ def public_objects() -> dict[str, object]:
         "denseil.models",
         "denseil.data",
         "denseil.metrics",
+        "denseil.embedder",
         "denseil.gallery",
         "denseil.viz",
         "denseil.losses",

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator, Sequence, Sized
-from itertools import chain
 from typing import Any, TypeAlias
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 from tqdm import tqdm
@@ -21,6 +22,8 @@ from denseil.models import DenseIL
 
 TrackletLike: TypeAlias = Tracklet | str | os.PathLike[str] | Iterable[str | os.PathLike[str] | Pixels]
 """A `Tracklet`, a folder of images, or frames in time order: all paths, or all pixels."""
+
+Vector: TypeAlias = Tensor | NDArray[np.floating[Any]]
 
 
 class Embedder:
@@ -117,15 +120,18 @@ class Embedder:
 
         Raises:
             TypeError: If a frame is neither a path nor uint8 pixels, or paths and pixels are mixed.
-            ValueError: If a tracklet has no frame, a frame is empty or of a wrong shape, or no file can be read.
+            ValueError: If a tracklet has no frame, a frame is empty or of a wrong shape, no file can be read, or a
+                folder holds several tracklets.
             FileNotFoundError: If a folder has no images.
         """
+        if isinstance(tracklets, (str, os.PathLike)):
+            raise TypeError(f"{tracklets} is one path, not a list of tracklets: call embedder(folder) for one")
         prepared = (self._prepare(tracklet, number) for number, tracklet in enumerate(tracklets))
         return embed_tracklets(
             self.model, prepared, frames=self.frames, normalized=True, dtype=self.dtype, budget=self.budget
         )
 
-    def same(self, a: TrackletLike | Tensor, b: TrackletLike | Tensor, *, far: float | None = None) -> bool:
+    def same(self, a: TrackletLike | Vector, b: TrackletLike | Vector, *, far: float | None = None) -> bool:
         """Whether two tracklets show the same person, by the thresholds that `denseil calibrate` put into the model.
 
         Args:
@@ -152,15 +158,20 @@ class Embedder:
             raise ValueError(f"no threshold for a false-accept rate of {far}; calibrated are {sorted(by_rate)}")
         return float(by_rate[far])
 
-    def _vector(self, value: TrackletLike | Tensor) -> Tensor:
-        return value.float().cpu() if isinstance(value, Tensor) and value.dim() == 1 else self(value)
+    def _vector(self, value: TrackletLike | Vector) -> Tensor:
+        if isinstance(value, (Tensor, np.ndarray)) and value.ndim == 1:
+            return torch.as_tensor(value).float().cpu()
+        return self(value)
 
     def _prepare(self, tracklet: TrackletLike, number: int) -> Tracklet | Sequence[Frame]:
         """What the engine takes: a tracklet, paths, or RGB arrays."""
         if isinstance(tracklet, Tracklet):
             return tracklet
         if isinstance(tracklet, (str, os.PathLike)):
-            return list(chain.from_iterable(found.frames for found in read_folder(os.fspath(tracklet))))
+            found = read_folder(os.fspath(tracklet))
+            if len(found) > 1:
+                raise ValueError(f"{tracklet} holds {len(found)} tracklets: use embed(denseil.data.read_folder(...))")
+            return found[0]
         frames: list[Any] = list(tracklet)
         paths = [is_path(frame) for frame in frames]
         if all(paths):

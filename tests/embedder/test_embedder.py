@@ -123,10 +123,13 @@ def test_what_is_wrong_is_said(embedder, images, tmp_path):
         ([EIGHT[0], array], TypeError, "mixes paths and pixels"),
         ([], ValueError, "has no frames"),
         (tmp_path, FileNotFoundError, "no images in"),
+        (CROPS, ValueError, "holds 3 tracklets"),
         (tmp_path / "none", FileNotFoundError, "no folder"),
     ):
         with pytest.raises(kind, match=text):
             embedder(tracklet)
+    with pytest.raises(TypeError, match="is one path, not a list of tracklets"):
+        embedder.embed(str(CROPS))
     with pytest.raises(ValueError, match="color_order is 'RGB' or 'BGR'"):
         Embedder(embedder.model, color_order="rgb")
     with pytest.raises(ValueError, match="budget is at least one clip"):
@@ -143,6 +146,7 @@ def test_same_needs_thresholds_and_uses_them(model, embedder, images, monkeypatc
     cfg = {**model.denseil_cfg, "thresholds": {"eer": {"threshold": like - 0.01}, "far": {"0.001": like + 0.01}}}
     monkeypatch.setattr(model, "denseil_cfg", cfg)
     assert embedder.same(a, 3 * b)
+    assert embedder.same(a.numpy(), b)
     assert embedder.same(a, images[::-1][:2])
     assert not embedder.same(a, b, far=0.001)
     assert embedder.same(images, images, far=1e-3)

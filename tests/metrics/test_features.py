@@ -141,3 +141,14 @@ def test_command_line_errors(
     save_features(files[0], pair[0], metadata={"frames": "8"})
     assert cli.main(["evaluate", "--features", *files]) == 2
     assert "'8'" in capsys.readouterr().err
+
+
+def test_the_same_content_is_the_same_bytes(tmp_path):
+    embeddings = Embeddings(torch.randn(3, 4), [1, 2, 3], [1, 1, 2])
+    metadata = {f"entry {number}": "é" * number for number in range(8)}
+    contents = set()
+    for order in (list(metadata), list(metadata)[::-1], sorted(metadata, key=hash)):
+        save_features(tmp_path / "f.safetensors", embeddings, metadata={key: metadata[key] for key in order})
+        contents.add((tmp_path / "f.safetensors").read_bytes())
+    assert len(contents) == 1
+    assert load_features(tmp_path / "f.safetensors").metadata == metadata
