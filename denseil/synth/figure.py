@@ -68,7 +68,7 @@ class Figure:
         bare, self.joints = space.rest(look.body)
         self.vertices, self.coords = _dress(space, look, bare)
         self.scale = float(bare[:, 2].max() / space.canonical[:, 2].max())
-        self.pieces = [*_hair(look, self), *_headwear(look, self), *_bags(look, self)]
+        self.pieces = [*_shoes(look, self), *_hair(look, self), *_headwear(look, self), *_bags(look, self)]
         self.drapes = _drapes(look, self)
 
     def at(self, joint: str) -> Array:
@@ -78,10 +78,10 @@ class Figure:
     def meshes(self, posed: Posed, heading: float) -> list[Mesh]:
         """The person in a pose, lowest point at z = 0."""
         body = posed.skin(self.vertices, self.space.weights)
-        floor = body[:, 2].min()
         meshes = [Mesh(body, self.space.faces, self.coords, "body")]
         meshes += [_carry(piece, posed, heading) for piece in self.pieces]
         meshes += [_fall(drape, body, posed, heading, self.scale) for drape in self.drapes]
+        floor = min(m.vertices[:, 2].min() for m in meshes if m.part == "shoe")
         return [Mesh(m.vertices - f32([0, 0, floor]), m.faces, m.coords, m.part) for m in meshes]
 
 
@@ -118,20 +118,16 @@ def _smooth(space: BodySpace, vertices: Array, amount: Array, rounds: int) -> Ar
 
 def _dress(space: BodySpace, look: Look, bare: Array) -> tuple[Array, Array]:
     """Vertices of the body with clothes on (V, 3), and the coordinates that they are painted by (V, 5)."""
-    _, _, z, arm, leg = space.canonical.T
-    trunk = (arm <= 0.05) & (z < NECK + 0.02)
+    _, y, z, arm, leg = space.canonical.T
+    trunk = (arm <= 0.05) & (z < NECK + 0.02) & ((z < 1.47) | (y > -0.08))  # not the chin
     covered = (trunk | (arm > 0) & (arm < look.sleeve) | (leg > 0)).astype(np.float32)
-    toes = (leg > 2.0) & (z < 0.09)
     rounds = 6 + int(look.thick * 400)
     relax = covered * np.where(trunk, 0.6, 0.35).astype(np.float32)
     both = _smooth(space, np.hstack([bare, space.canonical[:, :3]]), relax, rounds)  # patterns go with the cloth
     vertices, coords = both[:, :3], np.hstack([both[:, 3:], space.canonical[:, 3:]])
-    vertices = _smooth(space, vertices, toes.astype(np.float32) * 0.8, 40)
     vertices = _loose_fists(space, vertices, arm)
-    offset = _cloth_offset(look, space.canonical) + _shoe_offset(look, z, leg) + _head_offset(look, space.canonical)
+    offset = _cloth_offset(look, space.canonical) + _head_offset(look, space.canonical)
     out = vertices + offset[:, None] * vertex_normals(vertices, space.faces)
-    sole = toes & (z < 0.03)
-    out[sole, 2] = np.minimum(out[sole, 2], bare[:, 2].min() - 0.012)  # flat soles
     return out.astype(np.float32), coords.astype(np.float32)
 
 
@@ -156,7 +152,7 @@ def _loose_fists(space: BodySpace, vertices: Array, arm: Array) -> Array:
 
 def _cloth_offset(look: Look, canonical: Array) -> Array:
     """How far cloth stands off the body (V,), metres."""
-    _, _, z, arm, leg = canonical.T
+    _, y, z, arm, leg = canonical.T
     on_arm, thick = arm > 0.02, look.thick
     folds = (noise(canonical[:, :3], 0.07, look.texture) - 0.5) * f32(0.3)
     cuff = 1.0 + (0.9 if look.sleeve < 1 else 0.3) * smoothstep(look.sleeve - 0.45, look.sleeve, arm)
@@ -164,7 +160,7 @@ def _cloth_offset(look: Look, canonical: Array) -> Array:
     hang = 1.0 + 0.5 * smoothstep(1.15, look.hem, z) * (look.top not in ("hoodie", "sweater", "joggers"))
     above = smoothstep(look.hem - 0.02, look.hem + 0.02, z) * (z < NECK + 0.02) * ~on_arm
     collar = 0.014 * (look.top in ("hoodie", "jacket", "puffer", "coat", "shirt", "polo", "blazer"))
-    neck = collar * smoothstep(NECK - 0.06, NECK, z) * (z < NECK + 0.05) * ~on_arm
+    neck = collar * smoothstep(NECK - 0.06, NECK, z) * (z < NECK + 0.015) * (y > -0.07) * ~on_arm
     quilt = 0.006 * np.sin(z * 75) * (look.top == "puffer")
     top = (0.85 * thick * hang * above + sleeve) * (1 + folds) + quilt * (above + (sleeve > 0)) + neck
     wide, end = look.bottom_wide, look.bottom_end if look.bottom != "skirt" else 2.0
@@ -176,9 +172,39 @@ def _cloth_offset(look: Look, canonical: Array) -> Array:
     return (top + trousers * (z < NECK)).astype(np.float32)
 
 
-def _shoe_offset(look: Look, z: Array, leg: Array) -> Array:
-    shaft = {"boots": 0.22, "high": 0.13}.get(look.shoes, 0.10)
-    return (np.where((leg > 1.5) & (z < shaft), 0.009 if look.shoes != "boots" else 0.013, 0)).astype(np.float32)
+SHAFT = {"sneakers": 0.085, "shoes": 0.075, "high": 0.125, "boots": 0.21}  # canonical height of a shoe's upper edge
+
+
+def _shoes(look: Look, figure: Figure) -> list[Piece]:
+    """Shoes: at every height the convex hull of the foot above it, so that toes do not show, on a flat sole."""
+    angle = np.linspace(0, 2 * np.pi, 24, endpoint=False)
+    outward = np.stack([np.cos(angle), np.sin(angle)], -1)
+    slope = np.stack([-outward[:, 1], outward[:, 0]], -1)
+    shaft = SHAFT[look.shoes]
+    heights = [-0.014, -0.014, 0.012, 0.016, 0.03, 0.045, 0.06, *np.linspace(0.07, shaft, 4)]
+    margins = [-0.02, 0.007, 0.010, 0.006, 0.006, 0.005, 0.003, 0.002, 0.002, 0.002, 0.003]
+    pieces = []
+    for side, sign in (("L", 1), ("R", -1)):
+        foot = (figure.space.weights[:, JOINT[f"foot.{side}"]] > 0.3) | (
+            (figure.space.canonical[:, 4] > 1.2) & (sign * figure.space.canonical[:, 0] > 0)
+        )
+        points = figure.vertices[foot & (figure.space.canonical[:, 2] < shaft + 0.05)]
+        heel = np.median(points[:, :2], axis=0)
+        reach = (points[:, :2] - heel) @ outward.T
+        rings = []
+        for height, margin in zip(heights, margins, strict=True):
+            near = points[:, 2] > min(height, 0.8 * shaft) - 0.012
+            near &= points[:, 2] < height + 0.06
+            h = reach[near].max(0) + margin if rings else np.full(len(angle), 0.005)
+            h = 0.5 * h + 0.25 * (np.roll(h, 1) + np.roll(h, -1))
+            turn = (np.roll(h, -1) - np.roll(h, 1)) / (2 * (angle[1] - angle[0]))
+            flat = heel + h[:, None] * outward + turn[:, None] * slope
+            rings.append(np.column_stack([flat, np.full(len(flat), height)]))
+        mesh = grid_mesh(f32(rings), "shoe", closed=True)
+        coords = mesh.coords.copy()
+        coords[:, :3] = mesh.vertices - [heel[0], heel[1], 0]
+        pieces.append(Piece(Mesh(mesh.vertices, mesh.faces, coords, "shoe"), f"foot.{side}"))
+    return pieces
 
 
 VOLUME = {"buzz": 0.004, "short": 0.014, "curly": 0.036, "long": 0.016, "bob": 0.018, "ponytail": 0.007, "bun": 0.007}
@@ -187,7 +213,7 @@ VOLUME = {"buzz": 0.004, "short": 0.014, "curly": 0.036, "long": 0.016, "bob": 0
 def hairline(canonical: Array) -> Array:
     """Canonical height above which hair grows (N,): high over the face, low at the nape."""
     y = canonical[:, 1]
-    return np.interp(y, [-0.15, -0.115, -0.075, -0.03, 0.01, 0.05], [1.765, 1.755, 1.69, 1.665, 1.60, 1.57])
+    return np.interp(y, [-0.15, -0.115, -0.075, -0.03, 0.01, 0.05], [1.738, 1.728, 1.662, 1.632, 1.575, 1.545])
 
 
 def _head_offset(look: Look, canonical: Array) -> Array:
@@ -197,11 +223,11 @@ def _head_offset(look: Look, canonical: Array) -> Array:
     grown = smoothstep(-0.005, 0.025, above) * (0.75 + 0.5 * noise(canonical[:, :3], 0.03, look.texture))
     hair = VOLUME.get(look.hair, 0.0) * grown
     if look.hair == "short":
-        hair = hair * (0.6 + 0.9 * smoothstep(1.70, 1.78, z))
+        hair = hair * (0.6 + 0.9 * smoothstep(1.68, 1.76, z))
     if look.headwear in ("cap", "beanie"):
         rim = hat_rim(look, canonical)
         hat = (0.016 if look.headwear == "cap" else 0.022) * smoothstep(-0.01, 0.008, z - rim)
-        peak = 0.012 * smoothstep(1.74, 1.80, z) * (look.headwear == "beanie")
+        peak = 0.012 * smoothstep(1.72, 1.79, z) * (look.headwear == "beanie")
         return np.where(z > rim - 0.01, hat + peak, 0.5 * hair).astype(np.float32)
     if look.headwear in ("hood", "scarf"):
         return (0.026 * smoothstep(-0.01, 0.02, hood_depth(canonical)) * (z > 1.50)).astype(np.float32)
@@ -211,13 +237,13 @@ def _head_offset(look: Look, canonical: Array) -> Array:
 def hat_rim(look: Look, canonical: Array) -> Array:
     """Canonical height of a hat's rim (N,)."""
     slope = 0.25 if look.headwear == "cap" else 0.35
-    return (1.715 if look.headwear == "cap" else 1.70) - slope * (canonical[:, 1] + 0.03)
+    return (1.675 if look.headwear == "cap" else 1.66) - slope * (canonical[:, 1] + 0.03)
 
 
 def hood_depth(canonical: Array) -> Array:
     """How far behind the opening of a hood a point of the head lies, metres (N,)."""
     x, y, z = canonical[:, :3].T
-    opening = np.sqrt((x / 0.075) ** 2 + ((z - 1.665) / 0.105) ** 2)
+    opening = np.sqrt((x / 0.075) ** 2 + ((z - 1.635) / 0.105) ** 2)
     return np.where(y > -0.05, 0.1, (opening - 1) * 0.08).astype(np.float32)
 
 
@@ -236,11 +262,12 @@ def _hair(look: Look, figure: Figure) -> list[Piece]:
         return []
     end = 0.02 if look.hair == "bob" else 0.02 - 0.20 * (0.6 + (look.texture % 100) / 100)
     rows = np.linspace(0.12, end - 0.07, 9)  # heights against the head's joint
-    angle = np.linspace(-2.15, 2.15, 21)  # 0 is backwards; the face stays free
+    angle = np.linspace(-1.95, 1.95, 21)  # 0 is backwards; the face stays free
     ring = []
     for h in rows:
         low = float(smoothstep(0.02, -0.12, f32(h)))
-        wide, deep = 0.088 + 0.022 * low, 0.095 + 0.01 * low
+        inside = 0.03 * float(smoothstep(0.03, 0.12, f32(h)))  # the upper end is under the hair of the head
+        wide, deep = 0.086 + 0.024 * low - inside, 0.095 + 0.01 * low - inside
         cy = -0.01 + 0.035 * low
         lift = 0.008 * np.cos(9 * angle + look.texture)
         x, y = wide * np.sin(angle), cy + deep * np.cos(angle)
@@ -269,11 +296,11 @@ def _bags(look: Look, figure: Figure) -> list[Piece]:
         z = chest[2] + 0.25 * (neck[2] - chest[2])
         near = trunk & (np.abs(figure.vertices[:, 2] - z) < 0.12)
         back = figure.vertices[near, 1].max()
-        deep = 0.075 * size
+        deep = 0.068 * size
         main = f32([0, back + deep * 0.8, z])
-        pieces.append(Piece(blob(main, (0.145 * size, deep, 0.215 * size), "bag", boxy=2.2), "chest"))
+        pieces.append(Piece(blob(main, (0.128 * size, deep, 0.195 * size), "bag", boxy=2.2), "chest"))
         pocket = main + f32([0, deep * 0.95, -0.09 * size])
-        pieces.append(Piece(blob(pocket, (0.11 * size, 0.03, 0.09 * size), "bag2", boxy=2.2), "chest"))
+        pieces.append(Piece(blob(pocket, (0.095 * size, 0.03, 0.08 * size), "bag2", boxy=2.2), "chest"))
     if look.bag in ("shoulder", "crossbody"):
         hip = figure.at(f"upperleg.{look.bag_side}")
         near = trunk & (np.abs(figure.vertices[:, 2] - hip[2] - 0.02) < 0.08)
@@ -292,8 +319,9 @@ def _bags(look: Look, figure: Figure) -> list[Piece]:
             pieces.append(Piece(strap, f"hand.{look.bag_side}", True))
     if look.held in ("phone", "paper"):
         hand = _palm(figure, look.held_side)
-        radii = (0.037, 0.012, 0.072) if look.held == "phone" else (0.10, 0.006, 0.13)
-        pieces.append(Piece(blob(hand + f32([0, -0.02, 0.02]), radii, look.held, boxy=4), f"hand.{look.held_side}"))
+        radii = (0.036, 0.008, 0.07) if look.held == "phone" else (0.09, 0.006, 0.12)
+        mesh = blob(hand + f32([0, -0.01, 0.03]), radii, look.held, boxy=4)
+        pieces.append(Piece(mesh, f"hand.{look.held_side}", hangs=True))
     return pieces
 
 

@@ -60,9 +60,9 @@ def _bump(t: float, centre: float, width: float) -> float:
 
 def _leg(t: float, stride: float) -> tuple[float, float, float]:
     """Flexion of hip, knee and ankle in radians at phase t of one leg, 0 where its heel touches the ground."""
-    hip = 0.12 + 0.40 * cos(2 * pi * t + 0.25)
-    knee = 0.06 + 0.22 * _bump(t, 0.14, 0.09) + 0.98 * _bump(t, 0.72, 0.12)
-    ankle = -0.08 * _bump(t, 0.07, 0.05) + 0.16 * _bump(t, 0.42, 0.13) - 0.30 * _bump(t, 0.63, 0.07)
+    hip = 0.07 + 0.38 * cos(2 * pi * t + 0.25)
+    knee = 0.06 + 0.22 * _bump(t, 0.14, 0.09) + 0.95 * _bump(t, 0.70, 0.13)
+    ankle = -0.08 * _bump(t, 0.07, 0.05) + 0.16 * _bump(t, 0.42, 0.13) - 0.12 * _bump(t, 0.63, 0.07)
     return hip * stride, knee * stride, ankle * stride
 
 
@@ -101,7 +101,7 @@ def _arm(side: str, sign: int, forward: float, gait: Gait, moving: float, does: 
     """Turns of one arm; at rest the forearm is already bent forward by about 0.75 rad."""
     down = 0.78 - gait.spread
     if does == "phone":  # forearm folded up: the hand before the chest
-        return _bent(side, sign, lower=down, raised=0.22, inward=0.40, elbow=1.30)
+        return _bent(side, sign, lower=down, raised=0.15, inward=0.50, elbow=1.55)
     if does == "hold":  # a paper or a cup at the belly
         return _bent(side, sign, lower=down, raised=0.12, inward=0.40, elbow=0.75)
     if does == "pocket":

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from denseil.synth.body import Array, f32
-from denseil.synth.figure import NECK, hairline, hat_rim, hood_depth, smoothstep
+from denseil.synth.figure import NECK, SHAFT, hairline, hat_rim, hood_depth, smoothstep
 from denseil.synth.look import Look
 from denseil.synth.palette import Colour
 from denseil.synth.raster import noise
@@ -27,6 +27,8 @@ def paint(look: Look, part: str, coords: Array) -> Array:
         colour = _weave(look, _fill(look.bottom_colour, coords), coords, 1)
     elif part == "hair":
         colour = _hair(look, coords)
+    elif part == "shoe":
+        colour = _shoe(look, coords)
     else:
         plain = {
             "bag": look.bag_colour,
@@ -63,7 +65,7 @@ def _body(look: Look, coords: Array) -> Array:
     limb = arm > 0.02
     neckline = NECK + 0.35 * (y + 0.012) - _opening(look, x, y)
     head = ~limb & (z > neckline)
-    foot = (leg > 1.4) & (z < {"boots": 0.22, "high": 0.13}.get(look.shoes, 0.092))
+    foot = (leg > 1.4) & (z < SHAFT[look.shoes] - 0.01)
     sleeve = limb & (arm < look.sleeve)
     trunk = ~limb & ~head & (z > look.hem) & (leg < 0.5)
     below = ~limb & ~head & ~trunk & ~foot
@@ -74,7 +76,7 @@ def _body(look: Look, coords: Array) -> Array:
     cloth = sleeve | trunk
     out[cloth] = _top(look, coords[cloth])
     out[below] = _bottom(look, coords[below])
-    out[foot] = _shoe(look, coords[foot])
+    out[foot] = f32(look.shoe_colour)
     return out
 
 
@@ -96,18 +98,17 @@ def _head(look: Look, coords: Array) -> Array:
     colour = _skin(look, coords)
     face = y < -0.09
     side = np.abs(x)
-    eyes = face & (np.abs(z - 1.677) < 0.008) & (np.abs(side - 0.031) < 0.015)
-    brows = face & (np.abs(z - 1.698 + 0.15 * (side - 0.03)) < 0.006) & (np.abs(side - 0.032) < 0.022)
-    lips = face & (np.abs(z - 1.598) < 0.008) & (side < 0.024)
+    eyes = face & (np.abs(z - 1.648) < 0.007) & (np.abs(side - 0.031) < 0.015)
+    brows = face & (np.abs(z - 1.668 + 0.15 * (side - 0.03)) < 0.005) & (np.abs(side - 0.032) < 0.022)
+    lips = face & (np.abs(z - 1.567) < 0.006) & (side < 0.024)
     colour[eyes] = 0.35 * colour[eyes] + 0.04
     colour[brows] = 0.45 * colour[brows] + 0.4 * f32(look.hair_colour)
-    colour[lips] = colour[lips] * f32([0.86, 0.62, 0.62])
-    colour[(z < 1.57) & (y < -0.02)] *= 0.85  # below the chin
+    colour[lips] = colour[lips] * f32([0.88, 0.70, 0.70])
     if look.beard:
-        beard = (z < 1.625) & (y < -0.055) & (z > 1.535) & ~((z > 1.59) & (z < 1.606) & (side < 0.022))
+        beard = (z < 1.592) & (y < -0.05) & (z > 1.505) & ~((z > 1.558) & (z < 1.575) & (side < 0.022))
         colour[beard] = 0.3 * colour[beard] + 0.7 * f32(look.hair_colour)
     if look.hair != "bald":
-        ear = (side > 0.066) & (y > -0.07) & (y < 0.0) & (z < 1.70) & (look.hair not in ("long", "bob", "curly"))
+        ear = (side > 0.066) & (y > -0.07) & (y < 0.0) & (z < 1.665) & (look.hair not in ("long", "bob", "curly"))
         ragged = 0.012 * (noise(coords[:, :3], 0.012, look.texture + 5) - 0.5)
         hair = (z + ragged > hairline(coords)) & ~ear
         cover = 0.7 if look.hair == "buzz" else 1.0
@@ -117,7 +118,7 @@ def _head(look: Look, coords: Array) -> Array:
         knit = 1 + (0.12 * np.sin(x[hat] * 400) if look.headwear == "beanie" else 0)
         colour[hat] = _weave(look, _fill(look.headwear_colour, coords[hat]), coords[hat], 3) * np.reshape(knit, (-1, 1))
     if look.headwear in ("hood", "scarf"):
-        hood = (hood_depth(coords) > 0) | (z < 1.555)
+        hood = (hood_depth(coords) > 0) | (z < 1.53)
         cloth = (
             look.top_colour if look.headwear == "hood" and look.top in ("hoodie", "jacket") else look.headwear_colour
         )
@@ -162,7 +163,7 @@ def _top(look: Look, coords: Array) -> Array:
 
 def _straps(look: Look, coords: Array) -> Array:
     x, y, z, arm, _ = coords.T
-    torso = arm <= 0.10
+    torso = (arm <= 0.10) & ((np.abs(y) > 0.03) | (z > 1.40))  # at the sides a strap is under the arm
     if look.bag == "backpack":
         return torso & (np.abs(np.abs(x) - 0.105) < 0.021) & (z > 1.14) & (y < 0.05)
     side = 1.0 if look.bag_side == "L" else -1.0
@@ -245,7 +246,7 @@ def _bottom(look: Look, coords: Array) -> Array:
         seam = (np.abs(np.abs(x) - 0.145 - 0.02 * leg) < 0.006) & (np.abs(y) < 0.03)
         colour[seam] *= 0.8
         if look.side_stripe:
-            stripe = (leg > -0.1) & (np.abs(y) < 0.022) & (np.abs(x) > 0.13)
+            stripe = (leg > -0.1) & (np.abs(y) < 0.010) & (np.abs(x) > 0.13)
             colour[stripe] = f32([0.86, 0.86, 0.84])
         colour[(np.abs(z - 0.93) < 0.05) & (y > 0.03) & (np.abs(np.abs(np.abs(x) - 0.075) - 0.045) < 0.005)] *= 0.75
         colour[np.abs(leg - end) < 0.02] *= 0.8
@@ -258,11 +259,14 @@ def _bottom(look: Look, coords: Array) -> Array:
 
 
 def _shoe(look: Look, coords: Array) -> Array:
-    y, z = coords[:, 1], coords[:, 2]
+    _, y, z = coords[:, :3].T  # metres from the middle of the sole; toes at -y
     colour = _fill(look.shoe_colour, coords)
-    colour[z < 0.024] = f32(look.sole_colour)
     if look.shoes in ("sneakers", "high"):
-        toe = (y < -0.15) & (z >= 0.024) & (z < 0.045)
-        mark = (np.abs(y + 0.06) < 0.022) & (z > 0.03) & (z < 0.065) & (look.texture % 2 == 0)
-        colour[toe | mark] = 0.5 * colour[toe | mark] + 0.5 * f32(look.sole_colour)
+        toe = (y < -0.10) & (z < 0.03) & (look.texture % 4 < 2)
+        mark = (np.abs(y + 0.02) < 0.018) & (z > 0.022) & (z < 0.055) & (look.texture % 2 == 0)
+        laces = (y < -0.02) & (z > 0.055) & (np.sin(y * 500) > 0) & (look.texture % 3 == 0)
+        pale = toe | mark | laces
+        colour[pale] = 0.4 * colour[pale] + 0.6 * f32(look.sole_colour)
+    sole = 0.014 if look.shoes != "shoes" else 0.004
+    colour[z < sole] = f32(look.sole_colour)
     return colour
