@@ -12,7 +12,7 @@ from functools import cache
 import numpy as np
 from scipy.sparse import csr_array
 
-from denseil.synth.body import JOINT, Array, BodySpace, Posed, f32
+from denseil.synth.body import JOINT, Array, BodySpace, Posed, f32, rotation
 from denseil.synth.look import Look
 from denseil.synth.mesh import Mesh, blob, grid_mesh
 from denseil.synth.raster import noise, vertex_normals
@@ -28,11 +28,11 @@ def smoothstep(low: float, high: float, x: Array) -> Array:
 
 @dataclass(frozen=True)
 class Piece:
-    """A mesh that goes with one joint; one that hangs keeps upright."""
+    """A mesh that goes with one joint; one that is held at a point, `grip` (3,) at rest, keeps upright."""
 
     mesh: Mesh
     joint: str
-    hangs: bool = False
+    grip: Array | None = None
 
 
 @dataclass(frozen=True)
@@ -87,11 +87,11 @@ class Figure:
 
 def _carry(piece: Piece, posed: Posed, heading: float) -> Mesh:
     mesh = piece.mesh
-    j = JOINT[piece.joint]
-    turn = posed.rotations[j]
-    if piece.hangs:
-        turn = f32([[np.cos(heading), -np.sin(heading), 0], [np.sin(heading), np.cos(heading), 0], [0, 0, 1]])
-    return Mesh((mesh.vertices - posed.rest[j]) @ turn.T + posed.places[j], mesh.faces, mesh.coords, mesh.part)
+    if piece.grip is None:
+        vertices = posed.carry(mesh.vertices, piece.joint)
+    else:
+        vertices = (mesh.vertices - piece.grip) @ rotation("z", heading).T + posed.carry(piece.grip, piece.joint)
+    return Mesh(vertices, mesh.faces, mesh.coords, mesh.part)
 
 
 @cache
@@ -312,16 +312,16 @@ def _bags(look: Look, figure: Figure) -> list[Piece]:
         hand = _palm(figure, look.bag_side)
         centre = hand + f32([0, 0, -0.22 * size])
         pieces.append(
-            Piece(blob(centre, (0.04, 0.125 * size, 0.095 * size), "bag", boxy=2.5), f"hand.{look.bag_side}", True)
+            Piece(blob(centre, (0.04, 0.125 * size, 0.095 * size), "bag", boxy=2.5), f"hand.{look.bag_side}", hand)
         )
         for shift in (-0.07, 0.07):
             strap = blob(hand + f32([0, shift * size, -0.07 * size]), (0.008, 0.008, 0.08 * size), "bag2", boxy=2)
-            pieces.append(Piece(strap, f"hand.{look.bag_side}", True))
+            pieces.append(Piece(strap, f"hand.{look.bag_side}", hand))
     if look.held in ("phone", "paper"):
         hand = _palm(figure, look.held_side)
         radii = (0.036, 0.008, 0.07) if look.held == "phone" else (0.09, 0.006, 0.12)
         mesh = blob(hand + f32([0, -0.01, 0.03]), radii, look.held, boxy=4)
-        pieces.append(Piece(mesh, f"hand.{look.held_side}", hangs=True))
+        pieces.append(Piece(mesh, f"hand.{look.held_side}", grip=hand))
     return pieces
 
 

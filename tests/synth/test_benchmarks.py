@@ -37,7 +37,7 @@ def test_people_v1_is_as_documented():
     people = People(BENCHMARKS["people-v1"])
     test = [identity for identity in people.identities if not identity.train]
     assert people.recipe.num_cameras >= 3
-    assert 290 <= len(test) <= 310
+    assert 195 <= len(test) <= 205
     assert 0.5 < sum(bool(identity.detail) for identity in test) / len(test) < 0.7
 
 

@@ -1,0 +1,36 @@
+"""A contact sheet of rendered people: a row is one person, in all cameras.
+
+    python examples/contact_sheet.py people.jpg --difficulty hard --first 30 --rows 12
+"""
+
+import argparse
+
+import numpy as np
+from PIL import Image
+
+from denseil.synth import People, Recipe
+
+
+def main(arguments: list[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("output", help="the picture to write")
+    parser.add_argument("--difficulty", default="standard", help="easy, standard or hard")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--first", type=int, default=0, help="how many identities to leave out")
+    parser.add_argument("--rows", type=int, default=10)
+    parser.add_argument("--frames", type=int, default=3, help="of a tracklet")
+    parser.add_argument("--height", type=int, default=192, help="of a crop, pixels")
+    options = parser.parse_args(arguments)
+
+    size = {"height": options.height, "width": options.height // 2}
+    recipe = Recipe(400, frames=options.frames, seed=options.seed, difficulty=options.difficulty, **size)
+    people = People(recipe)
+    rows = []
+    for identity in people.identities[options.first : options.first + options.rows]:
+        crops = [np.asarray(image) for take in people.takes(identity) for image in people.render(take)]
+        rows.append(np.concatenate(crops, axis=1))
+    Image.fromarray(np.concatenate(rows)).save(options.output, quality=88)
+
+
+if __name__ == "__main__":
+    main()
