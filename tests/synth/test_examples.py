@@ -1,0 +1,29 @@
+"""The examples on rendered people run."""
+
+import re
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from denseil.synth import sample
+from tests.test_examples import TRACKLETS, load
+
+
+def test_contact_sheet_has_a_row_for_each_person(tmp_path: Path):
+    options = ["--rows", "2", "--frames", "1", "--height", "64", "--difficulty", "hard"]
+    load("contact_sheet").main([str(tmp_path / "sheet.png"), *options])
+    with Image.open(tmp_path / "sheet.png") as sheet:
+        assert sheet.size == (4 * 32, 2 * 64)
+
+
+@pytest.mark.slow
+def test_training_and_baselines_run_on_the_sample(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    options = ["--init", "random", "--epochs", "1", "--num-ids", "4", "--judge", "mars", str(TRACKLETS)]
+    load("train_on_rendered_people").main([str(sample()), "--output", str(tmp_path / "run"), *options])
+    assert f"mars in {TRACKLETS}" in capsys.readouterr().out
+    load("rendered_people_baselines").main([str(sample()), "--trained", str(tmp_path / "run" / "final")])
+    out = capsys.readouterr().out
+    scores = {row: float(re.search(rf"^{row} +([\d.]+)", out, re.M).group(1)) for row in ("chance", "HSV histogram of 6 stripes")}
+    assert scores["HSV histogram of 6 stripes"] > scores["chance"]
+    assert "trained network" in out
