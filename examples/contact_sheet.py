@@ -1,6 +1,6 @@
 """A contact sheet of rendered people: a row is one person, in all cameras.
 
-    python examples/contact_sheet.py people.jpg --difficulty hard --first 30 --rows 12
+python examples/contact_sheet.py people.jpg --difficulty hard --first 30 --rows 12
 """
 
 import argparse
