@@ -191,7 +191,7 @@ def _shoes(look: Look, figure: Figure) -> list[Piece]:
         points = figure.vertices[foot & (figure.space.canonical[:, 2] < shaft + 0.05)]
         heel = np.median(points[:, :2], axis=0)
         reach = (points[:, :2] - heel) @ outward.T
-        rings = []
+        rings: list[Array] = []
         for height, margin in zip(heights, margins, strict=True):
             near = points[:, 2] > min(height, 0.8 * shaft) - 0.012
             near &= points[:, 2] < height + 0.06
