@@ -32,3 +32,15 @@ def test_drop_in_needs_nothing_of_our_data_or_engine():
     source = (ROOT / "examples" / "drop_in.py").read_text()
     used = set(re.findall(r"denseil\.(\w+)", source))
     assert used <= {"create_model", "layers", "models", "DenseIL"}
+
+
+def test_finetune_goes_on_from_its_own_model(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    load("finetune").main(str(TRACKLETS), str(tmp_path))
+    assert "standard, cosine distance, frames: all" in capsys.readouterr().out
+    assert (tmp_path / "second" / "final" / "model.safetensors").exists()
+
+
+def test_every_variant_trains(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    module = load("variants")
+    module.main(str(TRACKLETS), str(tmp_path))
+    assert capsys.readouterr().out.count("under mars-official") == len(module.VARIANTS)
