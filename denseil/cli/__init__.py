@@ -41,6 +41,7 @@ VERBS: dict[str, Callable[..., int] | dict[str, Any]] = {
         "info": gallery.info,
     },
     "search": gallery.search,
+    "ablate": training.ablate,
     "evaluate": judging.evaluate,
     "export": exporting.export,
     "version": models.version,
@@ -96,7 +97,7 @@ def main(argv: list[str] | None = None) -> int:
     """Run one verb and return its exit status."""
     try:
         words = _name_positionals(_join_pairs(sys.argv[1:] if argv is None else argv))
-        words = training.expand(words) if words[:1] == ["train"] else words
+        words = training.expand(words) if words[:1] in (["train"], ["ablate"]) else words
         args = [_underscored(argument) for argument in words]
         return int(auto_cli(VERBS, args=args, prog="denseil", parser_class=_Parser) or 0)
     except (ValueError, TypeError, KeyError, RuntimeError, OSError, ImportError) as error:

@@ -34,6 +34,26 @@ def train(dry_run: bool = False, resume: bool = False, **fields: Any) -> int:
     return 0
 
 
+def ablate(table: str, seeds: int = 3, rows: list[str] | None = None, **fields: Any) -> int:
+    """Train and judge the rows of one of the paper's tables; run again to go on where it stopped.
+
+    Args:
+        table: Name of the table: 1a, 1b, 1c, 1d, 1e or 1f of the paper, frames, or order.
+        seeds: Trainings of each row.
+        rows: Names of rows, such as '["Baseline", "Dense Attn."]'; all by default.
+        fields: The options of train; what a row sets goes over them.
+    """
+    config = TrainConfig(**fields)
+    done: engine.AblationTable | None = None
+    for done in engine.ablate(table, config, seeds=seeds, rows=rows):
+        print(done, end="\n\n", flush=True)
+    if done is not None:
+        page = Path(config.output, done.name, "table.md")
+        page.write_text(f"{done.title}\n\n{done}\n", encoding="utf-8")
+        print(f"the table is in {page}, its figure in {done.plot(page.with_suffix('.png'))}")
+    return 0
+
+
 def expand(words: list[str]) -> list[str]:
     """Put the fields of a recipe, or of the run to resume, before all other options, so that those win.
 

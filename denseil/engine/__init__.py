@@ -1,5 +1,8 @@
 """The engine: plain loops that embed, judge and train."""
 
+from denseil.engine.ablate import ablate as ablate
+from denseil.engine.ablation_tables import AblationTable as AblationTable
+from denseil.engine.ablation_tables import tables as tables
 from denseil.engine.config import TrainConfig as TrainConfig
 from denseil.engine.config import recipes as recipes
 from denseil.engine.evaluate import evaluate as evaluate

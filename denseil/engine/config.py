@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from importlib.resources import files
@@ -192,6 +193,11 @@ class TrainConfig:
     def load(cls, path: str | Path) -> TrainConfig:
         """Read what `save` wrote."""
         return cls.from_dict(yaml.safe_load(Path(path).read_text(encoding="utf-8")))
+
+    def changed_from(self, before: TrainConfig) -> list[str]:
+        """Fields by which this would be another training than `before`, sorted."""
+        was, now = (json.loads(json.dumps(dataclasses.asdict(each))) for each in (before, self))  # tuples are lists
+        return sorted(name for name in now if now[name] != was[name] and name not in MAY_CHANGE)
 
     def save(self, path: str | Path) -> None:
         """Write all fields as YAML."""

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
@@ -17,7 +16,7 @@ from denseil.engine.checkpoints import (
     restore_optimizer,
     save_checkpoint,
 )
-from denseil.engine.config import MAY_CHANGE, TrainConfig
+from denseil.engine.config import TrainConfig
 from denseil.engine.evaluate import evaluate
 from denseil.engine.finish import save_model
 from denseil.engine.inference import FramesPolicy
@@ -163,12 +162,12 @@ def _check_output(output: Path, config: TrainConfig, *, resume: bool) -> None:
         return
     if not there:
         raise FileNotFoundError(f"{output} holds no run to resume: it has no {CONFIG}")
-    before, now = (json.loads(json.dumps(asdict(each))) for each in (TrainConfig.load(output / CONFIG), config))
-    changed = sorted(name for name in now if now[name] != before[name] and name not in MAY_CHANGE)
+    before = TrainConfig.load(output / CONFIG)
+    changed = config.changed_from(before)
     if changed:
         name = changed[0]
         raise ValueError(
-            f"{output} was begun with {name}={before[name]!r}, not {now[name]!r}"
+            f"{output} was begun with {name}={getattr(before, name)!r}, not {getattr(config, name)!r}"
             + (f" (and so with {', '.join(changed[1:])})" if changed[1:] else "")
             + ": resume it as it was, or begin another"
         )
