@@ -110,7 +110,8 @@ class Embedder:
             tracklets: A list, an iterator or a generator.
             progress: Show a bar.
         """
-        vectors = list(with_progress(self.stream(tracklets), tracklets) if progress else self.stream(tracklets))
+        total = len(tracklets) if isinstance(tracklets, Sized) else None
+        vectors = list(tqdm(self.stream(tracklets), total=total, unit="tracklet", disable=not progress))
         return torch.stack(vectors) if vectors else torch.empty(0, self.model.num_features)
 
     def stream(self, tracklets: Iterable[TrackletLike]) -> Iterator[Tensor]:
@@ -182,11 +183,3 @@ class Embedder:
             to_rgb(frame, self.color_order, name=f"frame {place} of tracklet {number}")
             for place, frame in enumerate(frames)
         ]
-
-
-def with_progress(vectors: Iterable[Tensor], tracklets: Iterable[object]) -> Iterable[Tensor]:
-    """Show a bar on standard error; it knows the end where `tracklets` has a length."""
-    shown: Iterable[Tensor] = tqdm(
-        vectors, total=len(tracklets) if isinstance(tracklets, Sized) else None, unit="tracklet"
-    )
-    return shown

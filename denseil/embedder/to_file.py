@@ -14,9 +14,10 @@ from typing import Any
 import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
+from tqdm import tqdm
 
 from denseil.data import Tracklet
-from denseil.embedder.embedder import Embedder, with_progress
+from denseil.embedder.embedder import Embedder
 from denseil.engine.cache import features_key, label, weights_digest
 from denseil.engine.processes import rank_and_world, wait_for_all
 from denseil.metrics import save_features
@@ -88,13 +89,12 @@ def embed_to_file(
     wait_for_all()
     parts = list(_parts(tracklets))
     own = [number for number in range(rank, len(parts), world) if not _part_file(folder, number).exists()]
-    todo = [tracklet for number in own for tracklet in tracklets[parts[number]]]
-    vectors = _vectors(embedder, [tracklets[parts[number]] for number in own])
-    shown = iter(with_progress(vectors, todo) if progress and rank == 0 else vectors)
-    for number in own:
-        rows = torch.stack([next(shown) for _ in tracklets[parts[number]]])
-        with replacing(_part_file(folder, number)) as temporary:
-            save_file({"vectors": rows}, temporary)
+    frames = sum(len(tracklet.frames) for number in own for tracklet in tracklets[parts[number]])
+    with tqdm(total=frames, unit="frame", desc="embed", disable=not (progress and rank == 0)) as bar:
+        for number in own:
+            vectors = _embed_part(embedder, tracklets[parts[number]], bar)
+            with replacing(_part_file(folder, number)) as temporary:
+                save_file({"vectors": vectors}, temporary)
     wait_for_all()
     return _finish(embedder, tracklets, folder, output, len(parts)) if rank == 0 else None
 
@@ -109,18 +109,20 @@ def _parts(tracklets: Sequence[Tracklet]) -> Iterator[slice]:
             start, frames = stop, 0
 
 
-def _vectors(embedder: Embedder, parts: Sequence[Sequence[Tracklet]]) -> Iterator[Tensor]:
-    """Vectors (D,) in order, each part in batches of its own; NaN for a tracklet that cannot be read."""
-    for part in parts:
-        try:
-            vectors = list(embedder.stream(part))
-        except (ValueError, OSError):  # one by one, to find which
-            vectors = [_vector(embedder, tracklet) for tracklet in part]
-        else:
-            wrong = [t.name for t, vector in zip(part, vectors, strict=True) if not vector.isfinite().all()]
-            if wrong:
-                raise RuntimeError(f"the model makes NaN of tracklet {wrong[0]!r}: compute it in fp32, or mend it")
-        yield from vectors
+def _embed_part(embedder: Embedder, part: Sequence[Tracklet], bar: Any) -> Tensor:
+    """Vectors (N, D) of a part, in batches of its own; NaN for a tracklet that cannot be read."""
+    vectors: list[Tensor] = []
+    start = bar.n
+    try:
+        for tracklet, vector in zip(part, embedder.stream(part), strict=True):
+            if not vector.isfinite().all():
+                raise RuntimeError(f"the model makes NaN of tracklet {tracklet.name!r}: compute it in fp32, or mend it")
+            vectors.append(vector)
+            bar.update(len(tracklet.frames))
+    except (ValueError, OSError):  # all anew, one by one, to find which
+        vectors = [_vector(embedder, tracklet) for tracklet in part]
+        bar.update(sum(len(tracklet.frames) for tracklet in part) - (bar.n - start))
+    return torch.stack(vectors)
 
 
 def _vector(embedder: Embedder, tracklet: Tracklet) -> Tensor:
