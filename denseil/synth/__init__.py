@@ -35,6 +35,10 @@ def __getattr__(name: str) -> Any:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     import importlib
 
+    from denseil.data._extras import need
+
+    for package in ("numba", "scipy"):
+        need(package, to="render people", extra="synth")
     value = getattr(importlib.import_module(f"{__name__}.{_HOME[name]}"), name)
     globals()[name] = value
     return value

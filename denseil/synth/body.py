@@ -8,13 +8,14 @@ ends there on everyone.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from safetensors.numpy import load_file
+from scipy.sparse import csr_array
 
 from denseil.synth.sample import ASSETS
 
@@ -77,6 +78,15 @@ class BodySpace:
     faces: NDArray[np.int32]
     weights: Array
     canonical: Array
+
+    @cached_property
+    def neighbours(self) -> csr_array:
+        """The mean over a vertex's neighbours, as a matrix (V, V)."""
+        count = len(self.canonical)
+        a, b = self.faces[:, [0, 1, 2]].ravel(), self.faces[:, [1, 2, 0]].ravel()
+        links = csr_array((np.ones(2 * len(a), dtype=np.float32), (np.r_[a, b], np.r_[b, a])), shape=(count, count))
+        links.data[:] = 1
+        return csr_array(links.multiply(1 / np.maximum(links.sum(1), 1)[:, None]))
 
     def rest(self, body: int) -> tuple[Array, Array]:
         """Vertices (V, 3) and joints (J, 3) of a body at rest."""

@@ -9,7 +9,7 @@ import numpy as np
 
 from denseil.synth.body import BodySpace
 from denseil.synth.gait import Gait, draw_gait
-from denseil.synth.palette import HAIR, SKIN, Colour, Colours, distance, draw_colour, jitter, other_colour
+from denseil.synth.palette import HAIR, NAMED, SKIN, Colour, Colours, distance, draw_colour, jitter, other_colour
 
 Detail = Literal["shoes", "bag", "headwear", "print", "pattern"]
 DETAILS: tuple[Detail, ...] = ("shoes", "bag", "headwear", "print", "pattern")
@@ -202,10 +202,10 @@ def _draw_bottom(rng: np.random.Generator, female: bool, top: str, colours: Colo
     name, colour = draw_colour(rng, "bottom", colours)
     if kind == "jeans":
         name = _pick(rng, {"denim": 4, "navy": 3, "pale denim": 2, "black": 3, "grey": 1})
-        colour = jitter(rng, draw_named(name), 0.8)
+        colour = jitter(rng, NAMED[name], 0.8)
     elif kind == "leggings":
         name = _pick(rng, {"black": 6, "charcoal": 2, "navy": 1})
-        colour = jitter(rng, draw_named(name), 0.8)
+        colour = jitter(rng, NAMED[name], 0.8)
     bare = kind in ("skirt", "shorts") or top == "dress"
     return {
         "bottom": kind,
@@ -216,13 +216,6 @@ def _draw_bottom(rng: np.random.Generator, female: bool, top: str, colours: Colo
         "side_stripe": bool(kind in ("joggers", "shorts") and rng.random() < 0.4),
         "bare_legs": bool(bare and (kind == "shorts" or rng.random() < 0.6)),
     }
-
-
-def draw_named(name: str) -> Colour:
-    """The colour of a name."""
-    from denseil.synth.palette import NAMED
-
-    return NAMED[name]
 
 
 def _draw_shoes(rng: np.random.Generator, colours: Colours) -> dict[str, Any]:

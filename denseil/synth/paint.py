@@ -5,9 +5,10 @@ from __future__ import annotations
 import numpy as np
 
 from denseil.synth.body import Array, f32
-from denseil.synth.figure import NECK, SHAFT, hairline, hat_rim, hood_depth, smoothstep
+from denseil.synth.cloth import NECK, hairline, hat_rim, hood_depth, smoothstep
 from denseil.synth.look import Look
 from denseil.synth.palette import Colour
+from denseil.synth.pieces import SHAFT
 from denseil.synth.raster import noise
 
 

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from math import ceil, floor
+from typing import Any
 
 import numpy as np
+from numba import njit
 from numpy.typing import NDArray
 
-from denseil.data._extras import need
-
-njit = need("numba", to="render people", extra="synth").njit
-
-Array = NDArray[np.float32]
+Array = NDArray[np.floating[Any]]
 Index = NDArray[np.int32]
 
 

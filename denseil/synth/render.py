@@ -36,7 +36,7 @@ class Actor:
 def act(figure: Figure, place: Array, heading: float, phase: float, moving: float) -> Actor:
     """A person at a place (3,) on the ground, at a phase of their step."""
     posed = stand_or_walk(
-        figure.joints, figure.look.gait, phase, moving=moving, heading=heading, arms=figure.look.arms()
+        figure.fit.joints, figure.look.gait, phase, moving=moving, heading=heading, arms=figure.look.arms()
     )
     meshes = figure.meshes(posed, heading)
     shift = place - f32([*posed.places[0, :2], 0])

@@ -15,8 +15,8 @@ from subprocess import PIPE, Popen
 from threading import Thread
 
 import numpy as np
+from scipy.io import savemat
 
-from denseil.data._extras import need
 from denseil.synth.palette import Colours
 from denseil.synth.passage import Difficulty
 from denseil.synth.people import Identity, People, Recipe, Take
@@ -220,7 +220,7 @@ def _write_info(people: People, root: Path) -> None:
 def _save_mat(path: Path, name: str, rows: Iterable[tuple[int, ...]], columns: int) -> None:
     buffer = io.BytesIO()
     table = np.array(list(rows), dtype=np.int32).reshape(-1, columns)
-    need("scipy.io", to="write MATLAB files", extra="synth").savemat(buffer, {name: table})
+    savemat(buffer, {name: table})
     content = b"MATLAB 5.0 MAT-file, written by denseil".ljust(116) + buffer.getvalue()[116:]  # without the date
     _replace(path, content)
 
