@@ -1,4 +1,4 @@
-"""The pages `video.md` and `embedding.md`, as a person would follow them: every command and every line of code."""
+"""The pages `video.md`, `embedding.md` and `gallery.md`, as a person would follow them: each command, each line."""
 
 import os
 import re
@@ -40,3 +40,6 @@ def test_the_tutorial_from_a_video_to_vectors_and_on(tmp_path: Path, monkeypatch
     assert (tmp_path / "vectors.safetensors").is_file()
     assert follow("embedding.md", tmp_path) == 5
     assert (tmp_path / "thresholds.png").stat().st_size > 1000
+    assert follow("gallery.md", tmp_path) == 5
+    page = (tmp_path / "search.html").read_text(encoding="utf-8")
+    assert page.count("data:image/jpeg") == 4  # the query's picture, and those of the three found

@@ -46,7 +46,7 @@ def details(record: Record) -> list[str]:
     """A record's camera, time and person, in short."""
     person = [] if record.pid is None else [f"person {record.pid}"]
     *date, time = show_time(record.start).split(" ", 1)
-    return [f"camera {record.camid}", *date, f"{time}, {record.until - record.start:.0f} s", *person]
+    return [f"camera {record.camid}", *date, f"{time}, {record.until - record.start:.0f}\N{NO-BREAK SPACE}s", *person]
 
 
 def show_time(value: float) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Collection, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol, TypeAlias
 
 import numpy as np
@@ -81,10 +81,16 @@ class Record:
 
     def to_row(self) -> dict[str, Any]:
         """The record as a database holds it: a key, columns that are no words of SQL, a pid of -1 for None."""
-        row = asdict(self)
-        row["pid"] = UNKNOWN if self.pid is None else self.pid
-        row["starts"], row["ends"] = row.pop("start"), row.pop("end")
-        return {"key": key_of(self.id), **row}
+        return {
+            "key": key_of(self.id),
+            "id": self.id,
+            "camid": self.camid,
+            "starts": self.start,
+            "ends": self.end,
+            "track": self.track,
+            "pid": UNKNOWN if self.pid is None else self.pid,
+            "thumbnail": self.thumbnail,
+        }
 
     @classmethod
     def from_row(cls, row: dict[str, Any]) -> Record:

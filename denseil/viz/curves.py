@@ -9,7 +9,7 @@ from typing import Any
 from denseil.data._extras import need
 
 WIDTH, HEIGHT = 640, 260
-LEFT, RIGHT, TOP, BOTTOM = 52, 12, 12, 40  # pixels around the curves
+LEFT, RIGHT, TOP, BOTTOM = 52, 24, 12, 40  # pixels around the curves
 
 
 def line_chart(series: Mapping[str, Sequence[tuple[float, float]]], *, x: str, y: str, low: float | None = None) -> Any:
