@@ -28,6 +28,7 @@ Format: TypeAlias = Literal["onnx", "openvino", "pt2"]
 SUFFIXES: dict[Format, str] = {"onnx": ".onnx", "openvino": ".xml", "pt2": ".pt2"}
 SHAPES = ((1, 1), (2, 3), (3, 8), (1, 20))  # (B, T) that every export is tried at, with random masks and without
 TOLERANCE = 1e-4
+MOST = 65536  # of batch, frames; torch 2.6 wants a bound
 
 
 @dataclass(frozen=True)
@@ -87,6 +88,7 @@ def export(
             torch by more than 1e-4 of the greatest value.
         FileNotFoundError: If the folder that `path` lies in does not exist.
         ModuleNotFoundError: If a package is missing; the text says what to install.
+        RuntimeError: If torch's ONNX exporter fails, as old ones do.
     """
     path, suffix = Path(path), _check(model, Path(path), format, parts, int8)
     cfg = {key: model.pretrained_cfg[key] for key in ("input_size", "mean", "std")}
@@ -163,7 +165,7 @@ Part: TypeAlias = tuple[nn.Module, tuple[Tensor, ...], tuple[dict[int, Any], ...
 
 def _parts(model: DenseIL, size: Sequence[int], apart: bool) -> dict[str, Part]:
     """What is exported: modules, examples of their inputs, and which axes are dynamic."""
-    batch, frames, count = Dim("batch", min=1), Dim("frames", min=1), Dim("count", min=1)
+    batch, frames, count = (Dim(name, min=1, max=MOST) for name in ("batch", "frames", "count"))
     device = next(model.parameters()).device
     clips = torch.zeros(2, 3, *size, device=device)  # neither 1, nor equal to each other: both would be specialised
     mask = torch.ones(2, 3, dtype=torch.bool, device=device)
@@ -182,9 +184,14 @@ def _write_onnx(
 ) -> None:
     with _quiet():
         name = "tokens" if isinstance(module, _Encoder) else "embedding"
-        program: Any = torch.onnx.export(
-            module, inputs, dynamic_shapes=dynamic, dynamo=True, verbose=False, output_names=[name]
-        )
+        try:
+            program: Any = torch.onnx.export(
+                module, inputs, dynamic_shapes=dynamic, dynamo=True, verbose=False, output_names=[name]
+            )
+        except torch.onnx.OnnxExporterError as error:
+            raise RuntimeError(
+                f"the ONNX exporter of torch {torch.__version__} failed; that of 2.14 is known to work, that of 2.6 not"
+            ) from error
         program.model.metadata_props[KEY] = text
         program.save(path, external_data=False)
 

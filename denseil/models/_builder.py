@@ -6,10 +6,11 @@ from typing import Any
 
 import timm
 from timm.models import PretrainedCfg, build_model_with_cfg, resolve_pretrained_cfg
+from torch import Tensor
 
 from denseil.models._config import CONFIG_NAME, DENSEIL_BLOCK, read_config
 from denseil.models._fetch import fetch
-from denseil.models._weights import WEIGHTS_NAME, load_weights, read_weights
+from denseil.models._weights import WEIGHTS_NAME, build_with_weights, read_weights
 from denseil.models.denseil import DenseIL
 
 
@@ -47,22 +48,29 @@ def build_denseil(
         require_weights(variant, cfg)
     if pretrained or saved_args:
         model_args["pretrained_backbone"] = False  # the whole model's weights come instead, or did once
-    model: DenseIL = build_model_with_cfg(
-        DenseIL,
-        variant,
-        pretrained=False,
-        pretrained_cfg=cfg,
-        kwargs_filter=("in_chans", "global_pool", "img_size"),  # type: ignore[arg-type]  # timm means tuple[str, ...]
-        **model_args,
-    )
-    if not isinstance(pretrained_cfg, Mapping | PretrainedCfg):  # a saved model's cfg has its own mean and std
-        model.pretrained_cfg.update(mean=model.encoder.mean, std=model.encoder.std)
+
+    def build() -> DenseIL:
+        model: DenseIL = build_model_with_cfg(
+            DenseIL,
+            variant,
+            pretrained=False,
+            pretrained_cfg=cfg,
+            kwargs_filter=("in_chans", "global_pool", "img_size"),  # type: ignore[arg-type]  # timm means tuple[str, ...]
+            **model_args,
+        )
+        if not isinstance(pretrained_cfg, Mapping | PretrainedCfg):  # a saved model's cfg has its own mean and std
+            model.pretrained_cfg.update(mean=model.encoder.mean, std=model.encoder.std)
+        return model
+
+    def read() -> Mapping[str, Tensor]:
+        folder = _source_folder(cfg, cache_dir, fetch_weights=True)
+        return read_weights(folder / WEIGHTS_NAME if folder else Path(cfg["file"]))
+
+    origin = cfg.get("hf_hub_id") or str(cfg.get("file"))
+    model = build_with_weights(build, read, origin=origin) if pretrained else build()
     model._model_args = {k: v for k, v in model_args.items() if k not in ("num_classes", "pretrained_backbone")}
     folder = _source_folder(cfg, cache_dir, fetch_weights=pretrained)
     model.denseil_cfg = DENSEIL_BLOCK | (read_config(folder).denseil if folder else {})
-    if pretrained:
-        path = folder / WEIGHTS_NAME if folder else Path(cfg["file"])
-        load_weights(model, read_weights(path), origin=cfg.get("hf_hub_id") or str(path))
     return model
 
 

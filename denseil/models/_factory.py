@@ -10,7 +10,7 @@ import timm
 from denseil.models import variants
 from denseil.models._config import CONFIG_NAME, read_config
 from denseil.models._fetch import fetch
-from denseil.models._weights import load_weights, read_weights
+from denseil.models._weights import build_with_weights, read_weights
 from denseil.models.denseil import DenseIL
 
 
@@ -55,16 +55,21 @@ def create_model(
     if pretrained and checkpoint_path is not None:
         raise ValueError(f"pretrained=True and checkpoint_path={str(checkpoint_path)!r}: choose one source of weights")
     architecture, cfg, saved_args = _resolve_name(name, cache_dir)
-    model: DenseIL = timm.model_entrypoint(architecture)(
-        pretrained=pretrained,
-        pretrained_cfg=cfg,
-        cache_dir=cache_dir,
-        num_classes=num_classes,
-        **(saved_args | model_args),
-    )
-    if checkpoint_path is not None:
-        load_weights(model, read_weights(checkpoint_path), origin=str(checkpoint_path))
-    return model
+
+    def build() -> DenseIL:
+        model: DenseIL = timm.model_entrypoint(architecture)(
+            pretrained=pretrained,
+            pretrained_cfg=cfg,
+            cache_dir=cache_dir,
+            num_classes=num_classes,
+            **(saved_args | model_args),
+        )
+        return model
+
+    if checkpoint_path is None:
+        return build()
+    model_args.pop("pretrained_backbone", None)  # the whole model's weights come instead
+    return build_with_weights(build, lambda: read_weights(checkpoint_path), origin=str(checkpoint_path))
 
 
 def list_models(filter: str = "") -> list[str]:

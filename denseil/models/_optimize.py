@@ -18,7 +18,7 @@ from denseil.models._fused_head import FusedHead
 from denseil.models.denseil import DenseIL
 
 MIN_COSINE = 0.98
-MIN_NEIGHBOURS = 0.9
+MIN_NEIGHBOURS = 0.8
 CPU_CHUNK = 16
 _DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 
@@ -140,7 +140,7 @@ def optimize(
     keys and values of a block from one, and positions are looked up. The original is left as it is.
 
     The result is then compared with the original on clips. It is refused if the mean cosine of the centred embeddings
-    is below 0.98, or fewer than 0.9 of the nearest neighbours are the same; with "auto", bfloat16 that fails gives way
+    is below 0.98, or fewer than 0.8 of the nearest neighbours are the same; with "auto", bfloat16 that fails gives way
     to float32. A trained model on its own clips stays far above these bounds (see docs/fast.md).
 
     Args:

@@ -2,10 +2,12 @@
 
 import logging
 import pickle
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import TypeVar
 
 import timm.models
+import torch
 from safetensors import SafetensorError
 from torch import Tensor, nn
 
@@ -15,6 +17,7 @@ WEIGHTS_NAME = "model.safetensors"
 CLASSIFIER = "neck.classifier.weight"
 
 _logger = logging.getLogger(__name__)
+_Model = TypeVar("_Model", bound=nn.Module)
 
 
 def read_weights(path: str | Path) -> dict[str, Tensor]:
@@ -51,7 +54,32 @@ def read_weights(path: str | Path) -> dict[str, Tensor]:
     return tensors
 
 
-def load_weights(model: nn.Module, weights: Mapping[str, Tensor], *, origin: str) -> None:
+def build_with_weights(build: Callable[[], _Model], read: Callable[[], Mapping[str, Tensor]], *, origin: str) -> _Model:
+    """Build a model and load its weights, without memory or time for the random weights that they replace.
+
+    Args:
+        build: Builds the model.
+        read: Reads the weights, once the model is known to be right.
+        origin: Where the weights come from, for messages.
+
+    Raises:
+        ValueError: If the weights do not fit.
+    """
+    device = torch.empty(0).device
+    with torch.device("meta"):
+        model = build()
+    own, weights = model.state_dict(), read()
+    copies = {  # a safetensors file is mapped into memory: who writes over it later must not change the model
+        name: value.to(device, own[name].dtype, copy=True) if name in own else value for name, value in weights.items()
+    }
+    load_weights(model, copies, origin=origin, assign=True)
+    if any(value.is_meta for value in (*model.parameters(), *model.buffers())):  # a fresh classifier, unsaved buffers
+        model = build()
+        load_weights(model, weights, origin=origin)
+    return model
+
+
+def load_weights(model: nn.Module, weights: Mapping[str, Tensor], *, origin: str, assign: bool = False) -> None:
     """Put weights into a model, in place.
 
     The classifier alone may differ: where it is missing on one side or has another number of classes, the model keeps
@@ -61,6 +89,7 @@ def load_weights(model: nn.Module, weights: Mapping[str, Tensor], *, origin: str
         model: The model.
         weights: Tensors by name.
         origin: Where they come from, for messages.
+        assign: Take the given tensors as they are, in place of copying their values.
 
     Raises:
         ValueError: If any other key is missing, left over, or of another shape; all are named.
@@ -89,7 +118,7 @@ def load_weights(model: nn.Module, weights: Mapping[str, Tensor], *, origin: str
             f"{origin} does not fit this model: {'; '.join(filter(None, problems))}. "
             "Build the model with the arguments that the weights were made with"
         )
-    model.load_state_dict(weights)
+    model.load_state_dict(weights, assign=assign)
 
 
 def load_backbone(model: DenseIL, weights: Mapping[str, Tensor], *, origin: str) -> None:

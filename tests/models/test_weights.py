@@ -234,3 +234,35 @@ def test_a_backbone_of_another_kind_does_not_fit():
     weights["conv1.0.weight"] = torch.zeros(1)
     with pytest.raises(ValueError, match="1 of another shape: conv1"):
         load_backbone(model, weights, origin="x")
+
+
+def test_loading_builds_no_random_weights_and_keeps_no_map_of_the_file(model: DenseIL, tmp_path: Path):
+    folder = denseil.save_pretrained(model, tmp_path / "saved")
+    state = torch.get_rng_state()
+    loaded = denseil.create_model(f"local-dir:{folder}", pretrained=True)
+    assert torch.equal(torch.get_rng_state(), state)  # nothing was drawn
+    expected = {name: value.clone() for name, value in loaded.state_dict().items()}
+    file = folder / "model.safetensors"
+    with file.open("r+b") as stream:  # written over in place, as a copy over it would do
+        stream.write(b"\0" * file.stat().st_size)
+    assert all(torch.equal(value, expected[name]) for name, value in loaded.state_dict().items())
+    assert not any(value.is_meta for value in loaded.state_dict().values())
+    assert [name for name, value in loaded.named_parameters() if not value.requires_grad] == ["neck.bn.bias"]
+
+
+def test_half_precision_weights_load_into_a_float32_model(model: DenseIL, tmp_path: Path):
+    path = tmp_path / "half.safetensors"
+    halves = {name: value.half() if value.is_floating_point() else value for name, value in model.state_dict().items()}
+    safetensors.torch.save_file(halves, path)
+    loaded = denseil.create_model("denseil", checkpoint_path=path, **TINY)
+    assert {value.dtype for value in loaded.parameters()} == {torch.float32}
+
+
+def test_buffers_that_no_file_holds_are_there_after_loading(tmp_path: Path):
+    arguments = {"dim": 32, "num_heads": 4, "ffn_dim": 32, "depth": 1, "last_stride": None}
+    swin = {"backbone": "swin_s3_tiny_224", "backbone_args": {"img_size": (64, 64), "window_size": 2}}
+    made = denseil.create_model("denseil", **swin, **arguments).eval()
+    folder = denseil.save_pretrained(made, tmp_path / "swin")
+    loaded = denseil.create_model(f"local-dir:{folder}", pretrained=True).eval()
+    clips = torch.randn(1, 2, 3, 64, 64)
+    torch.testing.assert_close(loaded(clips), made(clips))
