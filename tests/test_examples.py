@@ -44,3 +44,10 @@ def test_every_variant_trains(tmp_path: Path, capsys: pytest.CaptureFixture[str]
     module = load("variants")
     module.main(str(TRACKLETS), str(tmp_path))
     assert capsys.readouterr().out.count("under mars-official") == len(module.VARIANTS)
+
+
+def test_retrieve_embeds_and_judges(capsys: pytest.CaptureFixture[str]):
+    load("retrieve").main([str(TRACKLETS), "--backbone", "test_resnet", "--dim", "64"])
+    out = capsys.readouterr().out
+    assert "2 queries, 8 test tracklets, 64 frames" in out
+    assert "mars-official, cosine distance, frames: all" in out

@@ -30,6 +30,7 @@ VERBS: dict[str, Callable[..., int] | dict[str, Any]] = {
     "embed": video.embed,
     "calibrate": calibration.calibrate,
     "train": training.train,
+    "demo": training.demo,
     "gallery": {
         "_help": "Keep vectors, find them, forget them.",
         "add": gallery.add,

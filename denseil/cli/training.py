@@ -77,3 +77,17 @@ def expand(words: list[str]) -> list[str]:
             configs += ["--config", str(path)]
             words[at : at + 2] = [] if option == "--recipe" else ["--resume", "--output", value]
     return [words[0], *configs, *words[1:]]
+
+
+def demo(real: Path | None = None, output: Path = Path("demo"), epochs: int | None = None) -> int:
+    """Train on rendered people, judge, rank real tracklets, and write a page.
+
+    Args:
+        real: A folder of real tracklets in MARS layout.
+        output: Where runs and the page go.
+        epochs: Of training, in place of the recipe's.
+    """
+    from denseil.demo import demo as run
+
+    print(f"the report is in {run(real, output=output, epochs=epochs)}")
+    return 0

@@ -1,0 +1,189 @@
+"""The whole job on one machine: train on rendered people, judge, look at real tracklets, write a page."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+from torch.nn import functional as F
+
+from denseil.data import Tracklet, VideoReIDDataset, decode_image, normalize, read_dataset, sample_even
+from denseil.data.images import resize_image
+from denseil.engine import TrainConfig, embed_tracklets, evaluate, train
+from denseil.engine.progress import read_metrics
+from denseil.engine.setup import build_model
+from denseil.metrics import Embeddings, RankingResult, rank
+from denseil.models import DenseIL, create_model
+from denseil.synth import sample
+from denseil.viz import Attention, Page, RankedQuery, RankedRow, attention_by_frame, line_chart
+
+MODELS = {"DenseIL": {}, "baseline": {"depth": 0}}
+STRIPES, BINS = 6, 8
+SHOWN = 5
+
+
+class Judged(NamedTuple):
+    """A way to embed, and how it was judged on the rendered people that nobody trained on."""
+
+    name: str
+    result: RankingResult
+
+
+def demo(real: Path | None = None, *, output: Path = Path("demo"), epochs: int | None = None) -> Path:
+    """Train a small DenseIL and its baseline on the packaged rendered people, judge both, look at real tracklets.
+
+    A demo that was interrupted goes on where it was.
+
+    Args:
+        real: A folder of real tracklets in MARS layout, to rank; None leaves that part out.
+        output: Where runs and the page go.
+        epochs: Of training, in place of the recipe's.
+
+    Returns:
+        The page, `output/report.html`: one file that needs nothing else.
+
+    Raises:
+        ModuleNotFoundError: If the extra `demo` is not installed.
+        FileNotFoundError: If `real` is not in MARS layout.
+    """
+    people = read_dataset("mars", sample())
+    shown = None if real is None else read_dataset("mars", real)  # before minutes of training
+    judged = [Judged("HSV histogram of 6 stripes", _judge_stripes(people))]
+    trained, curves = {}, {}
+    for name, args in MODELS.items():
+        config = TrainConfig.from_recipe("demo", root=str(sample()), output=str(output / name))
+        config = replace(config, model_args=config.model_args | args)
+        if epochs is not None:
+            config = replace(config, epochs=epochs, warmup=min(config.warmup, epochs - 1))
+        untrained = build_model(config, num_classes=0).eval()
+        judged.append(Judged(f"{name}, untrained", evaluate(untrained, people)))
+        done = train(config, resume=(output / name / "train.yaml").exists())
+        assert done.result is not None
+        judged.append(Judged(f"{name}, trained", done.result))
+        trained[name] = create_model(f"local-dir:{done.folder}", pretrained=True).eval()
+        lines = [line for line in read_metrics(output / name) if line["kind"] == "train"]
+        curves[name] = [(float(line["step"]), float(line["loss"])) for line in lines]
+    page = Page("denseil demo", "a small DenseIL trained on rendered people, and what it makes of real ones")
+    _say_what_was_done(page, people, judged)
+    page.add_figure(line_chart(curves, x="step", y="loss", low=0), "Training", "Cross-entropy plus batch-hard triplet.")
+    if shown is not None:
+        _show_real(page, trained, shown, Path(str(real)))
+    page.write(output / "report.html")
+    return output / "report.html"
+
+
+def _say_what_was_done(page: Page, people: VideoReIDDataset, judged: Sequence[Judged]) -> None:
+    persons = len({tracklet.pid for tracklet in people.train})
+    page.add_text(
+        f"Trained from random weights on {len(people.train)} tracklets of {persons} rendered people, who come with the "
+        f"package. Judged on {len({t.pid for t in people.query})} other rendered people: {len(people.query)} queries, "
+        f"{len(people.gallery)} tracklets in the gallery. So few people show that everything works, not how well."
+    )
+    rows = [
+        (one.name, *(100 * value for value in (one.result.mAP, one.result.cmc[0], one.result.cmc[4], one.result.mINP)))
+        for one in judged
+    ]
+    result = judged[0].result
+    page.add_table(
+        "Unseen rendered people",
+        ("", "mAP", "R-1", "R-5", "mINP"),
+        rows,
+        f"Percent. Protocol {result.protocol}, {result.metric} distance, all frames.",
+    )
+
+
+def _show_real(page: Page, trained: dict[str, DenseIL], real: VideoReIDDataset, folder: Path) -> None:
+    """Ranked results on real tracklets (the paper's Figure 5) with dense attention (Figure 4)."""
+    page.add_text(
+        f"Real tracklets from {folder.name}: {len(real.query)} queries, {len(real.gallery)} in the gallery. No model "
+        "saw them, or any filmed person, in training. What is of the query's own camera is left out."
+    )
+    shares: dict[str, float] = {}
+    for name, model in trained.items():
+        vectors = torch.stack(list(embed_tracklets(model, [*real.query, *real.gallery], normalized=True)))
+        distances = 1 - vectors[: len(real.query)] @ vectors[len(real.query) :].T  # (Q, G)
+        queries = []
+        for query, row in zip(real.query, distances, strict=True):
+            attention = _attention(model, query) if model.fused_levels else None
+            queries.append(_ranked(query, real.gallery, row, attention))
+            if attention is not None:
+                for level, share in zip(attention.levels, attention.shares.sum((1, 2)).tolist(), strict=True):
+                    label = f"Z{level}, the encoder's level {level}" if level else "H, the decoder's own tokens"
+                    shares[label] = shares.get(label, 0.0) + 100 * share / len(real.query)
+        page.add_ranks(queries, f"{name} on real tracklets")
+    page.add_table(
+        "Where dense attention looks",
+        ("keys", "share of attention, %"),
+        list(shares.items()),
+        "Mean over queries, heads and tokens, last block. Per frame and part: under each query of DenseIL above.",
+    )
+
+
+def _ranked(
+    query: Tracklet, gallery: Sequence[Tracklet], distances: Tensor, attention: Attention | None
+) -> RankedQuery:
+    """The nearest of another camera."""
+    order = [int(place) for place in distances.argsort(stable=True)]
+    kept = [place for place in order if (gallery[place].pid, gallery[place].camid) != (query.pid, query.camid)]
+    kept = [place for place in kept if gallery[place].pid >= 0][:SHOWN]
+    return RankedQuery(
+        name=query.name or f"person {query.pid}",
+        details=(f"person {query.pid}", f"camera {query.camid}"),
+        thumbnail=_middle(query),
+        attention=attention,
+        rows=[
+            RankedRow(
+                name=gallery[place].name,
+                distance=float(distances[place]),
+                details=(f"person {gallery[place].pid}", f"camera {gallery[place].camid}"),
+                thumbnail=_middle(gallery[place]),
+                right=gallery[place].pid == query.pid,
+            )
+            for place in kept
+        ],
+    )
+
+
+@torch.inference_mode()
+def _attention(model: DenseIL, tracklet: Tracklet) -> Attention:
+    """The last block's dense attention on a clip of the tracklet."""
+    cfg = model.pretrained_cfg
+    positions = sample_even(len(tracklet.frames), int(model.denseil_cfg["clip_len"]))
+    paths = tuple(tracklet.frames[int(position)] for position in positions)
+    pixels = np.stack([resize_image(decode_image(path), tuple(cfg["input_size"][1:])) for path in paths])
+    clip = normalize(torch.from_numpy(pixels).movedim(-1, -3), cfg["mean"], cfg["std"])[None]
+    return attention_by_frame(model.attention_maps(clip)[-1], 0, paths)
+
+
+def _middle(tracklet: Tracklet) -> str:
+    return tracklet.frames[len(tracklet.frames) // 2]
+
+
+def _judge_stripes(people: VideoReIDDataset) -> RankingResult:
+    query, gallery = (
+        Embeddings(
+            torch.stack([_stripes(tracklet) for tracklet in part]),
+            [tracklet.pid for tracklet in part],
+            [tracklet.camid for tracklet in part],
+        )
+        for part in (people.query, people.gallery)
+    )
+    return rank(query, gallery, frames="all")
+
+
+def _stripes(tracklet: Tracklet) -> Tensor:
+    """Histograms of hue, saturation and value in horizontal stripes, mean over frames: (STRIPES * 3 * BINS,)."""
+    total = np.zeros((STRIPES, 3, BINS))
+    for path in tracklet.frames:
+        hsv = np.asarray(Image.fromarray(decode_image(path)).convert("HSV"))
+        for index, stripe in enumerate(np.array_split(hsv, STRIPES)):
+            for channel in range(3):
+                counts, _ = np.histogram(stripe[..., channel], BINS, (0, 256))
+                total[index, channel] += counts / counts.sum()
+    return F.normalize(torch.from_numpy(np.sqrt(total)).float().flatten(), dim=0)

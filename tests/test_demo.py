@@ -1,0 +1,33 @@
+"""The demo, cut short, on real tracklets; the page is looked into, not only made."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from denseil.cli import main
+from tests.data.test_mars import TINY
+
+
+def test_demo_writes_a_page_that_needs_nothing_else(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    arguments = ["demo", "--real", str(TINY), "--output", str(tmp_path / "demo"), "--epochs", "2"]
+    assert main(arguments) == 0
+    page = (tmp_path / "demo" / "report.html").read_text()
+    assert f"the report is in {tmp_path / 'demo' / 'report.html'}" in capsys.readouterr().out
+    for text in (
+        "DenseIL, trained",
+        "baseline, untrained",
+        "HSV histogram",
+        "2 queries, 6 in the gallery",
+        "random weights",
+    ):
+        assert text in page, text
+    assert not re.findall(r"(?:src|href)=[\"']https?:", page)
+    assert page.count("data:image") > 5
+    shares = [float(value) for value in re.findall(r"level \d</td>\s*<td[^>]*>([\d.]+)", page)]
+    assert len(shares) == 3
+    assert 0 < sum(shares) < 100
+    assert main(arguments) == 0  # again: nothing is trained anew
