@@ -1,59 +1,62 @@
-"""How much of a training's time is spent outside forward, backward and optimizer.
+"""A training step against the encoder and the mean, by their multiply-adds: `python -m tests.benchmarks.training`.
 
-    python -m tests.benchmarks.training
-
-Recipe `small` from random weights, each training tracklet of mars_tiny as a person. A ratio within one run.
+Forward, both losses, backward and Adam, float32; in alternation.
 """
 
-import dataclasses
-import tempfile
-import time
+from __future__ import annotations
+
+import argparse
+import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
-from denseil.data import read_dataset, write_manifest
-from denseil.engine import TrainConfig
-from denseil.engine.progress import Progress
-from denseil.engine.setup import set_up
-from denseil.engine.train import _run_epoch
-from tests.data.test_mars import TINY
+import torch
+
+import denseil
+from denseil.losses import ReIDObjective
+from denseil.models import DenseIL
+from tests.benchmarks.rounds import alternate, ratio, report
 
 
-def main(copies: int = 4) -> None:
-    spent = 0.0
+def step(model: DenseIL, batch: int) -> Callable[[], None]:
+    """One step on `batch` clips of 8 frames, two of each identity."""
+    optimizer, objective = torch.optim.Adam(model.parameters(), lr=1e-5), ReIDObjective()
+    clips, labels = torch.randn(batch, 8, 3, 256, 128), torch.arange(batch) // 2
+    model.train()
 
-    def timed(function: Callable[..., Any]) -> Callable[..., Any]:
-        def call(*args: Any, **kwargs: Any) -> Any:
-            nonlocal spent
-            start = time.perf_counter()
-            value = function(*args, **kwargs)
-            spent += time.perf_counter() - start
-            return value
+    def run() -> None:
+        optimizer.zero_grad()
+        logits, features = model(clips)
+        objective(logits, features, labels).total.backward()
+        optimizer.step()
 
-        return call
+    return run
 
-    with tempfile.TemporaryDirectory() as folder:
-        dataset = read_dataset("mars", TINY)
-        persons = [dataclasses.replace(t, pid=8 * c + i) for c in range(copies) for i, t in enumerate(dataset.train)]
-        manifest = write_manifest(dataclasses.replace(dataset, train=persons), Path(folder, "people.csv"))
-        training = set_up(TrainConfig.from_recipe("small", root=str(manifest), init="random", device="cpu"))
-        training.wrapped.forward = timed(training.wrapped.forward)
-        training.objective.forward = timed(training.objective.forward)
-        training.accelerator.backward = timed(training.accelerator.backward)
-        training.accelerator.clip_grad_norm_ = timed(training.accelerator.clip_grad_norm_)
-        training.optimizer.step = timed(training.optimizer.step)
-        steps = training.steps_per_epoch
-        progress = Progress(Path(folder), epoch=0, steps_per_epoch=steps, epochs=3, log_every=5, main=True)
-        _run_epoch(training, progress, 0)  # workers start, memory is fetched
-        spent, start = 0.0, time.perf_counter()
-        for epoch in (1, 2):
-            _run_epoch(training, progress, epoch)
-        wall = time.perf_counter() - start
-        progress.close()
-    print(
-        f"{2 * steps} steps of {wall / steps / 2:.2f} s; {1 - spent / wall:.1%} outside forward, backward and optimizer"
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--model", default="denseil_resnet50")
+    parser.add_argument("--batch", type=int, default=4)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--json", type=Path)
+    options = parser.parse_args()
+    torch.set_num_threads(options.threads)
+    torch.manual_seed(0)
+    model = denseil.create_model(options.model, num_classes=625)
+    mean = denseil.create_model(options.model, depth=0, num_classes=625)
+    scale = denseil.profile(mean).macs / denseil.profile(model).macs
+    seconds = alternate(
+        {"step": step(model, options.batch), "step, encoder and mean": step(mean, options.batch)}, options.rounds
     )
+    ratios = [
+        ratio("step / encoder and mean", seconds, "step", "step, encoder and mean"),
+        ratio("the same, by their multiply-adds", seconds, "step", "step, encoder and mean", scale=scale),
+    ]
+    title = f"{options.model}, {options.batch} clips of 8 frames, {options.threads} threads, {options.rounds} rounds"
+    result = report(title, seconds, ratios)
+    if options.json:
+        options.json.write_text(json.dumps(result, indent=1), encoding="utf-8")
 
 
 if __name__ == "__main__":
