@@ -98,7 +98,8 @@ def whole(options: argparse.Namespace) -> dict[str, Any]:
     peers = dict(peer(spec) for spec in options.peer)
     ways |= {name: lambda run=net: run(clips) for name, net in peers.items()}  # type: ignore[misc]
     with tempfile.TemporaryDirectory() as folder, torch.no_grad():
-        ways |= exported(model, clips, Path(folder))
+        if options.exported:
+            ways |= exported(model, clips, Path(folder))
         seconds = alternate(ways, options.rounds)
     peer_macs = {name: macs(net, clips) for name, net in peers.items()}
     return summary(options, model, small, mean, seconds, peer_macs)
@@ -184,6 +185,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--compile", action="store_true", help="compile the encoder as well, some seconds")
+    parser.add_argument("--exported", action=argparse.BooleanOptionalAction, default=True, help="other runtimes too")
     parser.add_argument("--peer", action="append", default=[], metavar="NAME=FILE.py:FUNCTION")
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
