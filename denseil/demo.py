@@ -102,7 +102,7 @@ def _show_real(page: Page, trained: dict[str, DenseIL], real: VideoReIDDataset, 
     """Ranked results on real tracklets (the paper's Figure 5) with dense attention (Figure 4)."""
     page.add_text(
         f"Real tracklets from {folder.name}: {len(real.query)} queries, {len(real.gallery)} in the gallery. No model "
-        "saw them, or any filmed person, in training. What is of the query's own camera is left out."
+        "saw them, or any filmed person, in training. The query's person in the query's camera is left out."
     )
     shares: dict[str, float] = {}
     for name, model in trained.items():
