@@ -13,15 +13,15 @@ from PIL import Image
 from torch import Tensor
 from torch.nn import functional as F
 
-from denseil.data import Tracklet, VideoReIDDataset, decode_image, normalize, read_dataset, sample_even
-from denseil.data.images import resize_image
+from denseil.data import Tracklet, VideoReIDDataset, decode_image, read_dataset
 from denseil.engine import TrainConfig, embed_tracklets, evaluate, train
+from denseil.engine.cache import label
 from denseil.engine.progress import read_metrics
 from denseil.engine.setup import build_model
-from denseil.metrics import Embeddings, RankingResult, rank
+from denseil.metrics import RankingResult, rank
 from denseil.models import DenseIL, create_model
 from denseil.synth import sample
-from denseil.viz import Attention, Page, RankedQuery, RankedRow, attention_by_frame, line_chart
+from denseil.viz import Page, Shown, attend, line_chart, rank_to_show
 
 MODELS = {"DenseIL": {}, "baseline": {"depth": 0}}
 STRIPES, BINS = 6, 8
@@ -105,18 +105,20 @@ def _show_real(page: Page, trained: dict[str, DenseIL], real: VideoReIDDataset, 
         "saw them, or any filmed person, in training. The query's person in the query's camera is left out."
     )
     shares: dict[str, float] = {}
+    shown = [[Shown.of_tracklet(tracklet) for tracklet in part] for part in (real.query, real.gallery)]
     for name, model in trained.items():
         vectors = torch.stack(list(embed_tracklets(model, [*real.query, *real.gallery], normalized=True)))
-        distances = 1 - vectors[: len(real.query)] @ vectors[len(real.query) :].T  # (Q, G)
-        queries = []
-        for query, row in zip(real.query, distances, strict=True):
-            attention = _attention(model, query) if model.fused_levels else None
-            queries.append(_ranked(query, real.gallery, row, attention))
-            if attention is not None:
-                for level, share in zip(attention.levels, attention.shares.sum((1, 2)).tolist(), strict=True):
-                    label = f"Z{level}, the encoder's level {level}" if level else "H, the decoder's own tokens"
-                    shares[label] = shares.get(label, 0.0) + 100 * share / len(real.query)
+        embeddings = label([*real.query, *real.gallery], vectors)
+        query, gallery = embeddings[: len(real.query)], embeddings[len(real.query) :]
+        looks = [attend(model, one.frames) for one in real.query] if model.fused_levels else []
+        queries = rank_to_show(
+            (query, shown[0]), (gallery, shown[1]), SHOWN, attend=looks.__getitem__ if looks else None
+        )
         page.add_ranks(queries, f"{name} on real tracklets")
+        for look in looks:
+            for level, share in zip(look.levels, look.shares.sum((1, 2)).tolist(), strict=True):
+                keys = f"Z{level}, the encoder's level {level}" if level else "H, the decoder's own tokens"
+                shares[keys] = shares.get(keys, 0.0) + 100 * share / len(looks)
     page.add_table(
         "Where dense attention looks",
         ("keys", "share of attention, %"),
@@ -125,54 +127,9 @@ def _show_real(page: Page, trained: dict[str, DenseIL], real: VideoReIDDataset, 
     )
 
 
-def _ranked(
-    query: Tracklet, gallery: Sequence[Tracklet], distances: Tensor, attention: Attention | None
-) -> RankedQuery:
-    """The nearest of another camera."""
-    order = [int(place) for place in distances.argsort(stable=True)]
-    kept = [place for place in order if (gallery[place].pid, gallery[place].camid) != (query.pid, query.camid)]
-    kept = [place for place in kept if gallery[place].pid >= 0][:SHOWN]
-    return RankedQuery(
-        name=query.name or f"person {query.pid}",
-        details=(f"person {query.pid}", f"camera {query.camid}"),
-        thumbnail=_middle(query),
-        attention=attention,
-        rows=[
-            RankedRow(
-                name=gallery[place].name,
-                distance=float(distances[place]),
-                details=(f"person {gallery[place].pid}", f"camera {gallery[place].camid}"),
-                thumbnail=_middle(gallery[place]),
-                right=gallery[place].pid == query.pid,
-            )
-            for place in kept
-        ],
-    )
-
-
-@torch.inference_mode()
-def _attention(model: DenseIL, tracklet: Tracklet) -> Attention:
-    """The last block's dense attention on a clip of the tracklet."""
-    cfg = model.pretrained_cfg
-    positions = sample_even(len(tracklet.frames), int(model.denseil_cfg["clip_len"]))
-    paths = tuple(tracklet.frames[int(position)] for position in positions)
-    pixels = np.stack([resize_image(decode_image(path), tuple(cfg["input_size"][1:])) for path in paths])
-    clip = normalize(torch.from_numpy(pixels).movedim(-1, -3), cfg["mean"], cfg["std"])[None]
-    return attention_by_frame(model.attention_maps(clip)[-1], 0, paths)
-
-
-def _middle(tracklet: Tracklet) -> str:
-    return tracklet.frames[len(tracklet.frames) // 2]
-
-
 def _judge_stripes(people: VideoReIDDataset) -> RankingResult:
     query, gallery = (
-        Embeddings(
-            torch.stack([_stripes(tracklet) for tracklet in part]),
-            [tracklet.pid for tracklet in part],
-            [tracklet.camid for tracklet in part],
-        )
-        for part in (people.query, people.gallery)
+        label(part, torch.stack([_stripes(tracklet) for tracklet in part])) for part in (people.query, people.gallery)
     )
     return rank(query, gallery, frames="all")
 

@@ -8,9 +8,10 @@ from pathlib import Path
 import numpy as np
 
 from denseil import gallery as galleries
-from denseil.cli.pages import Asked, plain, search_page, show_time
-from denseil.gallery import Gallery, Record, Where, check_recall, read_features
-from denseil.gallery.record import FloatArray
+from denseil.cli.pages import Asked, Query, plain, search_page, show_time
+from denseil.gallery import Gallery, Where, check_recall, features_model, name_model, read_features
+from denseil.gallery.record import FloatArray, check_opened
+from denseil.viz import attend
 
 SHOWN = 10  # queries in the terminal; the page shows all
 
@@ -23,7 +24,7 @@ def add(gallery: str, features: Path) -> int:
         features: What denseil embed wrote.
     """
     records, vectors = read_features(features)
-    with galleries.open(gallery, vectors.shape[1]) as held:
+    with galleries.open(gallery, vectors.shape[1], features_model(features)) as held:
         new = held.add(records, vectors)
         print(f"{new:,} of {len(records):,} records were new; {gallery} holds {held.count():,}")
     return 0
@@ -43,6 +44,7 @@ def search(
     other_cameras: bool = False,
     exact: bool = True,
     page: Path | None = None,
+    attention: bool = False,
 ) -> int:
     """Find the nearest records, as a table and, with --page, as a page.
 
@@ -59,11 +61,17 @@ def search(
         other_cameras: Leave the query's own camera out, where it is known.
         exact: Compare with every record; --no-exact uses the gallery's index.
         page: An HTML file to write.
+        attention: Show on the page where the model looks in a folder of crops, dense attention by level and frame.
     """
+    if attention and (page is None or model is None or not Path(query).is_dir()):
+        raise ValueError(
+            "--attention is shown on a page, by a model that sees the frames: give a folder of crops as the query, "
+            "--model and --page FILE.html"
+        )
     where = Where(camids, not_camids or (), pids, seconds(after), seconds(before))
     with galleries.open(gallery) as held:
-        queries, vectors = _queries(query, held, model)
-        if other_cameras and any(one is None for one in queries):
+        queries, vectors = _queries(query, held, model, attention=attention)
+        if other_cameras and any(one.record is None for one in queries):
             raise ValueError("the camera of the query is not known: leave --other-cameras out")
         asked = _ask(held, queries, vectors, k, where, other_cameras=other_cameras, exact=exact)
     for one in asked[:SHOWN]:
@@ -76,38 +84,44 @@ def search(
     return 0
 
 
-def _queries(query: str, held: Gallery, model: str | None) -> tuple[list[Record | None], FloatArray]:
-    """What is asked: records, where they are known, and vectors (Q, D)."""
+def _queries(query: str, held: Gallery, model: str | None, *, attention: bool) -> tuple[list[Query], FloatArray]:
+    """What is asked, with its vectors (Q, D)."""
     path = Path(query)
     if path.is_dir():
         if model is None:
             raise ValueError(f"{query} is a folder of pictures: name the model that filled the gallery with --model")
-        return _embed(path, model)
+        return _embed(path, model, held, attention=attention)
     if path.suffix == ".safetensors":
         records, vectors = read_features(path)
-        return list(records), vectors
+        check_opened(held, vectors.shape[1], features_model(path))
+        return [Query.of(record) for record in records], vectors
     stored = held.get([query])[0]
-    return [stored.record], stored.vector[None]
+    return [Query.of(stored.record)], stored.vector[None]
 
 
-def _embed(folder: Path, model: str) -> tuple[list[Record | None], FloatArray]:
+def _embed(folder: Path, model: str, held: Gallery, *, attention: bool) -> tuple[list[Query], FloatArray]:
     from denseil.data import read_folder
     from denseil.embedder import Embedder
+    from denseil.engine.cache import weights_digest
 
     embedder = Embedder(model)
-    if any(path.is_dir() for path in folder.iterdir()):
-        tracklets = read_folder(folder)
-        records: list[Record | None] = [
-            Record(t.name or f"query {at}", camid=t.camid, pid=None if t.pid < 0 else t.pid, thumbnail=t.frames[0])
-            for at, t in enumerate(tracklets)
-        ]
-        return records, embedder.embed(tracklets).numpy()
-    return [None], embedder(folder)[None].numpy()
+    name = name_model(str(embedder.model.pretrained_cfg.get("architecture", "")), weights_digest(embedder.model))
+    check_opened(held, embedder.model.num_features, name)
+    tracklets = read_folder(folder)
+    queries = [
+        Query(
+            tracklet.name,
+            thumbnail=tracklet.frames[len(tracklet.frames) // 2],
+            attention=attend(embedder.model, tracklet.frames) if attention else None,
+        )
+        for tracklet in tracklets
+    ]
+    return queries, embedder.embed(tracklets).numpy()
 
 
 def _ask(
     held: Gallery,
-    queries: list[Record | None],
+    queries: list[Query],
     vectors: FloatArray,
     k: int,
     where: Where,
@@ -116,16 +130,16 @@ def _ask(
     exact: bool,
 ) -> list[Asked]:
     """Search once for all queries, or once for each of their cameras; a query does not find itself."""
-    cameras = [query.camid if other_cameras and query else None for query in queries]
+    cameras = [query.record.camid if other_cameras and query.record else None for query in queries]
     answers: dict[int, Asked] = {}
     for camid in dict.fromkeys(cameras):
         places = [at for at, camera in enumerate(cameras) if camera == camid]
         own = where if camid is None else _without(where, camid)
         found = held.search(vectors[places], k + 1, where=own, exact=exact)
         for at, hits in zip(places, found, strict=True):
-            query = queries[at]
-            others = [hit for hit in hits if query is None or hit.record.id != query.id]
-            answers[at] = Asked(query, others[:k])
+            own_record = queries[at].record
+            others = [hit for hit in hits if own_record is None or hit.record.id != own_record.id]
+            answers[at] = Asked(queries[at], others[:k])
     return [answers[at] for at in range(len(queries))]
 
 
@@ -188,7 +202,7 @@ def copy(source: str, target: str) -> int:
         source: The gallery to read.
         target: The gallery to fill; made where there is none.
     """
-    with galleries.open(source) as held, galleries.open(target, held.dim) as other:
+    with galleries.open(source) as held, galleries.open(target, held.dim, held.model) as other:
         new = galleries.copy(held, other)
         print(f"{new:,} of {held.count():,} records were new; {target} holds {other.count():,}")
     return 0

@@ -5,36 +5,51 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timezone
-from typing import TYPE_CHECKING
 
 from denseil.gallery import Hit, Record
-
-if TYPE_CHECKING:
-    from denseil.viz import Page
+from denseil.viz import Attention, Page, Shown, ranked
 
 YEAR = 365 * 86_400.0  # seconds; smaller times are counted from the start of a video
 
 
 @dataclass(frozen=True)
-class Asked:
-    """A query, None where nothing is known of it but its pictures, and what was found."""
+class Query:
+    """What is asked for: a record, or crops of which nothing is known but their name."""
 
-    query: Record | None
+    name: str
+    record: Record | None = None
+    thumbnail: str = ""  # where there is no record to name it
+    attention: Attention | None = None
+
+    @classmethod
+    def of(cls, record: Record) -> Query:
+        """The query for a record."""
+        return cls(record.id, record)
+
+    @property
+    def shown(self) -> Shown:
+        """The query for a page."""
+        return _shown(self.record) if self.record else Shown(self.name, thumbnail=self.thumbnail)
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A query and what was found."""
+
+    query: Query
     hits: list[Hit]
 
-    def right(self, record: Record) -> bool | None:
-        """Whether a record shows the query's person; None where nobody knows."""
-        if self.query is None or self.query.pid is None or record.pid is None:
-            return None
-        return self.query.pid == record.pid
-
     def __str__(self) -> str:
-        lines = [plain(self.query.id) if self.query else "query"]
+        lines = [plain(self.query.name)]
         for rank, hit in enumerate(self.hits, start=1):
-            mark = {None: " ", True: "✓", False: "✗"}[self.right(hit.record)]
+            mark = {None: " ", True: "✓", False: "✗"}[self.query.shown.same_person(_shown(hit.record))]
             what = "  ".join([plain(hit.record.id), *details(hit.record)])
             lines.append(f"{rank:>4}  {hit.distance:.3f} {mark} {what}")
         return "\n".join(lines if self.hits else [*lines, "      nothing found"])
+
+
+def _shown(record: Record) -> Shown:
+    return Shown(record.id, record.pid, details(record), record.thumbnail)
 
 
 def plain(text: str) -> str:
@@ -62,18 +77,8 @@ def show_time(value: float) -> str:
 
 def search_page(asked: Sequence[Asked], gallery: str) -> Page:
     """The page of a search."""
-    from denseil.viz import Page, RankedQuery, RankedRow
-
     queries = [
-        RankedQuery(
-            name=one.query.id if one.query else "query",
-            details=details(one.query) if one.query else (),
-            thumbnail=one.query.thumbnail if one.query else "",
-            rows=[
-                RankedRow(hit.record.id, hit.distance, details(hit.record), hit.record.thumbnail, one.right(hit.record))
-                for hit in one.hits
-            ],
-        )
+        ranked(one.query.shown, [(_shown(hit.record), hit.distance) for hit in one.hits], one.query.attention)
         for one in asked
     ]
     page = Page("Search", f"in {gallery}")

@@ -5,6 +5,7 @@ from denseil.engine.ablation_tables import AblationTable as AblationTable
 from denseil.engine.ablation_tables import tables as tables
 from denseil.engine.config import TrainConfig as TrainConfig
 from denseil.engine.config import recipes as recipes
+from denseil.engine.evaluate import embed_dataset as embed_dataset
 from denseil.engine.evaluate import evaluate as evaluate
 from denseil.engine.inference import FramesPolicy as FramesPolicy
 from denseil.engine.inference import embed_tracklets as embed_tracklets

@@ -63,28 +63,32 @@ def evaluate(
     if metric not in METRICS:
         raise ValueError(f"no metric is named {metric!r}; choose from {', '.join(METRICS)}")
     get_protocol(protocol)  # before hours of computing
-    tracklets, query_index = dataset.gallery_with_queries()
-    everything = _embed(
-        model, tracklets, frames=frames, cache=cache, dtype=dtype, budget=budget, threads=threads, progress=progress
+    everything = embed_dataset(
+        model, dataset, frames=frames, cache=cache, dtype=dtype, budget=budget, threads=threads, progress=progress
     )
+    query_index = dataset.gallery_with_queries()[1]
     if protocol == "mars-official":
         return rank(gallery=everything, query_index=query_index, protocol=protocol, metric=metric, frames=frames)
     query, gallery = everything[query_index.start :], everything[: query_index.start]
     return rank(query, gallery, protocol=protocol, metric=metric, frames=frames)
 
 
-def _embed(
+def embed_dataset(
     model: DenseIL,
-    tracklets: Sequence[Tracklet],
+    dataset: VideoReIDDataset,
     *,
-    frames: FramesPolicy,
-    cache: str | Path | None,
-    dtype: torch.dtype | None,
-    budget: int,
-    threads: int,
-    progress: bool,
+    frames: FramesPolicy = "all",
+    cache: str | Path | None = None,
+    dtype: torch.dtype | None = None,
+    budget: int = 256,
+    threads: int = 2,
+    progress: bool = False,
 ) -> Embeddings:
-    """Embeddings of tracklets, from the cache or by all ranks together."""
+    """Embeddings of a dataset's gallery with its queries after it, from the cache or by all ranks together.
+
+    Arguments are those of `evaluate`, in the order of `VideoReIDDataset.gallery_with_queries`.
+    """
+    tracklets, _ = dataset.gallery_with_queries()
     path = None
     if cache is not None:
         key = features_key(model, tracklets, frames=frames, dtype=dtype)

@@ -1,6 +1,8 @@
 """Galleries of tracklets: who was this, where else, when; and forgetting them again."""
 
 from denseil.gallery.features import copy as copy
+from denseil.gallery.features import features_model as features_model
+from denseil.gallery.features import name_model as name_model
 from denseil.gallery.features import read_features as read_features
 from denseil.gallery.memory import MemoryGallery as MemoryGallery
 from denseil.gallery.opening import open as open

@@ -33,6 +33,22 @@ def read_features(path: str | Path) -> tuple[list[Record], FloatArray]:
     return records, embeddings.vectors.cpu().numpy()
 
 
+def features_model(path: str | Path) -> str:
+    """What made the vectors of a features file, as `open` wants it; "" where the file does not name the weights.
+
+    Raises:
+        FileNotFoundError: no such file.
+        TypeError, ValueError: a damaged file.
+    """
+    metadata = load_features(path).metadata
+    return name_model(metadata.get("model", ""), metadata.get("weights", ""))
+
+
+def name_model(architecture: str, weights: str) -> str:
+    """A model's architecture and weights (a digest) in the words that galleries compare; "" without weights."""
+    return f"{architecture} {weights[:16]}".strip() if weights else ""
+
+
 def copy(source: Gallery, target: Gallery) -> int:
     """Add all records of one gallery to another; those it holds already stay. Returns how many were new."""
     return sum(

@@ -25,13 +25,14 @@ from denseil.gallery.record import (
     Where,
     check_limit,
     check_new,
+    check_opened,
     check_target,
-    check_width,
     key_of,
     unit_vectors,
 )
 
 TABLE = "records"
+MODEL = b"denseil.model"  # in the table's metadata
 KEYS = 5_000  # keys in one condition
 
 
@@ -44,14 +45,15 @@ class LanceGallery(Closing):
     Args:
         uri: a folder, or an address of an object store that LanceDB knows (`s3://`, `gs://`, `az://`).
         dim: width of the vectors. Given, the gallery is made where there is none; not given, it must be there.
+        model: what makes them; see `open`.
 
     Raises:
         FileNotFoundError: no gallery there, and no width given.
         ModuleNotFoundError: LanceDB is not installed.
-        ValueError: a gallery of another width; a table of that name that is no gallery.
+        ValueError: a gallery of another model or width; a table of that name that is no gallery.
     """
 
-    def __init__(self, uri: str, dim: int | None = None) -> None:
+    def __init__(self, uri: str, dim: int | None = None, model: str = "") -> None:
         lancedb = need("lancedb", to="keep a gallery on disk", extra="gallery")
         self.uri = uri
         if "://" not in uri and dim is None and not Path(uri, f"{TABLE}.lance").is_dir():
@@ -63,12 +65,13 @@ class LanceGallery(Closing):
             elif dim is None:
                 raise FileNotFoundError(_absent(uri))
             else:
-                self._table = database.create_table(TABLE, schema=_schema(dim), exist_ok=True)
+                self._table = database.create_table(TABLE, schema=_schema(dim, model), exist_ok=True)
         names = self._table.schema.names
         if not {*COLUMNS, "vector"} <= set(names):
             raise ValueError(f"the table {TABLE} in {uri} is no gallery: it holds {', '.join(names)}")
         self.dim = int(self._table.schema.field("vector").type.list_size)
-        check_width(self, dim)
+        self.model = (self._table.schema.metadata or {}).get(MODEL, b"").decode()
+        check_opened(self, dim, model)
 
     def add(self, records: Sequence[Record], vectors: ArrayLike) -> int:
         """See `Gallery.add`; all or nothing."""
@@ -216,12 +219,13 @@ def _absent(uri: str) -> str:
     return f"no gallery at {uri}: check the path; `denseil gallery add` makes one"
 
 
-def _schema(dim: int) -> Any:
+def _schema(dim: int, model: str) -> Any:
     import pyarrow as pa
 
     types = {"camid": pa.int64(), "pid": pa.int64(), "starts": pa.float64(), "ends": pa.float64()}
     columns = [pa.field(name, types.get(name, pa.string()), nullable=False) for name in COLUMNS]
-    return pa.schema([*columns, pa.field("vector", pa.list_(pa.float32(), dim), nullable=False)])
+    vector = pa.field("vector", pa.list_(pa.float32(), dim), nullable=False)
+    return pa.schema([*columns, vector], metadata={MODEL: model.encode()})
 
 
 def _rows(records: Sequence[Record], vectors: FloatArray, schema: Any) -> Any:

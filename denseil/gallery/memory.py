@@ -27,12 +27,13 @@ class MemoryGallery(Closing):
 
     Args:
         dim: width of the vectors.
+        model: what makes them; see `open`.
     """
 
     uri = "memory://"
 
-    def __init__(self, dim: int) -> None:
-        self.dim = dim
+    def __init__(self, dim: int, model: str = "") -> None:
+        self.dim, self.model = dim, model
         self._records: dict[str, Record] = {}
         self._vectors = np.empty((0, dim), np.float32)  # in the order of _records
 

@@ -27,13 +27,14 @@ from denseil.gallery.record import (
     Where,
     check_limit,
     check_new,
+    check_opened,
     check_target,
-    check_width,
     key_of,
     unit_vectors,
 )
 
 COLLECTION = "denseil"
+MODEL = "denseil.model"  # a property of the collection
 FILE = "milvus:///"
 DAY = 86_400.0  # seconds
 KEYS = 1_000  # keys in one condition, queries in one call
@@ -53,15 +54,16 @@ class MilvusGallery(Closing):
         uri: `http://HOST:PORT`, `https://HOST:PORT` or `milvus://HOST:PORT`, with `/COLLECTION` after it where it is
             not called denseil; or `milvus:///FILE.db` for a file of milvus-lite.
         dim: width of the vectors. Given, the gallery is made where there is none; not given, it must be there.
+        model: what makes them; see `open`.
 
     Raises:
         ConnectionError: no server answers.
         FileNotFoundError: no gallery there, and no width given.
         ModuleNotFoundError: pymilvus is not installed.
-        ValueError: a gallery of another width; a collection that is no gallery; an address that is none.
+        ValueError: a gallery of another model or width; a collection that is no gallery; an address that is none.
     """
 
-    def __init__(self, uri: str, dim: int | None = None) -> None:
+    def __init__(self, uri: str, dim: int | None = None, model: str = "") -> None:
         pymilvus = need("pymilvus", to="talk to Milvus", extra="milvus")
         self.uri = uri
         address, self._name = _address(uri)
@@ -77,7 +79,7 @@ class MilvusGallery(Closing):
                 self.close()
                 raise FileNotFoundError(f"no gallery at {uri}: check it; `denseil gallery add` makes one")
             with self._plainly("making the gallery"):
-                self._create(dim, pymilvus.DataType)
+                self._create(dim, model, pymilvus.DataType)
         with self._plainly("opening"):
             described = self._client.describe_collection(self._name, timeout=TIMEOUT)
             self._client.load_collection(self._name, timeout=TIMEOUT)
@@ -85,9 +87,10 @@ class MilvusGallery(Closing):
         if not {*COLUMNS, "vector"} <= set(columns):
             raise ValueError(f"the collection {self._name} at {uri} is no gallery: it holds {', '.join(columns)}")
         self.dim = int(columns["vector"]["params"]["dim"])
-        check_width(self, dim)
+        self.model = str(described["properties"].get(MODEL, ""))
+        check_opened(self, dim, model)
 
-    def _create(self, dim: int, types: Any) -> None:
+    def _create(self, dim: int, model: str, types: Any) -> None:
         schema = self._client.create_schema(auto_id=False)
         schema.add_field("key", types.VARCHAR, is_primary=True, max_length=32)
         for name in ("id", "track", "thumbnail"):
@@ -98,7 +101,12 @@ class MilvusGallery(Closing):
             schema.add_field(name, types.DOUBLE)
         schema.add_field("vector", types.FLOAT_VECTOR, dim=dim)
         self._client.create_collection(
-            self._name, schema=schema, index_params=self._index("FLAT"), consistency_level="Strong", timeout=TIMEOUT
+            self._name,
+            schema=schema,
+            index_params=self._index("FLAT"),
+            consistency_level="Strong",
+            properties={MODEL: model} if model else {},
+            timeout=TIMEOUT,
         )
 
     def _index(self, kind: str, **params: int) -> Any:

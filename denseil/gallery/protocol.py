@@ -20,10 +20,12 @@ class Gallery(Protocol):
     Attributes:
         uri: what opened it.
         dim: width of its vectors.
+        model: what makes its vectors, as `open` was told when the gallery was made; "" where nobody said.
     """
 
     uri: str
     dim: int
+    model: str
 
     def add(self, records: Sequence[Record], vectors: ArrayLike) -> int:
         """Add records with their vectors (N, D), all or, after an error, as many as the error says.

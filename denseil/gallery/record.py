@@ -241,13 +241,19 @@ def check_new(records: Sequence[Record], vectors: ArrayLike, dim: int) -> FloatA
     return units
 
 
-class _Wide(Protocol):
+class _Opened(Protocol):
     uri: str
     dim: int
+    model: str
 
 
-def check_width(gallery: _Wide, dim: int | None) -> None:
-    """Raises: ValueError where a gallery of another width was asked for."""
+def check_opened(gallery: _Opened, dim: int | None, model: str) -> None:
+    """Raises: ValueError where a gallery of another model or width was asked for."""
+    if model and gallery.model and model != gallery.model:
+        raise ValueError(
+            f"the gallery {gallery.uri} was filled by the model {gallery.model}, not by {model}: their vectors cannot "
+            "be compared; embed with the model that filled it, or fill another gallery"
+        )
     if dim not in (None, gallery.dim):
         raise ValueError(
             f"the gallery {gallery.uri} is {gallery.dim} wide, not {dim}; take vectors of the model that filled it"

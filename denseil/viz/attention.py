@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor
 
+from denseil.data import decode_image, normalize, sample_even
+from denseil.data.images import resize_image
+from denseil.models import DenseIL
 from denseil.models.denseil import AttentionMap
 
 
@@ -36,6 +41,28 @@ class Attention:
             )
             for level, rows in zip(self.levels, self.shares, strict=True)
         ]
+
+
+@torch.inference_mode()
+def attend(model: DenseIL, frames: Sequence[str]) -> Attention:
+    """The last block's dense attention on a clip of a tracklet, its frames evenly spaced.
+
+    Args:
+        model: in eval mode.
+        frames: paths of the tracklet's crops.
+
+    Raises:
+        OSError: a frame that cannot be read.
+        ValueError: a model without dense attention (`depth=0`, or another fusion).
+    """
+    if not model.fused_levels:
+        raise ValueError("the model has no dense attention to show: its depth is 0, or its fusion another")
+    cfg = model.pretrained_cfg
+    positions = sample_even(len(frames), int(model.denseil_cfg["clip_len"]))
+    paths = tuple(frames[int(position)] for position in positions)
+    pixels = np.stack([resize_image(decode_image(path), tuple(cfg["input_size"][1:])) for path in paths])
+    clip = normalize(torch.from_numpy(pixels).movedim(-1, -3), cfg["mean"], cfg["std"])[None]
+    return attention_by_frame(model.attention_maps(clip.to(next(model.parameters()).device))[-1], 0, paths)
 
 
 def attention_by_frame(attention: AttentionMap, clip: int = 0, frames: tuple[str, ...] = ()) -> Attention:

@@ -14,6 +14,7 @@ from denseil import gallery
 from denseil.gallery import Gallery, Record
 
 DIM = 16
+MODEL = "denseil é 1234"
 HOSTILE = ["<script>alert(1)</script>", "a'b\"c\\d", "'; DROP TABLE records; --", "é 人 \U0001f6b6", "%s {0} \n\t", " "]
 
 
@@ -81,7 +82,7 @@ def address(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 
 @pytest.fixture
 def empty(address: str) -> Iterator[Gallery]:
-    with gallery.open(address, DIM) as opened:
+    with gallery.open(address, DIM, MODEL) as opened:
         yield opened
 
 

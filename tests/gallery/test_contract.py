@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 import torch
 
+from denseil import gallery
 from denseil.gallery import Gallery, MemoryGallery, Record, Where, check_recall, copy
-from tests.gallery.conftest import DIM, KINDS, names, records, unit
+from tests.gallery.conftest import DIM, KINDS, MODEL, names, records, unit
 
 pytestmark = pytest.mark.parametrize("address", KINDS, indirect=True)
 
@@ -153,3 +154,24 @@ def test_copies_and_recall_of_exact_search(empty: Gallery):
     np.testing.assert_allclose(other.get([held[9].id])[0].vector, vectors[9], atol=1e-6)
     report = check_recall(empty, queries=20)
     assert (report.recall, report.worst, report.queries) == (1.0, 1.0, 20)
+
+
+def test_another_model_is_refused(empty: Gallery, address: str):
+    assert empty.model == MODEL
+    if address == "memory://":
+        return  # opened once only
+    for model in ("", MODEL):
+        with gallery.open(address, DIM, model) as again:
+            assert again.model == MODEL
+    with pytest.raises(ValueError, match=f"was filled by the model {MODEL}, not by other 5678") as caught:
+        gallery.open(address, DIM, "other 5678")
+    assert "\n" not in str(caught.value)
+
+
+def test_who_names_no_model_is_not_asked_for_one(address: str):
+    with gallery.open(address, DIM) as one:
+        assert one.model == ""
+        one.add(records(1), unit(1))
+        if address != "memory://":
+            with gallery.open(address, DIM, MODEL) as other:
+                assert (other.model, other.count()) == ("", 1)

@@ -1,0 +1,98 @@
+"""The page of a judgement: the record, the CMC curve, and the queries that went worst."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+import torch
+
+from denseil.metrics import RankingResult
+from denseil.viz.attention import Attention
+from denseil.viz.curves import line_chart
+from denseil.viz.page import Page
+from denseil.viz.shown import Judged, Shown, rank_to_show
+
+
+def evaluation_page(
+    result: RankingResult,
+    query: Judged,
+    gallery: Judged,
+    *,
+    title: str = "Evaluation",
+    subtitle: str = "",
+    limit: int = 200,
+    k: int = 10,
+    attend: Callable[[int], Attention] | None = None,
+) -> Page:
+    """The page of what `rank` judged: the queries with the lowest average precision come first.
+
+    Args:
+        result: what `rank` returned for these embeddings.
+        query: the queries' embeddings, and what is shown of each.
+        gallery: the same of the gallery.
+        title: of the page.
+        subtitle: of the page.
+        limit: most queries to show; the others are counted.
+        k: how many ranks of each.
+        attend: from a query's place to its dense attention, asked of those that are shown; None shows none.
+
+    Raises:
+        ValueError: a result that was loaded, and so does not hold the scores of single queries, or is not of these.
+    """
+    precision, first = result.average_precision, result.first_match
+    if precision is None or first is None or len(precision) != len(query[0]):
+        raise ValueError(
+            f"the result does not hold the scores of these {len(query[0])} queries; give what rank returned for them"
+        )
+    page = Page(title, subtitle)
+    _say_result(page, result)
+    with_match = np.flatnonzero(first > 0)
+    order = with_match[np.lexsort((-first[with_match], precision[with_match]))]
+    if left_out := len(precision) - len(with_match):
+        page.add_text(f"{left_out:,} queries have no match in the gallery and are not shown.")
+    if len(order) > limit:
+        page.add_text(f"The worst {limit:,} queries are shown; {len(order) - limit:,} that went better are not.")
+    places = order[:limit].tolist()
+    if places:
+        asked = [_with_scores(query[1][place], precision[place], first[place]) for place in places]
+        rows = rank_to_show(
+            (query[0][torch.tensor(places)], asked),
+            gallery,
+            k,
+            metric=result.metric,
+            attend=None if attend is None else lambda row: attend(places[row]),
+        )
+        page.add_ranks(rows, "Queries, worst first")
+    return page
+
+
+def _with_scores(query: Shown, precision: float, first: int) -> Shown:
+    return replace(query, details=(*query.details, f"AP {100 * precision:.1f} %", f"first right: {first}"))
+
+
+def _say_result(page: Page, result: RankingResult) -> None:
+    scores = (result.mAP, *result.cmc[[0, 4, 9, 19]].tolist(), result.mINP)
+    page.add_table(
+        "Scores", ("mAP", "R-1", "R-5", "R-10", "R-20", "mINP"), [[100 * value for value in scores]], "Percent."
+    )
+    page.add_table(
+        "Judged under",
+        ("protocol", "distance", "frames", "queries", "with a match", "gallery", "junk", "distractors"),
+        [
+            (
+                result.protocol,
+                result.metric,
+                result.frames or "not recorded",
+                result.num_query,
+                result.num_valid,
+                result.num_gallery,
+                result.num_junk,
+                result.num_distractors,
+            )
+        ],
+    )
+    curve = [(float(rank), 100 * value) for rank, value in enumerate(result.cmc.tolist(), start=1)]
+    figure = line_chart({"CMC": curve}, x="rank", y="queries with a match by this rank, %", low=0)
+    page.add_figure(figure, "CMC")
