@@ -209,7 +209,7 @@ def copy(source: str, target: str) -> int:
 
 
 def info(gallery: str) -> int:
-    """Say what a gallery holds: records, cameras, persons, times.
+    """Say what a gallery holds: records, cameras, persons, times, and which model made the vectors.
 
     Args:
         gallery: What to look at.
@@ -228,6 +228,8 @@ def info(gallery: str) -> int:
         print(f"  camera {camid}: {count:,}")
     if cameras:
         print(f"  from {show_time(first)} to {show_time(last)}")
+    if held.model:
+        print(f"  model {plain(held.model)}")
     return 0
 
 

@@ -109,6 +109,20 @@ def folder(model: denseil.DenseIL, tmp_path_factory: pytest.TempPathFactory) -> 
     return denseil.save_pretrained(model, tmp_path_factory.mktemp("saved") / "tiny")
 
 
+def test_command_writes_a_page(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    page = tmp_path / "report.html"
+    arguments = [str(folder), "mars", str(ROOT), "--device", "cpu", "--output", str(tmp_path / "out")]
+    assert main(["evaluate", *arguments, "--protocol", "mars-official", "--page", str(page), "--attention"]) == 0
+    html = page.read_text(encoding="utf-8")
+    result = RankingResult.load(tmp_path / "out" / "tiny-mars-all-mars-official-cosine.json")
+    assert html.count("<article") == result.num_valid > 0
+    assert html.count('<table class="attention">') == result.num_valid
+    assert f"{100 * result.mAP:.2f}" in html
+    assert "data:image" in html
+    assert main(["evaluate", *arguments, "--attention"]) == 2
+    assert "give --page FILE.html" in capsys.readouterr().err
+
+
 def test_command_prints_and_saves_the_record(
     folder: Path, dataset: VideoReIDDataset, model: denseil.DenseIL, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ):

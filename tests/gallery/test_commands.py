@@ -6,10 +6,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
+from PIL import Image
 
+import denseil
 from denseil import gallery
 from denseil.cli import main
 from denseil.cli.gallery import seconds
+from denseil.gallery import features_model
 from denseil.metrics import Embeddings, save_features
 from tests.gallery.conftest import HOSTILE, unit
 
@@ -136,3 +140,69 @@ def test_an_index_says_what_it_costs(tmp_path: Path, capsys: pytest.CaptureFixtu
     assert main(["gallery", "index", uri, "--queries", "20"]) == 0
     assert "of the 10 nearest (worst of 20 queries" in capsys.readouterr().out
     assert main(["search", "v:3", "--gallery", uri, "--no-exact"]) == 0
+
+
+@pytest.fixture(scope="module")
+def models(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
+    """Two models of one architecture with other weights."""
+    folder, args = tmp_path_factory.mktemp("models"), {"backbone": "test_resnet", "dim": 8, "num_heads": 2}
+    made = []
+    for seed in (0, 1):
+        torch.manual_seed(seed)
+        made.append(str(denseil.save_pretrained(denseil.create_model("denseil", **args), folder / str(seed))))
+    return made
+
+
+@pytest.fixture(scope="module")
+def crops(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two tracklets of three crops."""
+    root = tmp_path_factory.mktemp("crops")
+    for number in range(6):
+        folder = root / str(number % 2)
+        folder.mkdir(exist_ok=True)
+        pixels = np.random.default_rng(number).integers(0, 256, (64, 32, 3), np.uint8)
+        Image.fromarray(pixels).save(folder / f"{number}.png")
+    return root
+
+
+def test_vectors_of_another_model_are_refused(
+    models: list[str], crops: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    files, uri = [str(tmp_path / f"{number}.safetensors") for number in (0, 1)], str(tmp_path / "g")
+    for model, file in zip(models, files, strict=True):
+        assert main(["embed", str(crops), "--model", model, "--output", file, "--no-progress", "--device", "cpu"]) == 0
+    assert main(["gallery", "add", uri, files[0]]) == 0
+    capsys.readouterr()
+    for words in (
+        ["gallery", "add", uri, files[1]],
+        ["search", files[1], "--gallery", uri],
+        ["search", str(crops), "--gallery", uri, "--model", models[1]],
+    ):
+        assert main(words) == 2
+        err = capsys.readouterr().err
+        assert "was filled by the model denseil " in err
+        assert err.count("\n") == 1
+    assert main(["gallery", "copy", uri, str(tmp_path / "other")]) == 0
+    assert main(["gallery", "add", str(tmp_path / "other"), files[1]]) == 2
+    assert main(["gallery", "info", uri]) == 0
+    assert features_model(files[0]) in capsys.readouterr().out
+
+
+def test_attention_of_crops_on_the_page(
+    models: list[str], crops: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    file, uri, page = str(tmp_path / "v.safetensors"), str(tmp_path / "g"), tmp_path / "page.html"
+    assert main(["embed", str(crops), "--model", models[0], "--output", file, "--no-progress", "--device", "cpu"]) == 0
+    assert main(["gallery", "add", uri, file]) == 0
+    ask = ["search", str(crops), "--gallery", uri, "--model", models[0], "--page", str(page)]
+    assert main(ask) == 0
+    assert "attention" not in page.read_text(encoding="utf-8").split("<main>")[1]
+    assert main([*ask, "--attention"]) == 0
+    html = page.read_text(encoding="utf-8")
+    assert html.count('<table class="attention">') == 2
+    assert html.count("data:image") == 6
+    assert main(["search", str(crops / "1"), *ask[2:], "--attention"]) == 0
+    assert page.read_text(encoding="utf-8").count('<table class="attention">') == 1
+    capsys.readouterr()
+    assert main(["search", "0", "--gallery", uri, "--page", str(page), "--attention"]) == 2
+    assert "give a folder of crops as the query" in capsys.readouterr().err
