@@ -69,7 +69,7 @@ def evaluation_page(
 
 
 def _with_scores(query: Shown, precision: float, first: int) -> Shown:
-    return replace(query, details=(*query.details, f"AP {100 * precision:.1f} %", f"first right: {first}"))
+    return replace(query, details=(*query.details, f"AP {100 * precision:.1f} %", f"first right at rank {first}"))
 
 
 def _say_result(page: Page, result: RankingResult) -> None:

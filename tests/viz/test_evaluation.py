@@ -61,7 +61,7 @@ def test_marks_and_first_ranks_agree(judged: tuple[RankingResult, Embeddings, Em
     assert len(articles) == result.num_valid
     for article in articles:
         marks = re.findall(r'<li class="(right|wrong)">', article)
-        assert f"first right: {marks.index('right') + 1}<" in article
+        assert f"first right at rank {marks.index('right') + 1}<" in article
 
 
 def test_a_loaded_result_is_refused(judged: tuple[RankingResult, Embeddings, Embeddings]):
