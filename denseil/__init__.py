@@ -12,6 +12,7 @@ from denseil import layers as layers
 from denseil import losses as losses
 from denseil import metrics as metrics
 from denseil import models as models
+from denseil import synth as synth
 from denseil._version import __version__ as __version__
 from denseil.embedder import Embedder as Embedder
 from denseil.embedder import TrackletEmbedder as TrackletEmbedder

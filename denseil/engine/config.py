@@ -48,6 +48,7 @@ class TrainConfig:
         label_smoothing: Of the cross-entropy.
         triplet_weight: Of the triplet loss beside the cross-entropy.
         gather: Whether the triplet loss sees the clips of all processes.
+        standardize: Whether the triplet loss sees features standardised over the batch; see ReIDObjective.
         optimizer: adam (with L2 regularisation) or adamw (decoupled weight decay).
         lr: Learning rate at its height.
         encoder_lr: Factor on it for the encoder.
@@ -98,6 +99,7 @@ class TrainConfig:
     label_smoothing: float = 0.0
     triplet_weight: float = 1.0
     gather: bool = True
+    standardize: bool = False
     optimizer: Literal["adam", "adamw"] = "adam"
     lr: float = 2e-4
     encoder_lr: float = 1.0
@@ -162,6 +164,7 @@ class TrainConfig:
             label_smoothing=self.label_smoothing,
             triplet_weight=self.triplet_weight,
             gather=self.gather,
+            standardize=self.standardize,
         )
 
     @classmethod

@@ -89,8 +89,8 @@ class DenseInteractionHead(ClipHead):
     """PartPool, projection to one width, STEP-Emb, the DI decoder, and the mean over all tokens (Section 3).
 
     The last map is the highest level: H^0 is made from it. All maps (but the last, without `attend_last`) are the
-    levels that the fusion sees. Each level has one Linear and one LayerNorm, applied once, so that keys of every level
-    and H^r meet on one scale.
+    levels that the fusion sees. H^0 and each level have one Linear and one LayerNorm, applied once: so keys of every
+    level and H^r meet on one scale, and positions do not drown what they are added to.
 
     Args:
         in_channels: C_l of each level, lowest first.
@@ -142,6 +142,7 @@ class DenseInteractionHead(ClipHead):
         levels = [] if fusion == "none" else self.in_channels if attend_last else self.in_channels[:-1]
         self.pool_parts = PartPool(num_parts)
         self.query_proj = xavier_linear(self.in_channels[-1], dim)
+        self.query_norm = nn.LayerNorm(dim)
         self.level_projs = nn.ModuleList(xavier_linear(width, dim) for width in levels)
         self.level_norms = nn.ModuleList(nn.LayerNorm(dim) for _ in levels)
         self.pos_emb = SpatioTemporalPosEmb(dim, kind=pos_kind, formula=pos_formula)
@@ -182,7 +183,7 @@ class DenseInteractionHead(ClipHead):
             raise ValueError(f"tokens are {tokens.shape[-1]} wide; the levels {self.in_channels} need their sum")
         check_frame_mask(mask, *tokens.shape[:2])
         levels = clear_padding(tokens, mask).split(self.in_channels, -1)
-        h = self.pos_emb(self.query_proj(levels[-1]), mask)  # H^0, (B, T, P, D)
+        h = self.pos_emb(self.query_norm(self.query_proj(levels[-1])), mask)  # H^0, (B, T, P, D)
         memory = self._embed_levels(levels, mask)
         token_mask = None if mask is None else repeat(mask, "b t -> b (t p)", p=tokens.shape[2])
         memory_mask = None if token_mask is None else token_mask.repeat(1, len(self.level_projs))

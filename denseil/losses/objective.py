@@ -32,6 +32,8 @@ class ReIDObjective(nn.Module):
         label_smoothing: Of the cross-entropy, 0 to 1; the paper's is plain.
         triplet_weight: Weight of the triplet loss; the cross-entropy's is 1.
         gather: Whether the triplet loss sees the batches of all ranks; see `BatchHardTriplet`.
+        standardize: Whether the triplet loss sees features standardised over this rank's batch, as after a batch norm
+            without parameters, where AP3D and SINet take theirs. Features cannot shrink to one point then.
 
     Raises:
         ValueError: If an argument is out of its range.
@@ -45,6 +47,7 @@ class ReIDObjective(nn.Module):
         label_smoothing: float = 0.0,
         triplet_weight: float = 1.0,
         gather: bool = False,
+        standardize: bool = False,
     ) -> None:
         super().__init__()
         if not 0 <= label_smoothing <= 1 or triplet_weight < 0:
@@ -52,7 +55,7 @@ class ReIDObjective(nn.Module):
                 "label_smoothing is 0 to 1 and triplet_weight at least 0, "
                 f"got label_smoothing={label_smoothing}, triplet_weight={triplet_weight}"
             )
-        self.label_smoothing, self.triplet_weight = label_smoothing, triplet_weight
+        self.label_smoothing, self.triplet_weight, self.standardize = label_smoothing, triplet_weight, standardize
         self.triplet = BatchHardTriplet(margin, distance=distance, gather=gather)
 
     def forward(self, logits: Tensor | None, features: Tensor, labels: Tensor) -> ReIDLosses:
@@ -70,5 +73,7 @@ class ReIDObjective(nn.Module):
             raise ValueError("the model has no classifier: build it with num_classes=len(label_map(dataset.train))")
         with torch.autocast(logits.device.type, enabled=False):
             cross_entropy = F.cross_entropy(logits.float(), labels, label_smoothing=self.label_smoothing)
+            if self.standardize:
+                features = F.batch_norm(features.float(), None, None, training=True)
         triplet = self.triplet(features, labels)
         return ReIDLosses(cross_entropy + self.triplet_weight * triplet, cross_entropy, triplet)

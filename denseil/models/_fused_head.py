@@ -38,6 +38,7 @@ class FusedHead(DenseInteractionHead):
         self.norm = _copy(head.decoder.norm)
         self.query_proj = _stack([head.query_proj], dtype)
         self.level_projs = nn.ModuleList(_stack([proj], dtype) for proj in head.level_projs)
+        self.query_norm = _copy(head.query_norm)
         self.level_norms = nn.ModuleList(_copy(norm) for norm in head.level_norms)
         blocks = [cast(DIDecoderBlock, block) for block in head.decoder.blocks]
         self.blocks = nn.ModuleList(_FusedBlock(block, dtype) for block in blocks)
@@ -63,7 +64,7 @@ class FusedHead(DenseInteractionHead):
         parts = tokens.shape[2]
         levels = clear_padding(tokens.to(self.dtype), mask).split(self.in_channels, -1)
         positions = self._positions(tokens.shape[1], mask)
-        h = rearrange(self.query_proj(levels[-1]) + positions, "b t p d -> b (t p) d")  # H^0, float32
+        h = rearrange(self.query_norm(self.query_proj(levels[-1]).float()) + positions, "b t p d -> b (t p) d")  # H^0
         token_mask = None if mask is None else repeat(mask, "b t -> b (t p)", p=parts)
         memory = self._memory(levels, positions)
         for block, pair in zip(self.blocks, memory, strict=True):

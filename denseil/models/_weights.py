@@ -15,6 +15,7 @@ from denseil.models.denseil import DenseIL
 
 WEIGHTS_NAME = "model.safetensors"
 CLASSIFIER = "neck.classifier.weight"
+ENCODER = "encoder.net."
 
 _logger = logging.getLogger(__name__)
 _Model = TypeVar("_Model", bound=nn.Module)
@@ -122,10 +123,10 @@ def load_weights(model: nn.Module, weights: Mapping[str, Tensor], *, origin: str
 
 
 def load_backbone(model: DenseIL, weights: Mapping[str, Tensor], *, origin: str) -> None:
-    """Put ImageNet weights of a classifier into a model's encoder, in place; what the encoder lacks is left out.
+    """Put the weights of a classifier, or of another DenseIL's encoder, into a model's encoder, in place.
 
-    By name, where the weights name all that the encoder has. Else in order, where the order of shapes is the same from
-    the first tensor to the encoder's last: so torchvision's MobileNetV2 fits timm's.
+    What the encoder lacks is left out. By name, where the weights name all that the encoder has. Else in order, where
+    the order of shapes is the same from the first tensor to the encoder's last: torchvision's MobileNetV2 fits timm's.
 
     Args:
         model: The model.
@@ -138,6 +139,8 @@ def load_backbone(model: DenseIL, weights: Mapping[str, Tensor], *, origin: str)
     net = model.encoder.net
     own = {key: value for key, value in net.state_dict().items() if not key.endswith("num_batches_tracked")}
     theirs = {key: value for key, value in weights.items() if not key.endswith("num_batches_tracked")}
+    within = {key.removeprefix(ENCODER): value for key, value in theirs.items() if key.startswith(ENCODER)}
+    theirs = within or theirs
     if not set(own) <= set(theirs):
         if [value.shape for value in own.values()] != [value.shape for value in theirs.values()][: len(own)]:
             lacking = [key for key in own if key not in theirs]

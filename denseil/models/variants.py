@@ -1,5 +1,6 @@
 """The registered models. timm's registry is global, so they are few; the paper's other rows are arguments."""
 
+from pathlib import Path
 from typing import Any
 
 from timm.models import generate_default_cfgs, register_model
@@ -11,6 +12,9 @@ __all__: list[str] = []  # `register_model` adds each name
 
 # The account on the Hugging Face Hub that holds our weights; None until the maintainer names one that is theirs.
 HUB_OWNER: str | None = None
+
+# Folders of weights that travel in the wheel, by architecture and tag.
+SHIPPED = Path(__file__).parent / "shipped"
 
 ALIASES = {"denseil_r50": "denseil_resnet50", "denseil_d121": "denseil_densenet121"}
 
@@ -35,7 +39,9 @@ default_cfgs = generate_default_cfgs(
         "denseil_resnet50.mars": _cfg("denseil_resnet50.mars"),
         "denseil_densenet121.mars": _cfg("denseil_densenet121.mars"),
         "denseil_resnet50_d256.mars": _cfg("denseil_resnet50_d256.mars"),
-        "denseil_mobilenetv2": _cfg(input_size=(3, 128, 64)),
+        "denseil_mobilenetv2.people_v1": _cfg(
+            file=str(SHIPPED / "denseil_mobilenetv2.people_v1"), input_size=(3, 128, 64), license="apache-2.0"
+        ),
         "denseil": _cfg(),
     }
 )

@@ -224,6 +224,10 @@ def test_backbone_by_name_and_in_order(tmp_path: Path):
     load_backbone(model, net.state_dict(), origin="timm's weights")
     with torch.inference_mode():
         torch.testing.assert_close(model.eval().encoder(frames)[-1], net.eval().forward_features(frames))
+    baseline = denseil.create_model("denseil", **TINY | {"depth": 0})
+    load_backbone(baseline, dict(sorted(model.state_dict().items())), origin="another DenseIL's encoder")
+    with torch.inference_mode():
+        assert torch.equal(baseline.eval().encoder(frames)[-1], model.encoder(frames)[-1])
 
 
 def test_a_backbone_of_another_kind_does_not_fit():

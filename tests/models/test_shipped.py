@@ -1,0 +1,84 @@
+"""The weights in the wheel: whole, small, and loaded by the same route as any tag, without a network."""
+
+import hashlib
+import json
+import socket
+from pathlib import Path
+
+import pytest
+import timm
+import torch
+
+import denseil
+from denseil.data import read_dataset
+from denseil.engine import TrainConfig, evaluate
+from denseil.models.variants import SHIPPED
+
+NAME = "denseil_mobilenetv2.people_v1"
+TRACKLETS = Path(__file__).parents[1] / "data" / "mars_tiny"
+
+
+@pytest.fixture
+def offline(monkeypatch: pytest.MonkeyPatch):
+    def refuse(*args: object) -> None:
+        raise OSError("no network")
+
+    monkeypatch.setattr(socket.socket, "connect", refuse)
+
+
+def test_every_folder_is_a_name_that_loads():
+    assert sorted(folder.name for folder in SHIPPED.iterdir()) == denseil.list_pretrained()
+
+
+def test_weights_are_the_published_ones_and_small():
+    folder = SHIPPED / NAME
+    expected = (folder / "SHA256SUMS").read_text().split()[0]
+    assert hashlib.sha256((folder / "model.safetensors").read_bytes()).hexdigest() == expected
+    assert sum(path.stat().st_size for path in folder.iterdir()) < 20e6
+
+
+@pytest.mark.usefixtures("offline")
+def test_they_load_without_a_network_through_timm_too():
+    ours = denseil.create_model("denseil_mobilenetv2", pretrained=True).eval()
+    theirs = timm.create_model(NAME, pretrained=True).eval()
+    clips = torch.randn(2, 3, 3, 128, 64, generator=torch.Generator().manual_seed(0))
+    with torch.inference_mode():
+        assert torch.equal(ours(clips), theirs(clips))
+    assert ours(clips).dtype == torch.float32
+    assert ours.pretrained_cfg["input_size"] == (3, 128, 64)
+    assert ours.denseil_cfg["clip_len"] == 4
+
+
+@pytest.mark.usefixtures("offline")
+def test_a_copy_holds_no_path_of_this_machine(tmp_path: Path):
+    model = denseil.create_model(NAME, pretrained=True)
+    denseil.save_pretrained(model, tmp_path / "copy")
+    assert str(SHIPPED) not in (tmp_path / "copy" / "config.json").read_text()
+    assert torch.equal(
+        denseil.create_model(f"local-dir:{tmp_path / 'copy'}", pretrained=True).neck.bn.running_mean,
+        model.neck.bn.running_mean,
+    )
+
+
+def test_what_they_were_made_by_is_a_training_that_can_be_read():
+    config = TrainConfig.load(SHIPPED / NAME / "train.yaml")
+    assert config == TrainConfig.from_recipe("people", root="DATA", init=config.init)
+    assert config.init == "mobilenet_v2-b0353104.pth"
+    log = [json.loads(line) for line in (SHIPPED / NAME / "metrics.jsonl").read_text().splitlines()]
+    losses = [line["loss"] for line in log if line["kind"] == "train"]
+    assert losses[-1] < losses[0]
+
+
+def test_real_tracklets_rank_better_than_by_the_same_model_untrained():
+    dataset = read_dataset("mars", TRACKLETS)
+    torch.manual_seed(0)
+    trained, untrained = (denseil.create_model("denseil_mobilenetv2", pretrained=yes) for yes in (True, False))
+    assert evaluate(trained, dataset).mAP > evaluate(untrained, dataset).mAP
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16])
+def test_low_precision_keeps_the_accuracy(dtype: torch.dtype):
+    """Within half a point of mAP, on rendered people that came with the package."""
+    people = read_dataset("mars", denseil.synth.sample())
+    model = denseil.create_model(NAME, pretrained=True)
+    assert evaluate(model, people, dtype=dtype).mAP == pytest.approx(evaluate(model, people).mAP, abs=0.005)
