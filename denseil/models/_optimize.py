@@ -141,7 +141,7 @@ def optimize(
 
     The result is then compared with the original on clips. It is refused if the mean cosine of the centred embeddings
     is below 0.98, or fewer than 0.8 of the nearest neighbours are the same; with "auto", bfloat16 that fails gives way
-    to float32. A trained model on its own clips stays far above these bounds (see docs/fast.md).
+    to float32.
 
     Args:
         model: A model made by `create_model`.

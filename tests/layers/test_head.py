@@ -63,6 +63,16 @@ def test_level_tokens_have_their_own_projection_norm_and_position():
         torch.testing.assert_close(memory[:, 12 * number : 12 * (number + 1)], expected)
 
 
+def test_positions_do_not_drown_what_they_are_added_to():
+    """Whatever the scale of the encoder's maps, H^0 comes to the decoder on the scale of the positions."""
+    head, seen = make_head(), []
+    head.decoder.register_forward_pre_hook(lambda module, inputs: seen.append(inputs[0]))
+    tokens = torch.randn(1, 3, 4, 16)
+    head.decode(tokens)
+    head.decode(1e-1 * tokens)
+    torch.testing.assert_close(seen[0], seen[1], atol=1e-2, rtol=0)
+
+
 def test_attend_last_decides_whether_the_highest_level_is_a_key():
     weights: list[Tensor] = []
     tokens = torch.randn(1, 3, 4, 16)

@@ -113,6 +113,24 @@ def test_objective_reports_its_parts():
     torch.testing.assert_close(losses.total, losses.cross_entropy + 0.5 * losses.triplet)
 
 
+def test_standardised_features_cannot_shrink_to_a_point():
+    """Scale and offset of the features change nothing, as after a batch norm; without, they do."""
+    torch.manual_seed(0)
+    features, labels, logits = torch.randn(12, 8), torch.arange(4).repeat(3), torch.randn(12, 4)
+    near = 0.5 * features + torch.arange(8)  # nearer to each other, and away from zero
+    for distance in ("euclidean", "cosine"):
+        raw, standardized = (ReIDObjective(distance=distance, standardize=yes) for yes in (False, True))
+        torch.testing.assert_close(
+            standardized(logits, near, labels).triplet,
+            standardized(logits, features, labels).triplet,
+            atol=1e-3,
+            rtol=0,
+        )
+        assert abs(raw(logits, near, labels).triplet - raw(logits, features, labels).triplet) > 0.05
+        bn = torch.nn.BatchNorm1d(8, affine=False)(features)
+        torch.testing.assert_close(standardized(logits, features, labels).triplet, raw(logits, bn, labels).triplet)
+
+
 def test_bad_input_is_one_clear_error():
     with pytest.raises(ValueError, match="at least 0, or None"):
         BatchHardTriplet(-1)
