@@ -111,7 +111,7 @@ def _show_real(page: Page, trained: dict[str, DenseIL], real: VideoReIDDataset, 
         f"Real tracklets from {folder.name}: {len(real.query)} queries, {len(real.gallery)} in the gallery. No model "
         "saw them, or any filmed person, in training. The query's person in the query's camera is left out."
     )
-    shares: dict[str, float] = {}
+    shares: dict[str, dict[str, float]] = {}  # by keys, then by model
     shown = [[Shown.of_tracklet(tracklet) for tracklet in part] for part in (real.query, real.gallery)]
     for name, model in trained.items():
         vectors = torch.stack(list(embed_tracklets(model, [*real.query, *real.gallery], normalized=True)))
@@ -125,12 +125,13 @@ def _show_real(page: Page, trained: dict[str, DenseIL], real: VideoReIDDataset, 
         for look in looks:
             for level, share in zip(look.levels, look.shares.sum((1, 2)).tolist(), strict=True):
                 keys = f"Z{level}, the encoder's level {level}" if level else "H, the decoder's own tokens"
-                shares[keys] = shares.get(keys, 0.0) + 100 * share / len(looks)
+                by_model = shares.setdefault(keys, {})
+                by_model[name] = by_model.get(name, 0.0) + 100 * share / len(looks)
     page.add_table(
         "Where dense attention looks",
-        ("keys", "share of attention, %"),
-        list(shares.items()),
-        "Mean over queries, heads and tokens, last block. Per frame and part: under each query of DenseIL above.",
+        ("keys", *(name for name, model in trained.items() if model.fused_levels)),
+        [(keys, *by_model.values()) for keys, by_model in shares.items()],
+        "Percent; mean over queries, heads and tokens, last block. Per frame and part: under each query above.",
     )
 
 

@@ -28,7 +28,8 @@ def test_demo_writes_a_page_that_needs_nothing_else(
         assert text in page, text
     assert not re.findall(r"(?:src|href)=[\"']https?:", page)
     assert page.count("data:image") > 5
-    shares = [float(value) for value in re.findall(r"level \d</td>\s*<td[^>]*>([\d.]+)", page)]
-    assert len(shares) == 3
-    assert 0 < sum(shares) < 100
+    shares = re.findall(r"(?:level \d|own tokens)</td>\s*<td[^>]*>([\d.]+)</td>\s*<td[^>]*>([\d.]+)", page)
+    assert len(shares) == 4  # three levels and H, each with a column for the model trained here and for the wheel's
+    for column in zip(*shares, strict=True):
+        assert sum(map(float, column)) == pytest.approx(100, abs=0.05)
     assert main(arguments) == 0  # again: nothing is trained anew

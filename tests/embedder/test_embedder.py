@@ -143,7 +143,7 @@ def test_same_needs_thresholds_and_uses_them(model, embedder, images, monkeypatc
         embedder.same(images, images)
     a, b = embedder(images), embedder(images[::-1][:2])
     like = float(a @ b)
-    cfg = {**model.denseil_cfg, "thresholds": {"eer": {"threshold": like - 0.01}, "far": {"0.001": like + 0.01}}}
+    cfg = {**model.denseil_cfg, "thresholds": {"eer": {"threshold": like - 0.01}, "far": {"0.001": (like + 1) / 2}}}
     monkeypatch.setattr(model, "denseil_cfg", cfg)
     assert embedder.same(a, 3 * b)
     assert embedder.same(a.numpy(), b)
