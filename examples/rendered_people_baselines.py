@@ -8,7 +8,6 @@ mAP and rank-1 on all queries, and on those whose identity shares everything wit
 """
 
 import argparse
-import json
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +17,7 @@ from PIL import Image
 import denseil
 from denseil.data import Tracklet, read_dataset
 from denseil.engine import embed_tracklets
+from denseil.engine.ablate import fine_queries
 from denseil.metrics import Embeddings, rank
 
 STRIPES, BINS = 6, 8
@@ -46,9 +46,7 @@ def main(arguments: list[str] | None = None) -> None:
 
     dataset = read_dataset("mars", options.root)
     tracklets, queries = dataset.gallery_with_queries()
-    rows = json.loads(Path(options.root, "manifest.json").read_text())["tracklets"]
-    detail = {row["name"]: row["fine_detail"] for row in rows}
-    fine = torch.tensor([bool(detail[query.name]) for query in dataset.query])
+    fine = torch.tensor(fine_queries(dataset.query, Path(options.root)))
     torch.manual_seed(0)
     untrained = denseil.create_model("denseil_mobilenetv2").eval()
     vectors = {

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler, get_worker_info
 
-from denseil.data.images import read_frame
+from denseil.data.images import decode_buffer, read_frame
 from denseil.data.sampling import sample_all, sample_even, sample_random
 from denseil.data.tracklet import Tracklet
 from denseil.data.transforms import ClipTransform
@@ -108,7 +108,7 @@ class ClipDataset(Dataset[ClipBatch]):
         rng = np.random.default_rng((self.seed, int(self._epoch), *indices))
         plan = [(index, *rows) for index in indices for rows in zip(*self._sample(index, rng), strict=True)]
         clips = self._pixels((len(plan), self.clip_len, *self.transform.size, 3))
-        scratch = _scratch((*self.transform.size, 3))
+        scratch = decode_buffer((*self.transform.size, 3))
         for (index, positions, _), out in zip(plan, clips.numpy(), strict=True):
             tracklet = self.tracklets[index]
             self.transform((self._frame(tracklet, position, scratch) for position in positions.tolist()), rng, out)
@@ -183,14 +183,3 @@ def _fresh_pixels(shape: tuple[int, ...]) -> Tensor:
         return torch.empty(shape, dtype=torch.uint8)
     storage = torch.UntypedStorage._new_shared(math.prod(shape))
     return torch.empty(0, dtype=torch.uint8).set_(storage).view(shape)
-
-
-def _scratch(shape: tuple[int, ...]) -> NDArray[np.uint8]:
-    """Memory to decode into that starts 16 bytes past a multiple of 32.
-
-    Where rows are aligned to 32 bytes, libjpeg-turbo writes past the cache; reading the pixels again then costs a fifth
-    to a third of the decoding.
-    """
-    memory = np.empty(math.prod(shape) + 31, dtype=np.uint8)
-    start = (16 - memory.ctypes.data) % 32
-    return memory[start : start + math.prod(shape)].reshape(shape)

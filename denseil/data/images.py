@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import io
 import logging
+import math
 import os
 from collections.abc import Sequence
 from contextlib import suppress
@@ -100,6 +101,17 @@ def read_frame(
                 logger.warning("%s; the frame %+d away in time takes its place", error, other - position)
                 return image
         raise ValueError(f"no frame of tracklet {name} can be read; {error}") from error
+
+
+def decode_buffer(shape: tuple[int, ...]) -> NDArray[np.uint8]:
+    """Memory for `decode_image` that starts 16 bytes past a multiple of 32.
+
+    Where rows are aligned to 32 bytes, libjpeg-turbo writes past the cache; reading the pixels again then costs a fifth
+    to a third of the decoding.
+    """
+    memory = np.empty(math.prod(shape) + 31, dtype=np.uint8)
+    start = (16 - memory.ctypes.data) % 32
+    return memory[start : start + math.prod(shape)].reshape(shape)
 
 
 def resize_image(image: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]:

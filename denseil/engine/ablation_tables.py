@@ -13,8 +13,7 @@ from typing import Any
 import numpy as np
 import yaml
 
-from denseil.data._extras import need
-from denseil.metrics.files import replacing
+from denseil.metrics.figures import new_figure, save_figure
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,9 +73,7 @@ class AblationTable:
         Raises:
             ModuleNotFoundError: If matplotlib is not installed.
         """
-        figure = need("matplotlib.figure", to="draw a figure", extra="viz").Figure(
-            figsize=(6, 3.5), layout="constrained"
-        )
+        figure = new_figure(6, 3.5)
         axes, places = figure.subplots(), np.arange(len(self.rows))
         for key, label, shift in (("mAP", "all queries", -0.12), ("fine_mAP", "fine detail", 0.12)):
             for place, scores in zip(places, self.rows.values(), strict=True):
@@ -93,8 +90,7 @@ class AblationTable:
         axes.set(ylabel="mAP (%)", title=f"{self.name}: {self.title}")
         axes.grid(axis="y", alpha=0.3)
         axes.legend(fontsize="small")
-        with replacing(path) as temporary:
-            figure.savefig(temporary)
+        save_figure(figure, path)
         return Path(path)
 
 

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from denseil.data import Tracklet, normalize, read_frame, sample_all, sample_even
-from denseil.data.images import resize_image
+from denseil.data.images import decode_buffer, resize_image
 from denseil.models import DenseIL
 
 FramesPolicy: TypeAlias = Literal["all", "even8"]
@@ -185,7 +185,7 @@ def _read_ahead(
 
 
 def _read_clip(clip: _Clip, out: NDArray[np.uint8], on_corrupt: Literal["neighbour", "raise"]) -> None:
-    scratch = np.empty(out.shape[1:], dtype=np.uint8)
+    scratch = decode_buffer(out.shape[1:])
     for position, target in zip(clip.positions.tolist(), out, strict=True):
         frame = clip.source[position]
         if isinstance(frame, np.ndarray):

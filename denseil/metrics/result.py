@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from denseil.metrics.figures import new_figure, save_figure
 from denseil.metrics.files import replacing
 from denseil.metrics.protocols import FloatArray
 
@@ -117,19 +118,14 @@ class RankingResult:
         Raises:
             ModuleNotFoundError: matplotlib is not installed.
         """
-        try:
-            from matplotlib.figure import Figure
-        except ModuleNotFoundError as error:
-            raise ModuleNotFoundError("plotting needs matplotlib: pip install 'denseil[viz]'") from error
-        figure = Figure(figsize=(5, 3.5), layout="constrained")
+        figure = new_figure(5, 3.5)
         axes = figure.subplots()
         axes.plot(np.arange(1, MAX_RANK + 1), 100 * self.cmc, marker=".")
         axes.set(xlabel="rank", ylabel="queries with a match by this rank (%)", xticks=[1, 5, 10, 15, 20])
         axes.set_title(f"{self.protocol}, {self.metric}: mAP {self.mAP:.1%}, R-1 {self.cmc[0]:.1%}", fontsize="medium")
         axes.grid(alpha=0.3)
         if path is not None:
-            with replacing(path) as temporary:
-                figure.savefig(temporary)
+            save_figure(figure, path)
         return figure
 
 

@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from denseil.metrics.embeddings import DISTRACTOR_PID, JUNK_PID, Embeddings
-from denseil.metrics.files import replacing
+from denseil.metrics.figures import new_figure, save_figure
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -68,11 +68,7 @@ class Verification:
         Raises:
             ModuleNotFoundError: matplotlib is not installed.
         """
-        try:
-            from matplotlib.figure import Figure
-        except ModuleNotFoundError as error:
-            raise ModuleNotFoundError("plotting needs matplotlib: pip install 'denseil[viz]'") from error
-        figure = Figure(figsize=(6, 4), layout="constrained")
+        figure = new_figure(6, 4)
         axes = figure.subplots()
         similarity = np.linspace(-1, 1, BINS + 1)
         for rates, label, color in ((self.far, "false accepts", "C3"), (self.frr, "false rejects", "C0")):
@@ -88,8 +84,7 @@ class Verification:
         axes.legend(loc="lower left", fontsize="small")
         axes.grid(alpha=0.3)
         if path is not None:
-            with replacing(path) as temporary:
-                figure.savefig(temporary)
+            save_figure(figure, path)
         return figure
 
 

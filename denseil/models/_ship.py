@@ -9,7 +9,6 @@ import json
 import sys
 from pathlib import Path
 
-import torch
 import yaml
 
 from denseil.models._factory import create_model
@@ -56,5 +55,4 @@ def sha256(path: str | Path) -> str:
 
 
 if __name__ == "__main__":
-    torch.manual_seed(0)
     sys.stdout.write(f"{ship(sys.argv[1], sys.argv[2])}\n")
