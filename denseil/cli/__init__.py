@@ -16,6 +16,7 @@ from typing import Any
 from jsonargparse import ActionYesNo, ArgumentParser, auto_cli
 
 from denseil.cli import calibration, data, exporting, gallery, judging, models, training, video
+from denseil.engine import keep_heap
 
 VERBS: dict[str, Callable[..., int] | dict[str, Any]] = {
     "models": models.models,
@@ -96,6 +97,8 @@ def _name_positionals(words: list[str]) -> list[str]:
 
 def main(argv: list[str] | None = None) -> int:
     """Run one verb and return its exit status."""
+    if argv is None:
+        keep_heap()  # the process is ours
     try:
         words = _name_positionals(_join_pairs(sys.argv[1:] if argv is None else argv))
         words = training.expand(words) if words[:1] in (["train"], ["ablate"]) else words

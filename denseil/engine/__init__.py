@@ -9,6 +9,7 @@ from denseil.engine.evaluate import embed_dataset as embed_dataset
 from denseil.engine.evaluate import evaluate as evaluate
 from denseil.engine.inference import FramesPolicy as FramesPolicy
 from denseil.engine.inference import embed_tracklets as embed_tracklets
+from denseil.engine.memory import keep_heap as keep_heap
 from denseil.engine.plan import Plan as Plan
 from denseil.engine.plan import dry_run as dry_run
 from denseil.engine.train import TrainResult as TrainResult

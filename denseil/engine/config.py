@@ -47,8 +47,10 @@ class TrainConfig:
         distance: Of the triplet loss.
         label_smoothing: Of the cross-entropy.
         triplet_weight: Of the triplet loss beside the cross-entropy.
-        gather: Whether the triplet loss sees the clips of all processes.
-        standardize: Whether the triplet loss sees features standardised over the batch; see ReIDObjective.
+        contrastive_weight: Of a supervised contrastive loss beside them; 0 for none, as in the paper.
+        temperature: Of that loss.
+        gather: Whether these two losses see the clips of all processes.
+        standardize: Whether these two losses see features standardised over the batch; see ReIDObjective.
         optimizer: adam (with L2 regularisation) or adamw (decoupled weight decay).
         lr: Learning rate at its height.
         encoder_lr: Factor on it for the encoder.
@@ -58,7 +60,7 @@ class TrainConfig:
         schedule: step (times gamma every so many epochs), cosine (to zero), or constant.
         step_every: Epochs, for step.
         gamma: Factor, for step.
-        warmup: Epochs over which the rate rises from 1/100 of its height.
+        warmup: Epochs, or a part of one, over which the rate rises from 1/100 of its height.
         freeze_bn: Batch norms whose running statistics are used and kept: none, those of the encoder, or all.
         sync_bn: Whether batch norms see all processes (GPUs only).
         accumulate: Batches before a step of the optimizer.
@@ -98,6 +100,8 @@ class TrainConfig:
     distance: Literal["euclidean", "cosine"] = "euclidean"
     label_smoothing: float = 0.0
     triplet_weight: float = 1.0
+    contrastive_weight: float = 0.0
+    temperature: float = 0.1
     gather: bool = True
     standardize: bool = False
     optimizer: Literal["adam", "adamw"] = "adam"
@@ -109,7 +113,7 @@ class TrainConfig:
     schedule: Literal["step", "cosine", "constant"] = "step"
     step_every: int = 100
     gamma: float = 0.1
-    warmup: int = 0
+    warmup: float = 0
     freeze_bn: Literal["none", "encoder", "all"] = "none"
     sync_bn: bool = False
     accumulate: int = 1
@@ -163,6 +167,8 @@ class TrainConfig:
             distance=self.distance,
             label_smoothing=self.label_smoothing,
             triplet_weight=self.triplet_weight,
+            contrastive_weight=self.contrastive_weight,
+            temperature=self.temperature,
             gather=self.gather,
             standardize=self.standardize,
         )

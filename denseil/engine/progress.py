@@ -60,7 +60,7 @@ class Progress:
 
         Args:
             epoch: From 0.
-            losses: Total, cross-entropy and triplet (3,).
+            losses: Total and its parts (4,), in the order of `ReIDLosses`.
             lr: Its learning rate.
             clips: In the step, of all processes.
 
@@ -76,12 +76,13 @@ class Progress:
 
     def _flush(self, epoch: int, lr: float, clips: int) -> None:
         assert self._sum is not None
-        total, cross_entropy, triplet = (self._sum / self._count).tolist()
+        total, cross_entropy, triplet, contrastive = (self._sum / self._count).tolist()
         seconds = time.perf_counter() - self._since
         if not math.isfinite(total) or total > DIVERGED:
             raise RuntimeError(
-                f"the loss became {total:.4g} (cross-entropy {cross_entropy:.4g}, triplet {triplet:.4g}) by step "
-                f"{self.step} of epoch {epoch + 1}: training is stopped. Try a lower lr, warmup, clip_grad, or fp32"
+                f"the loss became {total:.4g} (cross-entropy {cross_entropy:.4g}, triplet {triplet:.4g}, contrastive "
+                f"{contrastive:.4g}) by step {self.step} of epoch {epoch + 1}: training is stopped. Try a lower lr, "
+                "warmup, clip_grad, or fp32"
             )
         self._bar.set_postfix_str(
             f"epoch {epoch + 1} loss {total:.3f} id {cross_entropy:.3f} triplet {triplet:.3f} lr {lr:.1e}"
@@ -90,6 +91,7 @@ class Progress:
             "loss": total,
             "cross_entropy": cross_entropy,
             "triplet": triplet,
+            "contrastive": contrastive,
             "lr": lr,
             "clips_per_second": self._count * clips / seconds,
         }

@@ -87,7 +87,7 @@ class Training:
         """Forward, backward and, where accumulation ends, a step of the optimizer.
 
         Returns:
-            Total loss, cross-entropy and triplet loss (3,), detached.
+            Total loss and its parts (4,), in the order of `ReIDLosses`, detached.
         """
         clips, labels = self.to_device(batch)
         with self.accelerator.accumulate(self.wrapped):

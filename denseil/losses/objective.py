@@ -1,4 +1,4 @@
-"""What the paper trains for (Section 4.2): cross-entropy over identities plus the batch-hard triplet loss."""
+"""What is trained for: by default the paper's cross-entropy plus batch-hard triplet loss (Section 4.2)."""
 
 from typing import Literal, NamedTuple
 
@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from denseil.losses.contrastive import SupervisedContrastive
 from denseil.losses.triplet import BatchHardTriplet
 
 
@@ -16,23 +17,27 @@ class ReIDLosses(NamedTuple):
         total: What to call `backward` on.
         cross_entropy: Its first part, before its weight.
         triplet: Its second part, before its weight.
+        contrastive: A third part, which the paper does not have, before its weight; 0 at weight 0.
     """
 
     total: Tensor
     cross_entropy: Tensor
     triplet: Tensor
+    contrastive: Tensor
 
 
 class ReIDObjective(nn.Module):
-    """Cross-entropy plus batch-hard triplet, weighted.
+    """Cross-entropy plus batch-hard triplet, weighted; by option with the supervised contrastive loss.
 
     Args:
         margin: Of the triplet loss; None for the soft margin. The paper names none, 0.3 is its base code's.
         distance: "euclidean" or "cosine".
         label_smoothing: Of the cross-entropy, 0 to 1; the paper's is plain.
         triplet_weight: Weight of the triplet loss; the cross-entropy's is 1.
-        gather: Whether the triplet loss sees the batches of all ranks; see `BatchHardTriplet`.
-        standardize: Whether the triplet loss sees features standardised over this rank's batch, as after a batch norm
+        contrastive_weight: Weight of the supervised contrastive loss; the paper has none of it.
+        temperature: Of that loss.
+        gather: Whether these two losses see the batches of all ranks; see `BatchHardTriplet`.
+        standardize: Whether these two see features standardised over this rank's batch, as after a batch norm
             without parameters, where AP3D and SINet take theirs. Features cannot shrink to one point then.
 
     Raises:
@@ -46,17 +51,21 @@ class ReIDObjective(nn.Module):
         distance: Literal["euclidean", "cosine"] = "euclidean",
         label_smoothing: float = 0.0,
         triplet_weight: float = 1.0,
+        contrastive_weight: float = 0.0,
+        temperature: float = 0.1,
         gather: bool = False,
         standardize: bool = False,
     ) -> None:
         super().__init__()
-        if not 0 <= label_smoothing <= 1 or triplet_weight < 0:
+        if not 0 <= label_smoothing <= 1 or min(triplet_weight, contrastive_weight) < 0:
             raise ValueError(
-                "label_smoothing is 0 to 1 and triplet_weight at least 0, "
-                f"got label_smoothing={label_smoothing}, triplet_weight={triplet_weight}"
+                "label_smoothing is 0 to 1, triplet_weight and contrastive_weight at least 0, got label_smoothing="
+                f"{label_smoothing}, triplet_weight={triplet_weight}, contrastive_weight={contrastive_weight}"
             )
-        self.label_smoothing, self.triplet_weight, self.standardize = label_smoothing, triplet_weight, standardize
+        self.label_smoothing, self.standardize = label_smoothing, standardize
+        self.triplet_weight, self.contrastive_weight = triplet_weight, contrastive_weight
         self.triplet = BatchHardTriplet(margin, distance=distance, gather=gather)
+        self.contrastive = SupervisedContrastive(temperature, gather=gather)
 
     def forward(self, logits: Tensor | None, features: Tensor, labels: Tensor) -> ReIDLosses:
         """The losses of a batch.
@@ -76,4 +85,8 @@ class ReIDObjective(nn.Module):
             if self.standardize:
                 features = F.batch_norm(features.float(), None, None, training=True)
         triplet = self.triplet(features, labels)
-        return ReIDLosses(cross_entropy + self.triplet_weight * triplet, cross_entropy, triplet)
+        total = cross_entropy + self.triplet_weight * triplet
+        if not self.contrastive_weight:
+            return ReIDLosses(total, cross_entropy, triplet, torch.zeros_like(triplet))
+        contrastive = self.contrastive(features, labels)
+        return ReIDLosses(total + self.contrastive_weight * contrastive, cross_entropy, triplet, contrastive)

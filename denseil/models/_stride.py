@@ -32,10 +32,9 @@ def remove_last_stride(net: nn.Module, levels: Maps, size: tuple[int, int]) -> N
     net.eval()
     try:
         with torch.no_grad():
-            fine, coarse = (_spatial(level) for level in levels(image))
+            fine, coarse, strided = _halving_modules(net, levels, image)
             if fine == coarse:
                 return
-            strided = _halving_modules(net, levels, image)
             if not strided:
                 raise ValueError(f"no convolution or pooling takes the last level from {fine} to {coarse}")
             for name, module in strided.items():
@@ -53,8 +52,10 @@ def _spatial(level: Tensor) -> tuple[int, ...]:
     return tuple(level.shape[-2:])
 
 
-def _halving_modules(net: nn.Module, levels: Maps, image: Tensor) -> dict[str, nn.Module]:
-    """The strided modules, by name, that take a map from the size of the first level to that of the second.
+def _halving_modules(
+    net: nn.Module, levels: Maps, image: Tensor
+) -> tuple[tuple[int, ...], tuple[int, ...], dict[str, nn.Module]]:
+    """The sizes of both levels, and the strided modules, by name, that take a map from the first to the second.
 
     Only those that run once the first level is there count: an earlier one, such as the key reduction of PVT's
     attention, may halve maps of the same size.
@@ -75,13 +76,15 @@ def _halving_modules(net: nn.Module, levels: Maps, image: Tensor) -> dict[str, n
         for handle in handles:
             handle.remove()
     done = max((i for i, call in enumerate(calls) if _same_memory(call[3], first)), default=-1)
-    return {
+    fine, coarse = _spatial(first), _spatial(second)
+    strided = {
         name: module
         for name, module, source, output in calls[done + 1 :]
         if isinstance(module, _STRIDED)
         and source.dim() == output.dim() == 4
-        and (_spatial(source), _spatial(output)) == (_spatial(first), _spatial(second))
+        and (_spatial(source), _spatial(output)) == (fine, coarse)
     }
+    return fine, coarse, strided
 
 
 def _same_memory(a: Tensor, b: Tensor) -> bool:

@@ -1,14 +1,16 @@
 """Reading weights, and putting them into a model: strictly, but for the classifier."""
 
+import inspect
 import logging
 import pickle
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import timm.models
 import torch
 from safetensors import SafetensorError
+from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from denseil.models.denseil import DenseIL
@@ -25,7 +27,8 @@ def read_weights(path: str | Path) -> dict[str, Tensor]:
     """Read the tensors of a checkpoint by name.
 
     A safetensors file is read as it is. Another file is read by `torch.load(weights_only=True)`: code in a pickle never
-    runs. A state dict within a checkpoint ("state_dict" or "model") is found, "module." prefixes are taken off.
+    runs. A state dict within a checkpoint ("state_dict" or "model") is found, "module." prefixes are taken off. The
+    tensors are in memory of their own: who writes over the file later does not change them.
 
     Raises:
         FileNotFoundError: If there is no such file.
@@ -35,7 +38,10 @@ def read_weights(path: str | Path) -> dict[str, Tensor]:
     if not path.is_file():
         raise FileNotFoundError(f"no weights at {path}: give the path of a {WEIGHTS_NAME} or of a PyTorch checkpoint")
     try:
-        weights = timm.models.load_state_dict(str(path), weights_only=True)
+        if path.suffix == ".safetensors":
+            weights = timm.models.clean_state_dict(_read_safetensors(path))
+        else:
+            weights = timm.models.load_state_dict(str(path), weights_only=True)
     except (
         SafetensorError,
         pickle.UnpicklingError,
@@ -55,6 +61,12 @@ def read_weights(path: str | Path) -> dict[str, Tensor]:
     return tensors
 
 
+def _read_safetensors(path: Path) -> dict[str, Any]:
+    if "backend" in inspect.signature(load_file).parameters:
+        return load_file(path, backend="pread")  # into memory of their own
+    return {name: value.clone() for name, value in load_file(path).items()}  # before 0.8, a map of the file
+
+
 def build_with_weights(build: Callable[[], _Model], read: Callable[[], Mapping[str, Tensor]], *, origin: str) -> _Model:
     """Build a model and load its weights, without memory or time for the random weights that they replace.
 
@@ -70,10 +82,8 @@ def build_with_weights(build: Callable[[], _Model], read: Callable[[], Mapping[s
     with torch.device("meta"):
         model = build()
     own, weights = model.state_dict(), read()
-    copies = {  # a safetensors file is mapped into memory: who writes over it later must not change the model
-        name: value.to(device, own[name].dtype, copy=True) if name in own else value for name, value in weights.items()
-    }
-    load_weights(model, copies, origin=origin, assign=True)
+    fitting = {name: value.to(device, own[name].dtype) if name in own else value for name, value in weights.items()}
+    load_weights(model, fitting, origin=origin, assign=True)
     if any(value.is_meta for value in (*model.parameters(), *model.buffers())):  # a fresh classifier, unsaved buffers
         model = build()
         load_weights(model, weights, origin=origin)

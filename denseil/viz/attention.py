@@ -44,12 +44,13 @@ class Attention:
 
 
 @torch.inference_mode()
-def attend(model: DenseIL, frames: Sequence[str]) -> Attention:
-    """The last block's dense attention on a clip of a tracklet, its frames evenly spaced.
+def attend(model: DenseIL, frames: Sequence[str], *, block: int = -1) -> Attention:
+    """A block's dense attention on a clip of a tracklet, its frames evenly spaced.
 
     Args:
         model: in eval mode.
         frames: paths of the tracklet's crops.
+        block: which of the decoder's, counted from 0; the last by default.
 
     Raises:
         OSError: a frame that cannot be read.
@@ -62,7 +63,7 @@ def attend(model: DenseIL, frames: Sequence[str]) -> Attention:
     paths = tuple(frames[int(position)] for position in positions)
     pixels = np.stack([resize_image(decode_image(path), tuple(cfg["input_size"][1:])) for path in paths])
     clip = normalize(torch.from_numpy(pixels).movedim(-1, -3), cfg["mean"], cfg["std"])[None]
-    return attention_by_frame(model.attention_maps(clip.to(next(model.parameters()).device))[-1], 0, paths)
+    return attention_by_frame(model.attention_maps(clip.to(next(model.parameters()).device))[block], 0, paths)
 
 
 def attention_by_frame(attention: AttentionMap, clip: int = 0, frames: tuple[str, ...] = ()) -> Attention:

@@ -24,7 +24,7 @@ import torch
 
 import denseil
 
-COMPARISONS = ("inference", "tracklets", "loading", "loader", "judging", "training")
+COMPARISONS = ("inference", "tracklets", "loading", "loader", "judging", "training", "heap", "forms")
 
 
 def machine() -> dict[str, object]:
