@@ -1,8 +1,7 @@
-"""How hard rendered people are: chance, a histogram of colours, an untrained and a trained network.
+"""How hard rendered people are: chance, a histogram of colours, untrained and trained networks.
 
     denseil data synth people-v1 --benchmark people-v1
-    python examples/train_on_rendered_people.py people-v1 --output runs/people-v1
-    python examples/rendered_people_baselines.py people-v1 --trained runs/people-v1/final
+    python examples/rendered_people_baselines.py people-v1 --trained runs/*/final --encoder mobilenet_v2.pth
 
 mAP and rank-1 on all queries, and on those whose identity shares everything with others but one fine detail.
 """
@@ -19,8 +18,10 @@ from denseil.data import Tracklet, read_dataset
 from denseil.engine import embed_tracklets
 from denseil.engine.ablate import fine_queries
 from denseil.metrics import Embeddings, rank
+from denseil.models import load_backbone, read_weights
 
 STRIPES, BINS = 6, 8
+WHEEL = "denseil_mobilenetv2.people_v1"
 
 
 def histogram(tracklet: Tracklet) -> np.ndarray:
@@ -41,7 +42,8 @@ def network(model: denseil.DenseIL, tracklets: list[Tracklet]) -> np.ndarray:
 def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("root", help="people that `denseil data synth` rendered")
-    parser.add_argument("--trained", help="folder of a trained model")
+    parser.add_argument("--trained", nargs="*", default=[], help="folders of trained models")
+    parser.add_argument("--encoder", help="a file of MobileNetV2's weights, whose features are averaged")
     options = parser.parse_args(arguments)
 
     dataset = read_dataset("mars", options.root)
@@ -54,17 +56,22 @@ def main(arguments: list[str] | None = None) -> None:
         "HSV histogram of 6 stripes": np.stack([histogram(tracklet) for tracklet in tracklets]),
         "untrained network": network(untrained, tracklets),
     }
-    if options.trained:
-        model = denseil.create_model(f"local-dir:{options.trained}", pretrained=True).eval()
-        vectors["trained network"] = network(model, tracklets)
+    if options.encoder:
+        averaged = denseil.create_model("denseil_mobilenetv2", depth=0).eval()
+        load_backbone(averaged, read_weights(options.encoder), origin=options.encoder)
+        vectors["encoder, frames averaged"] = network(averaged, tracklets)
+    vectors[WHEEL] = network(denseil.create_model(WHEEL, pretrained=True).eval(), tracklets)
+    for folder in options.trained:
+        vectors[folder] = network(denseil.create_model(f"local-dir:{folder}", pretrained=True).eval(), tracklets)
 
     print(f"{len(fine)} queries, {int(fine.sum())} of them on a fine detail; {len(dataset.gallery)} gallery tracklets")
-    print(f"{'':28} {'mAP':>6} {'R-1':>6}   {'fine mAP':>8} {'R-1':>6}")
+    wide = max(map(len, vectors))
+    print(f"{'':{wide}} {'mAP':>6} {'R-1':>6}   {'fine mAP':>8} {'R-1':>6}")
     for name, found in vectors.items():
         both = Embeddings(found, [t.pid for t in tracklets], [t.camid for t in tracklets])
         query, gallery = both[queries.start :], both[: queries.start]
         all_of_them = rank(query, gallery)
-        line = f"{name:28} {100 * all_of_them.mAP:6.1f} {100 * all_of_them.cmc[0]:6.1f}"
+        line = f"{name:{wide}} {100 * all_of_them.mAP:6.1f} {100 * all_of_them.cmc[0]:6.1f}"
         if fine.any():
             some = rank(query[fine], gallery)
             line += f"   {100 * some.mAP:8.1f} {100 * some.cmc[0]:6.1f}"

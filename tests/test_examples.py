@@ -5,7 +5,13 @@ import re
 from pathlib import Path
 from types import ModuleType
 
+import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image
+
+import denseil
 
 ROOT = Path(__file__).parent.parent
 TRACKLETS = ROOT / "tests" / "data" / "mars_tiny"
@@ -51,3 +57,45 @@ def test_retrieve_embeds_and_judges(capsys: pytest.CaptureFixture[str]):
     out = capsys.readouterr().out
     assert "2 queries, 8 test tracklets, 64 frames" in out
     assert "mars-official, cosine distance, frames: all" in out
+
+
+def test_the_paper_s_figures_are_drawn(tmp_path: Path):
+    module = load("paper_figures")
+    denseil.save_pretrained(denseil.create_model("denseil_mobilenetv2", depth=0), tmp_path / "baseline")
+    folders = ["--baseline", str(tmp_path / "baseline"), "--output", str(tmp_path)]
+    module.main([str(TRACKLETS), *folders, "--name", "real", "--queries", "2"])
+    assert (tmp_path / "figure4_real.png").stat().st_size > 10_000
+    with Image.open(tmp_path / "figure5_real.jpg") as image:
+        drawn = np.asarray(image.convert("RGB")).astype(int)
+    for colour in (module.RIGHT, module.WRONG, module.QUERY):  # frames around crops; JPEG moves colours a little
+        rgb = [int(colour[at : at + 2], 16) for at in (1, 3, 5)]
+        assert (abs(drawn - rgb).max(axis=2) < 30).sum() > 200, colour
+
+
+def test_the_frontier_of_trained_models(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    module = load("frontier")
+    for name, args in {"baseline": {"depth": 0}, "denseil": {"depth": 1}}.items():
+        model = denseil.create_model("denseil", backbone="test_resnet", dim=32, num_heads=4, ffn_dim=32, **args)
+        model.pretrained_cfg["input_size"] = (3, 64, 32)
+        denseil.save_pretrained(model, tmp_path / name / "final")
+    module.main([str(TRACKLETS), str(tmp_path), "--rounds", "1", "--plot", str(tmp_path / "plot.svg")])
+    lines = capsys.readouterr().out.splitlines()[2:]
+    assert len(lines) == 2 * len(module.COUNTS)
+    assert 1 <= sum(line.endswith("| yes |") for line in lines) <= len(lines)
+    text = (tmp_path / "plot.svg").read_text()
+    assert "test_resnet, d = 32, R = 1, T = 8" in text
+    assert "test_resnet, frames averaged, T = 8" in text
+
+
+@given(st.lists(st.tuples(st.integers(1, 9), st.integers(0, 9)), min_size=1, max_size=12))
+def test_no_point_beats_one_on_the_frontier(pairs: list[tuple[int, int]]):
+    module = load("frontier")
+    points = [module.Point("", 1, float(slow), float(good)) for slow, good in pairs]
+    best = module.frontier(points)
+    for point in points:
+        beaten = any(
+            (o.milliseconds <= point.milliseconds and o.mAP > point.mAP)
+            or (o.milliseconds < point.milliseconds and o.mAP >= point.mAP)
+            for o in points
+        )
+        assert (point in best) != beaten

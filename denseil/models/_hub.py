@@ -1,6 +1,7 @@
 """Saving a model to a folder that `create_model` opens, and publishing it."""
 
 import copy
+import shutil
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -11,6 +12,7 @@ from huggingface_hub import HfApi
 from timm.models import save_for_hf
 
 from denseil.models._card import model_card
+from denseil.models._config import CONFIG_NAME
 from denseil.models.denseil import DenseIL
 
 CARD_NAME = "README.md"
@@ -60,6 +62,7 @@ def save_pretrained(
             text = model_card(model, repo_id=repo_id, fields=card)
             Path(temporary, CARD_NAME).write_text(text, encoding="utf-8")
         for file in sorted(Path(temporary).iterdir()):
+            shutil.copymode(Path(temporary, CONFIG_NAME), file)  # safetensors lets the owner alone read its files
             file.replace(folder / file.name)
     return folder
 

@@ -77,7 +77,7 @@ def _halving_modules(
             handle.remove()
     done = max((i for i, call in enumerate(calls) if _same_memory(call[3], first)), default=-1)
     fine, coarse = _spatial(first), _spatial(second)
-    strided = {
+    strided: dict[str, nn.Module] = {
         name: module
         for name, module, source, output in calls[done + 1 :]
         if isinstance(module, _STRIDED)

@@ -60,13 +60,18 @@ def test_a_copy_holds_no_path_of_this_machine(tmp_path: Path):
     )
 
 
-def test_what_they_were_made_by_is_a_training_that_can_be_read():
-    config = TrainConfig.load(SHIPPED / NAME / "train.yaml")
-    assert config == TrainConfig.from_recipe("people", root="DATA", init=config.init)
-    assert config.init == "mobilenet_v2-b0353104.pth"
-    log = [json.loads(line) for line in (SHIPPED / NAME / "metrics.jsonl").read_text().splitlines()]
-    losses = [line["loss"] for line in log if line["kind"] == "train"]
-    assert losses[-1] < losses[0]
+def test_what_they_were_made_by_are_trainings_that_can_be_read():
+    encoder, whole = (TrainConfig.load(SHIPPED / NAME / f"{prefix}train.yaml") for prefix in ("encoder_", ""))
+    stage = {"model_args": {"depth": 0}, "clip_len": 2, "num_tracklets": 4, "output": "ENCODER"}  # as the recipe says
+    assert encoder == TrainConfig.from_recipe(
+        "people", root="DATA", init="mobilenet_v2-b0353104.pth", workers=1, **stage
+    )
+    init = "ENCODER/final/model.safetensors"
+    assert whole == TrainConfig.from_recipe("people", root="DATA", init=init)
+    for prefix in ("encoder_", ""):
+        log = [json.loads(line) for line in (SHIPPED / NAME / f"{prefix}metrics.jsonl").read_text().splitlines()]
+        losses = [line["loss"] for line in log if line["kind"] == "train"]
+        assert losses[-1] < losses[0]
 
 
 def test_the_returning_person_among_real_tracklets_is_found():

@@ -158,6 +158,12 @@ def test_saved_again_over_itself_keeps_the_card(model: DenseIL, tmp_path: Path):
     assert sorted(p.name for p in tmp_path.iterdir()) == ["README.md", "config.json", "model.safetensors"]
 
 
+def test_who_may_read_the_config_may_read_the_weights(model: DenseIL, tmp_path: Path):
+    denseil.save_pretrained(model, tmp_path)
+    modes = {path.name: path.stat().st_mode for path in tmp_path.iterdir()}
+    assert len(set(modes.values())) == 1, modes
+
+
 def test_channels_last_model_can_be_saved(model: DenseIL, tmp_path: Path):
     model = model.to(memory_format=torch.channels_last)
     denseil.save_pretrained(model, tmp_path)

@@ -26,4 +26,5 @@ def test_training_and_baselines_run_on_the_sample(tmp_path: Path, capsys: pytest
     out = capsys.readouterr().out
     chance, histogram = (re.search(rf"^{row}.*? +([\d.]+)", out, re.M).group(1) for row in ("chance", "HSV.*stripes"))
     assert float(histogram) > float(chance)
-    assert "trained network" in out
+    assert re.search(r"^denseil_mobilenetv2\.people_v1 +\d", out, re.M)
+    assert re.search(r"run/final +\d", out)

@@ -13,7 +13,7 @@ import torch
 from PIL import Image
 
 import denseil
-from denseil.viz import Page, RankedQuery, RankedRow, attention_by_frame, line_chart
+from denseil.viz import Page, RankedQuery, RankedRow, attend, attention_by_frame, line_chart
 
 HOSTILE = [
     "<script>window.hacked = 1</script>",
@@ -134,6 +134,16 @@ def test_attention_sums_to_one_and_keeps_its_places():
         attention_by_frame(attention, frames=("a", "b"))
     with pytest.raises(ValueError, match="of 2 clips"):
         attention_by_frame(attention, clip=2)
+
+
+def test_attention_of_a_block_of_choice(tmp_path: Path):
+    model = denseil.create_model("denseil", backbone="test_resnet", dim=64, num_heads=4, depth=2).eval()
+    paths = [picture(tmp_path / f"{i}.png", i) for i in range(3)]
+    first, last, default = (attend(model, paths, **which).shares for which in ({"block": 0}, {"block": 1}, {}))
+    assert torch.equal(last, default)
+    assert not torch.allclose(first, last)
+    with pytest.raises(ValueError, match="no dense attention"):
+        attend(denseil.create_model("denseil", backbone="test_resnet", depth=0), paths)
 
 
 def visit(browser: Any, page: Page, path: Path, **options: Any) -> Any:
