@@ -13,6 +13,7 @@ from timm.models import save_for_hf
 
 from denseil.models._card import model_card
 from denseil.models._config import CONFIG_NAME
+from denseil.models._weights import WEIGHTS_NAME
 from denseil.models.denseil import DenseIL
 
 CARD_NAME = "README.md"
@@ -61,8 +62,9 @@ def save_pretrained(
         if card is not None or not (folder / CARD_NAME).exists():
             text = model_card(model, repo_id=repo_id, fields=card)
             Path(temporary, CARD_NAME).write_text(text, encoding="utf-8")
+        # safetensors lets nobody but the owner read what it writes
+        shutil.copymode(Path(temporary, CONFIG_NAME), Path(temporary, WEIGHTS_NAME))
         for file in sorted(Path(temporary).iterdir()):
-            shutil.copymode(Path(temporary, CONFIG_NAME), file)  # safetensors lets the owner alone read its files
             file.replace(folder / file.name)
     return folder
 
