@@ -38,9 +38,12 @@ class Point(NamedTuple):
 
 
 def describe(model: denseil.DenseIL) -> str:
-    blocks = len(model.head.decoder.blocks) if model.fused_levels else 0
-    decoder = f"d = {model.num_features}, R = {blocks}" if blocks else "frames averaged"
-    return f"{model.encoder.name}, {decoder}, T = {model.denseil_cfg['clip_len']}"
+    end = f"T = {model.denseil_cfg['clip_len']}"
+    if not hasattr(model.head, "decoder"):
+        return f"{model.encoder.name}, frames averaged, {end}"
+    blocks = model.head.decoder.blocks
+    fusion = "no fusion" if blocks[0].fusion is None else type(blocks[0].fusion).__name__
+    return f"{model.encoder.name}, {fusion}, d = {model.num_features}, R = {len(blocks)}, {end}"
 
 
 def some_frames(tracklet: Tracklet, count: int) -> Tracklet:

@@ -83,7 +83,7 @@ def test_the_frontier_of_trained_models(tmp_path: Path, capsys: pytest.CaptureFi
     assert len(lines) == 2 * len(module.COUNTS)
     assert 1 <= sum(line.endswith("| yes |") for line in lines) <= len(lines)
     text = (tmp_path / "plot.svg").read_text()
-    assert "test_resnet, d = 32, R = 1, T = 8" in text
+    assert "test_resnet, DenseAttention, d = 32, R = 1, T = 8" in text
     assert "test_resnet, frames averaged, T = 8" in text
 
 

@@ -12,8 +12,8 @@ class SupervisedContrastive(nn.Module):
 
     The loss of an anchor is the mean over its positives of -log softmax, over all other clips, of cosine / temperature
     (the paper's L_out); that of the batch is the mean over anchors that have a positive, zero if none has. Where the
-    batch-hard triplet loss learns from one pair of each kind, this learns from all of them: in a few hundred steps it
-    comes much farther. It is computed in float32 whatever the autocast.
+    batch-hard triplet loss learns from one pair of each kind, this learns from all of them. It is computed in float32
+    whatever the autocast.
 
     Args:
         temperature: Smaller looks at the hardest pairs alone.
