@@ -1,15 +1,15 @@
 """Whole tracklets of mixed length against a plain loop, in one alternating run: `python -m tests.benchmarks.tracklets`.
 
 The plain loop is what a user would write: one tracklet at a time, float32, its clips of 8 frames one after another.
-Both read the same JPEG files, real crops, and make the same vectors. The list is worked off in groups that alternate.
-Then the peak memory of a short and of a long tracklet is compared, each in a process of its own.
+Both read the same JPEG files, real crops, and make the same vectors; freed memory is kept, as the command line has it.
+The list is worked off in groups that alternate. Then the peak memory of a short and of a long tracklet is compared, each in a process of its own.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import resource
+import os
 import subprocess
 import sys
 import tempfile
@@ -24,15 +24,16 @@ from torch.nn import functional as F
 
 import denseil
 from denseil.data import Frames, Tracklet, normalize, read_frame, sample_all
-from denseil.engine import embed_tracklets
+from denseil.engine import embed_tracklets, keep_heap
 from denseil.models import DenseIL
 from tests.benchmarks.loader import make_tracklets
+from tests.benchmarks.loading import peak_memory
 from tests.benchmarks.rounds import Ratio, ratio, report
 
 
 def mixed(folder: Path, count: int, longest: int = 120) -> list[Tracklet]:
     """Tracklets of 1 to `longest` frames, spread evenly over the logarithm, shortest and longest included."""
-    names = sorted({str(name) for each in make_tracklets(folder) for name in each.frames.names})
+    names = sorted({os.fsdecode(name) for each in make_tracklets(folder) for name in each.frames.names})
     lengths = np.exp(np.random.default_rng(0).uniform(0, np.log(longest + 1), count)).astype(int)
     lengths[:2] = 1, longest
     return [
@@ -95,9 +96,9 @@ def peak(frames: int) -> None:
     model = denseil.create_model("denseil_mobilenetv2").eval()
     pixels = np.zeros((256, 128, 3), dtype=np.uint8)
     list(embed_tracklets(model, [[pixels] * 64], budget=64))
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    before = peak_memory()
     list(embed_tracklets(model, [[pixels] * frames], budget=64))
-    print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024)
+    print((peak_memory() - before) / 2**20)
 
 
 def main() -> None:
@@ -112,6 +113,7 @@ def main() -> None:
     torch.set_num_threads(options.threads)
     if options.peak:
         return peak(options.peak)
+    keep_heap()
     torch.manual_seed(0)
     with tempfile.TemporaryDirectory() as folder:
         result = compare(denseil.create_model(options.model).eval(), mixed(Path(folder), options.count), options.groups)
