@@ -2,8 +2,8 @@
 
 The plain loop is what a user would write: one tracklet at a time, float32, its clips of 8 frames one after another.
 Both read the same JPEG files, real crops, and make the same vectors; freed memory is kept, as the command line has it.
-The list is worked off in groups that alternate. Then the peak memory of a long tracklet is compared with that of a short
-one, in a process of its own.
+The list is worked off in groups that alternate. Then the peak memory of a long tracklet is compared with that of a
+short one, in a process of its own.
 """
 
 from __future__ import annotations
