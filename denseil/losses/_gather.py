@@ -21,7 +21,7 @@ class _AllGather(torch.autograd.Function):
         return whole.chunk(dist.get_world_size())[dist.get_rank()]
 
 
-def gather(share: Tensor) -> Tensor:
+def gather_ranks(share: Tensor) -> Tensor:
     """The shares (B, ...) of all ranks in the order of ranks, (world * B, ...); itself without a process group.
 
     Every rank must give the same shape. The gradient of a share is the sum over the ranks' losses, which DDP's mean
@@ -31,3 +31,14 @@ def gather(share: Tensor) -> Tensor:
         return share
     gathered: Tensor = _AllGather.apply(share)
     return gathered
+
+
+def whole_batch(features: Tensor, labels: Tensor, *, gather: bool) -> tuple[Tensor, Tensor]:
+    """What a loss sees: features (B, D) and labels (B,), those of all ranks together if asked.
+
+    Raises:
+        ValueError: If the shapes do not fit.
+    """
+    if features.dim() != 2 or labels.shape != features.shape[:1]:
+        raise ValueError(f"features are (B, D) and labels (B,), got {tuple(features.shape)} and {tuple(labels.shape)}")
+    return (gather_ranks(features), gather_ranks(labels)) if gather else (features, labels)

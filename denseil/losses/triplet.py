@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from denseil.losses._gather import gather as gather_ranks
+from denseil.losses._gather import whole_batch
 
 
 class BatchHardTriplet(nn.Module):
@@ -50,12 +50,7 @@ class BatchHardTriplet(nn.Module):
         Raises:
             ValueError: If the shapes do not fit.
         """
-        if features.dim() != 2 or labels.shape != features.shape[:1]:
-            raise ValueError(
-                f"features are (B, D) and labels (B,), got {tuple(features.shape)} and {tuple(labels.shape)}"
-            )
-        if self.gather:
-            features, labels = gather_ranks(features), gather_ranks(labels)
+        features, labels = whole_batch(features, labels, gather=self.gather)
         with torch.autocast(features.device.type, enabled=False):
             distances = self._distances(features.float())  # (B, B)
             same = labels[:, None] == labels[None]
