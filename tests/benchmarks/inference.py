@@ -1,8 +1,8 @@
 """A model as it is, optimised, and exported, in alternating runs: `python -m tests.benchmarks.inference`.
 
 Everything runs on a batch of clips of 8 frames, 256 x 128, with random weights: speed does not depend on them. First
-torch by itself, then with the exported forms, whose runtimes have threads of their own that disturb the others. A peer
-is `--peer NAME=FILE.py:FUNCTION`, where the function gives a module that takes clips (B, T, 3, H, W). `--keep-heap`
+torch by itself, then with the exported forms: in one run with these the decoder was seen slower. A peer is
+`--peer NAME=FILE.py:FUNCTION`, where the function gives a module that takes clips (B, T, 3, H, W). `--keep-heap`
 asks glibc to keep freed memory (see `denseil.engine.keep_heap`), which speeds up float32 most.
 """
 
