@@ -33,23 +33,31 @@ class Point(NamedTuple):
 
     model: str
     frames: int
+    gmacs: float
     milliseconds: float
     mAP: float  # noqa: N815
 
 
 def describe(model: denseil.DenseIL) -> str:
+    encoder = f"{model.encoder.name} / {model.feature_info[-1]['reduction']}"  # its stride
     end = f"T = {model.denseil_cfg['clip_len']}"
     if not hasattr(model.head, "decoder"):
-        return f"{model.encoder.name}, frames averaged, {end}"
+        return f"{encoder}, frames averaged, {end}"
     blocks = model.head.decoder.blocks
     fusion = "no fusion" if blocks[0].fusion is None else type(blocks[0].fusion).__name__
-    return f"{model.encoder.name}, {fusion}, d = {model.num_features}, R = {len(blocks)}, {end}"
+    return f"{encoder}, {fusion}, d = {model.num_features}, R = {len(blocks)}, {end}"
 
 
 def some_frames(tracklet: Tracklet, count: int) -> Tracklet:
     """A tracklet of its evenly spaced frames, at most so many."""
     places = sorted({int(place) for place in sample_even(len(tracklet.frames), count)})
     return dataclasses.replace(tracklet, frames=Frames("", [tracklet.frames[place] for place in places]))
+
+
+def gmacs(model: denseil.DenseIL, count: int) -> float:
+    """Billions of multiply-adds for a tracklet of so many frames."""
+    height, width = model.pretrained_cfg["input_size"][1:]
+    return denseil.profile(model, frames=count, size=(height, width)).macs / 1e9
 
 
 def accuracy(model: denseil.DenseIL, queries: Sequence[Tracklet], gallery: Sequence[Tracklet], count: int) -> float:
@@ -95,15 +103,16 @@ def main(arguments: list[str] | None = None) -> None:
     names = [describe(model) for model in models]
     fast = [denseil.optimize(model, verbose=False) for model in models]
     points = [
-        Point(name, count, spent, accuracy(model, dataset.query, dataset.gallery, count))
+        Point(name, count, gmacs(model, count), spent, accuracy(model, dataset.query, dataset.gallery, count))
         for count in COUNTS
         for name, spent, model in zip(names, milliseconds(fast, count, options.rounds), models, strict=True)
     ]
     best = frontier(points)
-    print("| model | frames | ms a tracklet | mAP | on the frontier |\n|---|---|---|---|---|")
+    print("| model | frames | GMACs | ms a tracklet | mAP | on the frontier |\n|---|---|---|---|---|---|")
     for point in sorted(points, key=lambda one: (one.model, one.frames)):
         mark = "yes" if point in best else ""
-        print(f"| {point.model} | {point.frames} | {point.milliseconds:.1f} | {100 * point.mAP:.1f} | {mark} |")
+        cost = f"{point.gmacs:.2f} | {point.milliseconds:.1f}"
+        print(f"| {point.model} | {point.frames} | {cost} | {100 * point.mAP:.1f} | {mark} |")
     if options.plot:
         figure = new_figure(7, 4.5)
         axes = figure.subplots()

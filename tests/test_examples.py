@@ -83,14 +83,14 @@ def test_the_frontier_of_trained_models(tmp_path: Path, capsys: pytest.CaptureFi
     assert len(lines) == 2 * len(module.COUNTS)
     assert 1 <= sum(line.endswith("| yes |") for line in lines) <= len(lines)
     text = (tmp_path / "plot.svg").read_text()
-    assert "test_resnet, DenseAttention, d = 32, R = 1, T = 8" in text
-    assert "test_resnet, frames averaged, T = 8" in text
+    assert "test_resnet / 32, DenseAttention, d = 32, R = 1, T = 8" in text
+    assert "test_resnet / 32, frames averaged, T = 8" in text
 
 
 @given(st.lists(st.tuples(st.integers(1, 9), st.integers(0, 9)), min_size=1, max_size=12))
 def test_no_point_beats_one_on_the_frontier(pairs: list[tuple[int, int]]):
     module = load("frontier")
-    points = [module.Point("", 1, float(slow), float(good)) for slow, good in pairs]
+    points = [module.Point("", 1, 1.0, float(slow), float(good)) for slow, good in pairs]
     best = module.frontier(points)
     for point in points:
         beaten = any(

@@ -29,7 +29,7 @@ def export(
         output: The file, ending in .onnx, .xml (OpenVINO) or .pt2; with --parts a folder.
         format: Onnx, openvino or pt2.
         parts: Write the frame encoder and the decoder apart.
-        size: Height and width of frames; the model's own by default.
+        size: Height and width of frames, such as [256,128]; the model's own by default.
         checkpoint: Weights of the model, in a file.
         random_weights: Take the model without weights, to see that all runs.
         model_args: Arguments of the model, such as '{"backbone": "convnext_tiny", "dim": 256}'.

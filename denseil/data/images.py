@@ -130,12 +130,24 @@ def _fast_jpeg() -> Any:
         return None
 
 
+def pillow_rgb(image: Image.Image) -> NDArray[np.uint8]:
+    """A Pillow image of any mode as RGB (H, W, 3), converted as `decode_image` says.
+
+    Raises:
+        ValueError: If it has no pixels, or its mode has no plain conversion.
+        OSError: If its file is damaged.
+    """
+    if not image.width or not image.height:
+        raise ValueError(f"it has no pixels, {image.width} x {image.height}")
+    if image.mode in _MODES:
+        return np.array(image.convert("RGB"))
+    if image.mode.startswith("I"):  # 16-bit grey; Pillow's own conversion would clip it to white
+        grey = np.asarray(image).astype(np.int64)
+        if grey.min() >= 0 and grey.max() <= 0xFFFF:
+            return np.repeat((grey >> 8).astype(np.uint8)[..., None], 3, axis=2)
+    raise ValueError(f"mode {image.mode} has no plain conversion to 8-bit RGB")
+
+
 def _decode_pillow(data: bytes) -> NDArray[np.uint8]:
     with Image.open(io.BytesIO(data)) as image:
-        if image.mode in _MODES:
-            return np.array(image.convert("RGB"))
-        if image.mode.startswith("I"):  # 16-bit grey; Pillow's own conversion would clip it to white
-            grey = np.asarray(image).astype(np.int64)
-            if grey.min() >= 0 and grey.max() <= 0xFFFF:
-                return np.repeat((grey >> 8).astype(np.uint8)[..., None], 3, axis=2)
-        raise ValueError(f"mode {image.mode} has no plain conversion to 8-bit RGB")
+        return pillow_rgb(image)

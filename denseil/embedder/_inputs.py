@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
+from denseil.data.images import pillow_rgb
 from denseil.embedder.exported import ExportedModel
 from denseil.engine.processes import best_device
 from denseil.models import DenseIL, create_model
@@ -25,6 +26,8 @@ def open_model(model: DenseIL | ExportedModel | str | os.PathLike[str], device: 
     if isinstance(model, ExportedModel):
         return cast(DenseIL, model.eval())  # it has what embedding needs, and computes where its runtime does
     if not isinstance(model, DenseIL):
+        if os.fspath(model).endswith((".onnx", ".xml", ".pt2")):
+            raise ValueError(f"{os.fspath(model)} is an exported model: open it with Embedder.from_exported")
         folder = os.path.isdir(model)  # noqa: PTH112 (a str or a path)
         model = create_model(f"local-dir:{os.fspath(model)}" if folder else os.fspath(model), pretrained=True)
     if not hasattr(model, "denseil_cfg"):
@@ -53,10 +56,13 @@ def to_rgb(frame: Pixels, color_order: ColorOrder, *, name: str) -> NDArray[np.u
 
     Raises:
         TypeError: If they are not uint8 pixels.
-        ValueError: If their shape is wrong, or they are empty.
+        ValueError: If their shape is wrong, or they are empty, damaged or of a mode without a conversion.
     """
     if isinstance(frame, Image.Image):
-        return np.asarray(frame.convert("RGB"))  # PIL knows its own colour order
+        try:
+            return pillow_rgb(frame)  # PIL knows its own colour order
+        except (OSError, ValueError) as error:
+            raise ValueError(f"{name}, a PIL image, is not usable: {error}") from error
     if isinstance(frame, Tensor):
         if frame.dim() != 3 or frame.shape[0] != 3:
             raise ValueError(f"{name} is a tensor of shape {tuple(frame.shape)}; it must be (3, H, W)")

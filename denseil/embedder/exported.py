@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, TypeAlias, get_args
 
 import torch
 from torch import Tensor, nn
 
 from denseil.data._extras import need
-from denseil.layers._checks import check_frame_mask
+from denseil.layers._checks import check_frame_mask, check_frames
 
 Precision: TypeAlias = Literal["float32", "bfloat16"]
 Run: TypeAlias = Callable[..., Tensor]
@@ -23,7 +24,7 @@ class ExportedModel(nn.Module):
     """What `denseil.export` wrote, with the part of `DenseIL`'s interface that embedding needs.
 
     A model exported in parts keeps tokens of frames, as `DenseIL` does. One exported whole has none: its "tokens" are
-    the frames, and `decode` runs everything.
+    the frames, and `decode` runs everything. Threads may share one.
 
     Args:
         path: The file of a whole model, or the folder of a frame encoder and a decoder.
@@ -36,8 +37,9 @@ class ExportedModel(nn.Module):
         name: The registered name of the model that was exported.
 
     Raises:
-        FileNotFoundError: If there is no such file.
-        ValueError: If a file is damaged or not an export of ours, or the precision is not to be had.
+        FileNotFoundError: If there is no such file, or the weights beside it are missing.
+        ValueError: If a file is damaged or not an export of ours, the parts are of two exports, or the precision is not
+            to be had.
         ModuleNotFoundError: If the runtime is not installed; the text says what to install.
     """
 
@@ -48,6 +50,8 @@ class ExportedModel(nn.Module):
         for part, (_, data) in opened.items():
             if data["part"] != part:
                 raise ValueError(f"{path} holds a {data['part']} where a {part} belongs: export the model again")
+        if len({data.get("export") for _, data in opened.values()}) > 1:
+            raise ValueError(f"{path} holds an encoder of one export and a decoder of another: export the model again")
         data = opened["whole" if "whole" in opened else "decoder"][1]
         self.name: str = data["name"]
         self.num_features: int = data["num_features"]
@@ -62,12 +66,19 @@ class ExportedModel(nn.Module):
             raise ValueError(
                 f"frames have shape {tuple(frames.shape)}; this export takes (N, {', '.join(map(str, size))})"
             )
-        return frames if "whole" in self._runs else self._runs["encoder"](frames)
+        check_frames(frames)
+        if "whole" in self._runs:
+            return frames.float()
+        if not len(frames):  # runtimes keep their last answer, or fail
+            return self.encode_frames(frames.new_zeros(1, *size))[:0]
+        return self._runs["encoder"](frames.float())
 
     def decode(self, tokens: Tensor, mask: Tensor | None = None) -> Tensor:
         """Embeddings (B, num_features) of what `encode_frames` gave, (B, T, ...), under a bool mask (B, T)."""
         batch, frames = tokens.shape[:2]
         check_frame_mask(mask, batch, frames)
+        if not batch:
+            return torch.empty(0, self.num_features)
         mask = torch.ones(batch, frames, dtype=torch.bool) if mask is None else mask
         if "decoder" in self._runs:
             return self._runs["decoder"](tokens, mask)
@@ -84,10 +95,13 @@ def find_parts(path: str | Path) -> dict[str, Path]:
     """The files of an export: {"whole": file}, or {"encoder": ..., "decoder": ...} of a folder."""
     path = Path(path)
     if path.is_dir():
-        for suffix in _OPENERS:
-            parts = {part: path / f"{part}{suffix}" for part in ("encoder", "decoder")}
-            if all(file.is_file() for file in parts.values()):
-                return parts
+        formats = [{part: path / f"{part}{suffix}" for part in ("encoder", "decoder")} for suffix in _OPENERS]
+        found = [parts for parts in formats if all(file.is_file() for file in parts.values())]
+        if len(found) > 1:
+            names = ", ".join(parts["encoder"].name for parts in found)
+            raise ValueError(f"{path} holds {names}: which is meant? Keep each format in a folder of its own")
+        if found:
+            return found[0]
         raise FileNotFoundError(f"{path} holds no encoder and decoder; give what denseil.export wrote")
     if not path.is_file():
         raise FileNotFoundError(f"no exported model at {path}; give the file or the folder that denseil.export wrote")
@@ -98,6 +112,10 @@ def open_exported(path: Path, precision: Precision) -> tuple[Run, dict[str, Any]
     """A file as a function of tensors, and what it says of itself."""
     if path.suffix not in _OPENERS:
         raise ValueError(f"{path} ends in {path.suffix!r}; exported models end in {', '.join(_OPENERS)}")
+    if precision not in get_args(Precision):
+        raise ValueError(f"precision={precision!r}: choose one of {', '.join(get_args(Precision))}")
+    if path.suffix == ".xml" and not path.with_suffix(".bin").is_file():
+        raise FileNotFoundError(f"the weights of {path} are missing: {path.with_suffix('.bin')} belongs beside it")
     opener, module, extra = _OPENERS[path.suffix]
     runtime = need(module, to=f"run {path.name}", extra=extra)
     if precision != "float32" and path.suffix != ".xml":
@@ -107,9 +125,10 @@ def open_exported(path: Path, precision: Precision) -> tuple[Run, dict[str, Any]
         data = json.loads(text)
         return run, {**data, "part": data["part"]}
     except Exception as error:  # each runtime has errors of its own, some of them bare
-        first = (str(error).strip() or type(error).__name__).splitlines()[0]
+        lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+        lines = [line for line in lines if not line.startswith("Exception from ")] or [type(error).__name__]
         raise ValueError(
-            f"cannot open {path}: it is damaged, or not what denseil.export wrote; export the model again ({first})"
+            f"cannot open {path}: it is damaged, or not what denseil.export wrote; export the model again ({lines[0]})"
         ) from error
 
 
@@ -134,9 +153,13 @@ def _open_openvino(runtime: Any, path: Path, precision: Precision) -> tuple[Run,
     settings = {"INFERENCE_PRECISION_HINT": hints[precision], "INFERENCE_NUM_THREADS": torch.get_num_threads()}
     compiled = core.compile_model(model, "CPU", settings)
 
+    own = threading.local()  # a request holds one call's memory: two threads must not share one
+
     def run(*inputs: Tensor) -> Tensor:
-        answer = compiled([value.numpy(force=True) for value in inputs])[0]
-        return torch.from_numpy(answer.copy())  # the runtime writes the next answer into the same memory
+        if not hasattr(own, "request"):
+            own.request = compiled.create_infer_request()
+        answer = own.request.infer([value.numpy(force=True) for value in inputs])[0]
+        return torch.from_numpy(answer.copy())  # the next answer is written into the same memory
 
     return run, str(model.get_rt_info([KEY]).astype(str))
 

@@ -65,10 +65,13 @@ def embed_tracklets(
 
     Raises:
         ValueError: If an argument is out of its range, a tracklet has no frame, or its frames cannot be read.
+        TypeError: If a frame is neither a path nor an array.
     """
     clip_len = 8 if frames == "even8" else int(model.denseil_cfg["clip_len"])
     if frames not in FRAMES_POLICIES:
         raise ValueError(f"frames is one of {', '.join(FRAMES_POLICIES)}, got {frames!r}")
+    if on_corrupt not in ("neighbour", "raise"):
+        raise ValueError(f"on_corrupt is 'neighbour' or 'raise', got {on_corrupt!r}")
     if budget < clip_len or threads < 1 or (chunk is not None and chunk < 1):
         raise ValueError(
             f"budget is at least one clip ({clip_len} frames), threads and chunk at least 1; "
@@ -115,6 +118,8 @@ def _clips(tracklets: Iterable[Tracklet | Sequence[Frame]], frames: FramesPolicy
         if isinstance(tracklet, Tracklet):
             source: Sequence[Frame] = tracklet.frames
             name = f"{tracklet.name!r} (pid {tracklet.pid})"
+        elif isinstance(tracklet, (str, bytes, os.PathLike)):
+            raise TypeError(f"tracklet number {number} is {tracklet!r}; a tracklet is a sequence of frames")
         else:
             source, name = tracklet, f"number {number}"
         if not len(source):
@@ -189,12 +194,17 @@ def _read_clip(clip: _Clip, out: NDArray[np.uint8], on_corrupt: Literal["neighbo
     for position, target in zip(clip.positions.tolist(), out, strict=True):
         frame = clip.source[position]
         if isinstance(frame, np.ndarray):
-            if frame.dtype != np.uint8 or frame.ndim != 3 or frame.shape[2] != 3:
+            if frame.dtype != np.uint8 or frame.ndim != 3 or frame.shape[2] != 3 or not frame.size:
                 raise ValueError(
                     f"frame {position} of tracklet {clip.name} is {frame.dtype} {frame.shape}; it must be uint8 RGB "
-                    "(H, W, 3)"
+                    "(H, W, 3), and not empty"
                 )
             image = frame
+        elif not isinstance(frame, (str, os.PathLike)):
+            raise TypeError(
+                f"frame {position} of tracklet {clip.name} is a {type(frame).__name__}; give paths, or RGB arrays "
+                "(denseil.Embedder takes PIL images and tensors too)"
+            )
         else:
             paths: Sequence[str | os.PathLike[str]] = clip.source  # type: ignore[assignment]  # all of one kind
             image = read_frame(paths, position, name=clip.name, on_corrupt=on_corrupt, buffer=scratch)
@@ -217,11 +227,12 @@ def encode_pixels(
     model: DenseIL, pixels: Tensor, *, dtype: torch.dtype | None = None, chunk: int | None = None
 ) -> Tensor:
     """Tokens (N, P, sum of widths) of frames (N, 3, H, W) uint8, on the model's device; options as above."""
-    cfg, device = model.pretrained_cfg, next(model.parameters()).device
+    cfg, like = model.pretrained_cfg, next(model.parameters())
+    device = like.device
     with evaluating(model), torch.autocast(device.type, dtype, enabled=dtype is not None):
         return torch.cat(
             [
-                model.encode_frames(normalize(part.to(device), cfg["mean"], cfg["std"]))
+                model.encode_frames(normalize(part.to(device), cfg["mean"], cfg["std"]).to(like.dtype))
                 for part in pixels.split(chunk or (16 if device.type == "cpu" else 64))
             ]
         )

@@ -84,8 +84,9 @@ class Progress:
                 f"{contrastive:.4g}) by step {self.step} of epoch {epoch + 1}: training is stopped. Try a lower lr, "
                 "warmup, clip_grad, or fp32"
             )
+        third = f" contrastive {contrastive:.3f}" if contrastive else ""  # 0 where it has no weight
         self._bar.set_postfix_str(
-            f"epoch {epoch + 1} loss {total:.3f} id {cross_entropy:.3f} triplet {triplet:.3f} lr {lr:.1e}"
+            f"epoch {epoch + 1} loss {total:.3f} id {cross_entropy:.3f} triplet {triplet:.3f}{third} lr {lr:.1e}"
         )
         values = {
             "loss": total,

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import copy
+import io
 import json
 import logging
+import secrets
 import tempfile
 import warnings
 from collections.abc import Iterator, Sequence
@@ -23,6 +26,7 @@ from denseil.embedder.exported import KEY, ExportedModel
 from denseil.engine.inference import evaluating
 from denseil.exporters._int8 import Price, quantize
 from denseil.models import DenseIL, OptimizedDenseIL
+from denseil.models.denseil import check_made
 
 Format: TypeAlias = Literal["onnx", "openvino", "pt2"]
 SUFFIXES: dict[Format, str] = {"onnx": ".onnx", "openvino": ".xml", "pt2": ".pt2"}
@@ -84,24 +88,35 @@ def export(
         int8: Tracklets to calibrate on: OpenVINO's model is then quantised by NNCF, and its price measured on them.
 
     Raises:
-        ValueError: If the format or the ending is wrong, the model is an optimised one, or the result differs from
-            torch by more than 1e-4 of the greatest value.
+        ValueError: If the format, the ending or the size is wrong, the folder holds parts in another format, the model
+            is an optimised one or not in float32, or the result differs from torch by more than 1e-4 of the greatest
+            value.
+        TypeError: If the model was not made by `create_model`.
         FileNotFoundError: If the folder that `path` lies in does not exist.
+        FileExistsError: If a folder stands where the file would go, or a file where the folder would.
         ModuleNotFoundError: If a package is missing; the text says what to install.
         RuntimeError: If torch's ONNX exporter fails, as old ones do.
     """
     path, suffix = Path(path), _check(model, Path(path), format, parts, int8)
+    _check_size(size)
     cfg = {key: model.pretrained_cfg[key] for key in ("input_size", "mean", "std")}
     if size is not None:
         cfg["input_size"] = (3, *size)
     data = {
         "denseil": __version__,
+        "export": secrets.token_hex(8),  # parts of two exports do not belong together
         "name": model.pretrained_cfg.get("architecture", "denseil"),
         "num_features": model.num_features,
         "pretrained_cfg": cfg,
         "denseil_cfg": model.denseil_cfg,
     }
-    with evaluating(model), tempfile.TemporaryDirectory(dir=path.parent, prefix=".exporting-") as temporary:
+    near = path if parts and path.is_dir() else path.parent  # on the file system that the files will be on
+    device = next(model.parameters()).device.type
+    with (
+        evaluating(model),
+        torch.autocast(device, enabled=False),
+        tempfile.TemporaryDirectory(dir=near, prefix=".exporting-") as temporary,
+    ):
         folder = Path(temporary)
         for part, (module, inputs, dynamic) in _parts(model, cfg["input_size"], parts).items():
             text = json.dumps(data | {"part": part})
@@ -119,11 +134,17 @@ def _check(model: DenseIL, path: Path, format: Format, parts: bool, int8: Sequen
         raise ValueError(f"format={format!r}: choose one of {', '.join(get_args(Format))}")
     if isinstance(model, OptimizedDenseIL):
         raise ValueError("an optimised model is made for torch: export the model that create_model made")
+    check_made(model)
     suffix = SUFFIXES[format]
     if parts and path.suffix in SUFFIXES.values():
         raise ValueError(f"{path} is a file's name: give a folder for an encoder and a decoder, or leave parts out")
     if not parts and path.suffix != suffix:
         raise ValueError(f"{path} does not end in {suffix}, as a whole model in {format} does")
+    if path.exists() and path.is_dir() != parts:
+        raise FileExistsError(f"{path} is a {'file' if parts else 'folder'} already: choose another name, or remove it")
+    others = [file for end in set(SUFFIXES.values()) - {suffix} if (file := path / f"encoder{end}").is_file()]
+    if parts and others:
+        raise ValueError(f"{path} holds {others[0].name}, parts in another format: give a folder of its own")
     if int8 is not None and format != "openvino":
         raise ValueError(f"int8 is for format='openvino', not {format!r}")
     if int8 is not None and len(int8) < 3:
@@ -135,6 +156,13 @@ def _check(model: DenseIL, path: Path, format: Format, parts: bool, int8: Sequen
     if int8 is not None:
         need("nncf", to="quantise to int8", extra="int8")
     return suffix
+
+
+def _check_size(size: tuple[int, int] | None) -> None:
+    if size is not None and not (
+        isinstance(size, Sequence) and len(size) == 2 and all(isinstance(pixels, int) and pixels > 0 for pixels in size)
+    ):
+        raise ValueError(f"size={size!r}: give the height and the width of frames in pixels, such as (256, 128)")
 
 
 class _Call(nn.Module):
@@ -173,10 +201,19 @@ def _parts(model: DenseIL, size: Sequence[int], apart: bool) -> dict[str, Part]:
         return {"whole": (_Whole(model), (clips, mask), ({0: batch, 1: frames}, {0: batch, 1: frames}))}
     with torch.no_grad():
         tokens = model.encode_frames(clips.flatten(0, 1)).unflatten(0, (2, 3))
+    encoder, decoder = _keep(model, "encoder", "head"), _keep(model, "head", "neck")
+    encoder.head = _keep(model.head, "pool_parts")
     return {
-        "encoder": (_Encoder(model), (clips.flatten(0, 1),), ({0: count},)),
-        "decoder": (_Decoder(model), (tokens, mask), ({0: batch, 1: frames}, {0: batch, 1: frames})),
+        "encoder": (_Encoder(encoder), (clips.flatten(0, 1),), ({0: count},)),
+        "decoder": (_Decoder(decoder), (tokens, mask), ({0: batch, 1: frames}, {0: batch, 1: frames})),
     }
+
+
+def _keep(module: Any, *names: str) -> Any:
+    """A module with some of its children alone: .pt2 files hold the weights of all, in use or not."""
+    kept = copy.copy(module)
+    kept._modules = {name: module._modules[name] for name in names}
+    return kept
 
 
 def _write_onnx(
@@ -213,7 +250,9 @@ def _write_pt2(
 ) -> None:
     with torch.no_grad():
         program = torch.export.export(module, inputs, dynamic_shapes=dynamic)
-    torch.export.save(program, path, extra_files={KEY: text})
+    buffer = io.BytesIO()  # torch's own writer ends the process when a disk is full
+    torch.export.save(program, buffer, extra_files={KEY: text})
+    path.write_bytes(buffer.getbuffer())
 
 
 _WRITERS = {"onnx": _write_onnx, "openvino": _write_openvino, "pt2": _write_pt2}

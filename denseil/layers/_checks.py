@@ -18,16 +18,28 @@ def check_heads(dim: int, num_heads: int) -> None:
         raise ValueError(f"dim={dim} cannot be split into num_heads={num_heads} heads; num_heads must divide dim")
 
 
+def check_frames(frames: Tensor) -> None:
+    """Raise TypeError unless pixels are floating point, as normalised ones are."""
+    if not frames.is_floating_point():
+        raise TypeError(
+            f"frames have dtype {frames.dtype}; convert them to float and normalise with the model's mean, std"
+        )
+
+
 def check_frame_mask(mask: Tensor | None, batch: int, frames: int) -> None:
-    """Raise unless `mask` is a bool (B, T) tensor with a real frame in every row.
+    """Raise unless `mask` is a bool (B, T) tensor with a real frame in every row, or None with frames at all.
 
     While compiling or exporting nothing is checked: the answer would depend on data.
 
     Raises:
         TypeError: If the mask is not boolean.
-        ValueError: If its shape is wrong, or a row is all False.
+        ValueError: If its shape is wrong, a row is all False, or there is no frame.
     """
-    if mask is None or torch.compiler.is_compiling():
+    if torch.compiler.is_compiling():
+        return
+    if not frames:
+        raise ValueError("clips of T=0 frames have no embedding: leave them out")
+    if mask is None:
         return
     if mask.dtype != torch.bool:
         raise TypeError(f"mask has dtype {mask.dtype}; it must be torch.bool, True where a frame is real")

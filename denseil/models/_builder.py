@@ -60,6 +60,8 @@ def build_denseil(
         )
         if not isinstance(pretrained_cfg, Mapping | PretrainedCfg):  # a saved model's cfg has its own mean and std
             model.pretrained_cfg.update(mean=model.encoder.mean, std=model.encoder.std)
+            if size := (model_args.get("backbone_args") or {}).get("img_size"):  # it takes frames of that size alone
+                model.pretrained_cfg["input_size"] = (3, *((size, size) if isinstance(size, int) else size))
         return model
 
     def read() -> Mapping[str, Tensor]:

@@ -12,10 +12,11 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from denseil.layers import DenseInteractionHead
+from denseil.layers._checks import check_frames
 from denseil.layers.dense_attention import DenseAttention
 from denseil.models._fold import fold_batch_norms
 from denseil.models._fused_head import FusedHead
-from denseil.models.denseil import DenseIL
+from denseil.models.denseil import DenseIL, check_made
 
 MIN_COSINE = 0.98
 MIN_NEIGHBOURS = 0.8
@@ -105,6 +106,7 @@ class OptimizedDenseIL(DenseIL):
 
     def encode_frames(self, frames: Tensor) -> Tensor:
         """As `DenseIL.encode_frames`; tokens of `dtype`. On a CPU a few frames at a time, which fit its cache."""
+        check_frames(frames)
         frames = frames.to(self.dtype, memory_format=torch.channels_last)
         parts = frames.split(CPU_CHUNK) if frames.is_cpu else [frames]
         return torch.cat([self.head.pool(self.encoder(part)) for part in parts])
@@ -152,10 +154,13 @@ def optimize(
         verbose: Print what was done, and how near the result is.
 
     Raises:
-        ValueError: If `dtype` is unknown, the clips are too few, or the result is too far from the original.
+        ValueError: If `dtype` is unknown, the model is not in float32, the clips are too few, or the result is too far
+            from the original.
+        TypeError: If the model was not made by `create_model`.
     """
     if isinstance(model, OptimizedDenseIL):
         raise ValueError("the model is optimised already: give the one that create_model made")
+    check_made(model)
     wanted = _DTYPES.get(dtype) if isinstance(dtype, str) else dtype
     if dtype != "auto" and wanted not in _DTYPES.values():
         raise ValueError(f"dtype={dtype!r}: choose 'auto', 'float32' or 'bfloat16'")
@@ -173,9 +178,10 @@ def optimize(
                 print("\n".join([*fast.steps, f"against the original: {fast.agreement}"]))  # noqa: T201 (asked for)
             return fast
         notes.append(f"{str(choice).removeprefix('torch.')} was refused: {fast.agreement}")
+    other = "Use dtype='float32', or compare" if wanted == torch.bfloat16 else "Compare"
     raise ValueError(
-        f"{'; '.join(notes)}; at least {MIN_COSINE} and {MIN_NEIGHBOURS:.0%} are asked for. Use dtype='float32', or "
-        "compare on real clips (clips=): an untrained model tells clips apart by very little"
+        f"{'; '.join(notes)}; at least {MIN_COSINE} and {MIN_NEIGHBOURS:.0%} are asked for. {other} on real clips "
+        "(clips=) that differ: an untrained model tells clips apart by very little"
     )
 
 

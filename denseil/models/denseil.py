@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from denseil.layers import BaselineHead, BNNeck, ClipHead, DenseInteractionHead, FusionName, PosFormula, PosKind
 from denseil.layers import ReIDOutput as ReIDOutput
-from denseil.layers._checks import check_frame_mask
+from denseil.layers._checks import check_frame_mask, check_frames
 from denseil.models.frame_encoder import FrameEncoder
 
 
@@ -256,12 +256,23 @@ class DenseIL(nn.Module):
         return set()
 
 
+def check_made(model: DenseIL) -> None:
+    """Raise unless a model was made by `create_model`, and is in float32 as that makes it.
+
+    Raises:
+        TypeError: If it does not know how frames are prepared.
+        ValueError: If its weights are in another type.
+    """
+    if not hasattr(model, "denseil_cfg"):
+        raise TypeError("the model was not made by denseil.create_model: it does not know how frames are prepared")
+    dtype = next(model.parameters()).dtype
+    if dtype != torch.float32:
+        raise ValueError(f"the model is in {dtype}: give it in float32 (model.float()); lower precision is an option")
+
+
 def _check_clips(clips: Tensor) -> None:
     if clips.dim() != 5 or clips.shape[2] != 3:
         raise ValueError(
             f"clips have shape {tuple(clips.shape)}; they must be (B, T, 3, H, W): for one tracklet use B=1"
         )
-    if not clips.is_floating_point():
-        raise TypeError(
-            f"clips have dtype {clips.dtype}; convert them to float and normalise with the model's mean, std"
-        )
+    check_frames(clips)

@@ -1,8 +1,7 @@
-"""A model as it is, optimised, and exported, in alternating runs: `python -m tests.benchmarks.inference`.
+"""A model as it is, optimised, and exported, in one alternating run: `python -m tests.benchmarks.inference`.
 
-Everything runs on a batch of clips of 8 frames, 256 x 128, with random weights: speed does not depend on them. First
-torch by itself, then with the exported forms: in one run with these the decoder was seen slower. A peer is
-`--peer NAME=FILE.py:FUNCTION`, where the function gives a module that takes clips (B, T, 3, H, W). `--keep-heap`
+Everything runs on a batch of clips of 8 frames, 256 x 128, with random weights: speed does not depend on them. A peer
+is `--peer NAME=FILE.py:FUNCTION`, where the function gives a module that takes clips (B, T, 3, H, W). `--keep-heap`
 asks glibc to keep freed memory (see `denseil.engine.keep_heap`), which speeds up float32 most.
 """
 
@@ -11,6 +10,7 @@ from __future__ import annotations
 import argparse
 import importlib.util
 import json
+import shutil
 import tempfile
 from collections.abc import Callable
 from importlib.util import find_spec
@@ -29,6 +29,8 @@ from tests.benchmarks.rounds import Seconds, alternate, ratio, report
 
 Ways = dict[str, Callable[[], object]]
 SQUARE = 2048  # the product that rates are compared with
+RUNTIMES = ("onnxruntime float32", "OpenVINO float32", "OpenVINO bfloat16")
+AIMS = {"optimised": "at least 2.4", "OpenVINO bfloat16": "at least 2.8"}  # of eager's time over theirs
 
 
 def products() -> Ways:
@@ -98,23 +100,15 @@ def whole(options: argparse.Namespace) -> dict[str, Any]:
     if options.compile:
         compiled = denseil.optimize(model, compile=True, verbose=False)
         ways["optimised and compiled, encoder"] = lambda: compiled.encode_frames(frames)
+        ways["optimised and compiled"] = lambda: compiled(clips)
     peers = dict(peer(spec) for spec in options.peer)
     ways |= {name: lambda run=net: run(clips) for name, net in peers.items()}  # type: ignore[misc]
-    with torch.no_grad():
+    with tempfile.TemporaryDirectory() as folder, torch.no_grad():
+        if options.exported:
+            ways |= exported(model, clips, Path(folder))
         seconds = alternate(ways, options.rounds)
     peer_macs = {name: macs(net, clips) for name, net in peers.items()}
-    result = summary(options, model, small, mean, seconds, peer_macs)
-    if options.exported:
-        with tempfile.TemporaryDirectory() as folder, torch.no_grad():
-            both = {"eager": ways["eager"], "optimised": ways["optimised"], **exported(model, clips, Path(folder))}
-            seconds = alternate(both, options.rounds)
-        ratios = [
-            ratio(f"eager / {name}", seconds, "eager", name, aim="at least 2.8" if "OpenVINO bf" in name else "")
-            for name in both
-            if name != "eager"
-        ]
-        result = {"torch": result, "exported": report("with the exported forms", seconds, ratios)}
-    return result
+    return summary(options, model, small, mean, seconds, peer_macs)
 
 
 def summary(
@@ -132,7 +126,11 @@ def summary(
     weights = sum(p.numel() for p in model.head.parameters()) * 2  # bytes in bfloat16
     one = "optimised, decoder, 1 clip"
     ratios = [
-        ratio("eager / optimised", seconds, "eager", "optimised", aim="at least 2.4"),
+        *(
+            ratio(f"eager / {name}", seconds, "eager", name, aim=AIMS.get(name, ""))
+            for name in ("optimised", "optimised and compiled", *RUNTIMES)
+            if name in seconds
+        ),
         *(
             ratio(f"rate of {name} / {product}", seconds, product, name, scale=encoder / gemm, aim="at least 0.85")
             for name in seconds
@@ -191,7 +189,9 @@ def main() -> None:
     parser.add_argument("--batch", type=int, default=4)
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--compile", action="store_true", help="compile the encoder as well, some seconds")
+    parser.add_argument(
+        "--compile", action=argparse.BooleanOptionalAction, default=bool(shutil.which("g++")), help="compiled as well"
+    )
     parser.add_argument("--exported", action=argparse.BooleanOptionalAction, default=True, help="other runtimes too")
     parser.add_argument("--keep-heap", action="store_true", help="ask glibc to keep freed memory")
     parser.add_argument("--peer", action="append", default=[], metavar="NAME=FILE.py:FUNCTION")

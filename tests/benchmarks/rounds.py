@@ -9,6 +9,9 @@ from dataclasses import asdict, dataclass
 
 Seconds = dict[str, list[float]]
 
+# Before each way, in seconds: threads of other runtimes go on spinning after a call, and would slow the next way.
+REST = 0.3
+
 
 @dataclass(frozen=True)
 class Ratio:
@@ -29,6 +32,7 @@ def alternate(ways: Mapping[str, Callable[[], object]], rounds: int) -> Seconds:
     seconds: Seconds = {name: [] for name in ways}
     for number in range(rounds + 1):
         for name, work in ways.items():
+            time.sleep(REST)
             begin = time.perf_counter()
             work()
             if number:

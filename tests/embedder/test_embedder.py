@@ -116,6 +116,11 @@ def test_what_is_wrong_is_said(embedder, images, tmp_path):
     array = np.array(images[0])
     for tracklet, kind, text in (
         ([array, array[:0]], ValueError, "frame 1 of tracklet 0 has no pixels"),
+        (
+            [images[0].crop((5, 5, 5, 9))],
+            ValueError,
+            "frame 0 of tracklet 0, a PIL image, is not usable: it has no pixels",
+        ),
         ([array / 255], TypeError, "frame 0 of tracklet 0 is of float64; give uint8"),
         ([array[..., 0]], ValueError, r"has shape \(\d+, \d+\); it must be \(H, W, 3\)"),
         ([torch.zeros(50, 20, 3, dtype=torch.uint8)], ValueError, r"must be \(3, H, W\)"),
@@ -132,10 +137,40 @@ def test_what_is_wrong_is_said(embedder, images, tmp_path):
         embedder.embed(str(CROPS))
     with pytest.raises(ValueError, match="color_order is 'RGB' or 'BGR'"):
         Embedder(embedder.model, color_order="rgb")
+    with pytest.raises(ValueError, match=r"m.onnx is an exported model: open it with Embedder.from_exported"):
+        Embedder("m.onnx")
     with pytest.raises(ValueError, match="budget is at least one clip"):
         Embedder(embedder.model, budget=1)
     with pytest.raises(TypeError, match=r"not made by denseil.create_model"):
         Embedder(DenseIL("test_resnet", dim=32, num_heads=4))
+
+
+def test_grey_of_16_bits_is_read_alike_from_a_file_and_from_pillow(embedder, tmp_path):
+    ramp = np.arange(64 * 32, dtype=np.uint16).reshape(64, 32) * 8
+    Image.fromarray(ramp).save(tmp_path / "grey.png")
+    with Image.open(tmp_path / "grey.png") as image:
+        torch.testing.assert_close(embedder([image]), embedder([tmp_path / "grey.png"]))
+
+
+def test_a_damaged_pillow_image_is_named(embedder, images, tmp_path):
+    images[0].save(tmp_path / "half.png")
+    (tmp_path / "half.png").write_bytes((tmp_path / "half.png").read_bytes()[:900])
+    with (
+        Image.open(tmp_path / "half.png") as image,
+        pytest.raises(ValueError, match="frame 0 of tracklet 0, a PIL image"),
+    ):
+        embedder([image])
+
+
+def test_a_model_in_another_type_computes_in_it(images):
+    torch.manual_seed(0)
+    model = denseil.create_model("denseil", backbone="test_resnet", dim=32, num_heads=4, ffn_dim=32, depth=1)
+    torch.nn.init.normal_(model.neck.bn.running_mean)
+    expected = Embedder(model)(images)
+    found = Embedder(model.bfloat16())(images)
+    assert found.dtype == torch.float32
+    assert 0.99 < float(expected @ found) < 1
+    torch.testing.assert_close(Embedder(model.double())(images), found, atol=0.1, rtol=0)
 
 
 def test_same_needs_thresholds_and_uses_them(model, embedder, images, monkeypatch):

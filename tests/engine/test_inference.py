@@ -155,3 +155,11 @@ def test_bad_input_is_one_clear_error(model: denseil.DenseIL):
         embed(model, [[]])
     with pytest.raises(ValueError, match="uint8 RGB"):
         embed(model, [[black.astype(np.float32)]])
+    with pytest.raises(ValueError, match=r"frame 1 of tracklet number 0 is uint8 \(0, 32, 3\)"):
+        embed(model, [[black, np.zeros((0, 32, 3), np.uint8)]])
+    with pytest.raises(TypeError, match="frame 0 of tracklet number 0 is a Tensor; give paths"):
+        embed(model, [[torch.zeros(3, 9, 9)]])
+    with pytest.raises(TypeError, match="tracklet number 0 is 'f'; a tracklet is a sequence of frames"):
+        embed(model, "folder")
+    with pytest.raises(ValueError, match="on_corrupt is 'neighbour' or 'raise', got 'skip'"):
+        embed(model, [[black]], on_corrupt="skip")

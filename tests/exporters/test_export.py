@@ -1,7 +1,11 @@
 """Every format run by its own runtime, against torch, and through the Embedder; what is damaged says so."""
 
 import json
+import shutil
+import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +22,13 @@ from denseil.models import DenseIL
 
 TINY = {"backbone": "test_resnet", "dim": 32, "num_heads": 4, "ffn_dim": 32, "depth": 1}
 MARS = Path(__file__).parents[1] / "data" / "mars_tiny"
-WAYS = {"onnx": ("m.onnx", False), "openvino": ("m.xml", False), "pt2": ("m.pt2", False), "onnx-parts": ("m", True)}
+WAYS = {
+    "onnx": ("m.onnx", False),
+    "openvino": ("m.xml", False),
+    "pt2": ("m.pt2", False),
+    "onnx-parts": ("m", True),
+    "openvino-parts": ("m", True),
+}
 OLD = tuple(int(part) for part in torch.__version__.split(".")[:2]) < (2, 9)  # its ONNX exporter fails on the model
 for package in ("onnx", "onnxscript", "onnxruntime", "openvino"):
     pytest.importorskip(package)
@@ -88,15 +98,90 @@ def test_wrong_shapes_give_one_clear_error(written: ExportReport):
         exported(torch.randn(1, 2, 3, 128, 64), torch.zeros(1, 2, dtype=torch.bool))
 
 
+def test_threads_share_one_model(written: ExportReport):
+    exported = ExportedModel(written.path)
+    clips = [torch.randn(1 + number % 3, 2, 3, 128, 64) for number in range(12)]
+    expected = [exported(clip) for clip in clips]
+    with ThreadPoolExecutor(4) as pool:
+        found = list(pool.map(lambda number: exported(clips[number % 12]), range(60)))
+    for number, one in enumerate(found):
+        torch.testing.assert_close(one, expected[number % 12], atol=1e-5, rtol=1e-4)
+
+
+def test_a_frame_without_people(written: ExportReport):
+    exported = ExportedModel(written.path)
+    clips = torch.randn(2, 3, 3, 128, 64)
+    before, tokens = exported(clips), exported.encode_frames(clips[0])
+    assert exported.encode_frames(clips[0][:0]).shape == (0, *tokens.shape[1:])
+    assert exported(clips[:0]).shape == (0, 32)
+    torch.testing.assert_close(exported(clips), before)
+    assert not torch.equal(exported(torch.randn(2, 3, 3, 128, 64)), before)  # not the last answer again
+
+
+def test_wrong_types_give_one_clear_error(written: ExportReport):
+    exported = ExportedModel(written.path)
+    with pytest.raises(TypeError, match=r"dtype torch.uint8; convert them to float and normalise"):
+        exported(torch.zeros(1, 2, 3, 128, 64, dtype=torch.uint8))
+    with pytest.raises(ValueError, match="T=0 frames have no embedding"):
+        exported(torch.zeros(1, 0, 3, 128, 64))
+    clips = torch.randn(1, 2, 3, 128, 64)
+    torch.testing.assert_close(exported(clips.double()), exported(clips))
+    with pytest.raises(ValueError, match="precision='bf16': choose one of float32, bfloat16"):
+        ExportedModel(written.path, precision="bf16")
+
+
 def test_a_damaged_file_gives_one_clear_error(written: ExportReport, tmp_path: Path):
     file = next(file for file in written.files if file.suffix != ".bin")
     broken = tmp_path / file.name
+    if file.suffix == ".xml":
+        shutil.copy(file.with_suffix(".bin"), tmp_path)
     broken.write_bytes(file.read_bytes()[: file.stat().st_size // 2])
     with pytest.raises(ValueError, match=r"cannot open .*it is damaged, or not what denseil.export wrote"):
         ExportedModel(broken)
     broken.write_bytes(b"")
     with pytest.raises(ValueError, match=r"cannot open .*it is damaged"):
         Embedder.from_exported(broken)
+
+
+def test_missing_weights_are_named(written: ExportReport, tmp_path: Path):
+    if written.path.suffix != ".xml":
+        pytest.skip("the weights are in the file itself, or this is a folder")
+    shutil.copy(written.path, tmp_path / "m.xml")
+    with pytest.raises(FileNotFoundError, match=r"m.bin belongs beside it"):
+        ExportedModel(tmp_path / "m.xml")
+
+
+def test_parts_belong_together(model: DenseIL, tmp_path: Path):
+    for name in ("one", "two"):
+        denseil.export(model, tmp_path / name, "pt2", parts=True, size=(128, 64))
+    whole = denseil.export(model, tmp_path / "m.pt2", "pt2", size=(128, 64))
+    weigh = {file.name: file.stat().st_size for file in [*(tmp_path / "one").iterdir(), *whole.files]}
+    assert weigh["encoder.pt2"] + weigh["decoder.pt2"] < 1.5 * weigh["m.pt2"]  # each has its own weights alone
+    shutil.copy(tmp_path / "one" / "encoder.pt2", tmp_path / "two")
+    with pytest.raises(ValueError, match="an encoder of one export and a decoder of another"):
+        ExportedModel(tmp_path / "two")
+    with pytest.raises(ValueError, match=r"one holds encoder.pt2, parts in another format"):
+        denseil.export(model, tmp_path / "one", "openvino", parts=True, size=(128, 64))
+    for part in ("encoder", "decoder"):
+        (tmp_path / "one" / f"{part}.onnx").touch()
+    with pytest.raises(ValueError, match=r"holds encoder.onnx, encoder.pt2: which is meant"):
+        ExportedModel(tmp_path / "one")
+
+
+def test_a_full_disk_ends_in_an_error_not_in_the_process(tmp_path: Path):
+    code = f"""
+import resource, signal, denseil
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (1_000_000, resource.RLIM_INFINITY))
+model = denseil.create_model("denseil", **{TINY!r})
+try:
+    denseil.export(model, {str(tmp_path / "m.pt2")!r}, "pt2", size=(128, 64))
+except OSError as error:
+    print("OSError", error.errno)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout.strip()) == (0, "OSError 27"), done.stderr
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_missing_runtime_says_what_to_install(written: ExportReport, monkeypatch: pytest.MonkeyPatch):
@@ -122,6 +207,8 @@ def test_nothing_is_written_when_the_result_differs(model: DenseIL, tmp_path: Pa
         ("m.onnx", {"format": "tflite"}, "choose one of onnx, openvino, pt2"),
         ("m.onnx", {"int8": []}, "int8 is for format='openvino'"),
         ("m.xml", {"format": "openvino", "int8": []}, "at least 3"),
+        ("m.onnx", {"size": (0, 64)}, r"size=\(0, 64\): give the height and the width"),
+        ("m.onnx", {"size": "64x32"}, "size='64x32'"),
     ],
 )
 def test_what_does_not_fit_is_refused(model: DenseIL, tmp_path: Path, path: str, arguments: dict, says: str):
@@ -138,6 +225,13 @@ def test_paths_that_are_not_there(model: DenseIL, tmp_path: Path):
         denseil.export(model, tmp_path / "none" / "m.onnx")
     with pytest.raises(ValueError, match="an optimised model is made for torch"):
         denseil.export(denseil.optimize(model, "float32", verbose=False), tmp_path / "m.onnx")
+    with pytest.raises(ValueError, match=r"the model is in torch.bfloat16: give it in float32"):
+        denseil.export(build().bfloat16(), tmp_path / "m.onnx")
+    with pytest.raises(TypeError, match=r"was not made by denseil.create_model"):
+        denseil.export(DenseIL("test_resnet", dim=32, num_heads=4), tmp_path / "m.onnx")
+    (tmp_path / "d.pt2").mkdir()
+    with pytest.raises(FileExistsError, match="is a folder already"):
+        denseil.export(model, tmp_path / "d.pt2", "pt2")
 
 
 def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
@@ -169,5 +263,10 @@ def test_int8_tells_its_price(parts: bool, tmp_path: Path):
     report = denseil.export(build(), path, "openvino", parts=parts, size=(128, 64), int8=tracklets)
     assert report.price is not None
     assert 0.5 < report.price.agreement.mean_cosine < 1  # it is another model now
+    assert 0.5 < report.price.single.mean_cosine < 1
+    strangers = [replace(tracklet, pid=0) for tracklet in tracklets]
+    again = denseil.export(build(), path, "openvino", parts=parts, size=(128, 64), int8=strangers)
+    assert again.price is not None
+    assert again.price.mAP is None  # distractors are nobody's match
     assert "mAP" in str(report)
     assert ExportedModel(path).num_features == 32

@@ -188,3 +188,10 @@ def test_import_pulls_in_nothing_optional():
         print([m for m in {optional} + ['jsonargparse', 'torch.distributed.fsdp'] if m in new])"
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert out.stdout.strip() == "[]"
+
+
+def test_a_backbone_of_one_size_says_so_to_all_that_prepare_frames():
+    args = {"backbone": "test_vit", "last_stride": None, "dim": 32, "num_heads": 4, "ffn_dim": 32, "depth": 1}
+    model = denseil.create_model("denseil", backbone_args={"img_size": (64, 32)}, **args)
+    assert model.pretrained_cfg["input_size"] == (3, 64, 32)
+    assert denseil.Embedder(model)([torch.zeros(3, 70, 30, dtype=torch.uint8)]).shape == (32,)

@@ -176,5 +176,11 @@ def test_what_it_is_not_for():
         denseil.optimize(fast)
     with pytest.raises(ValueError, match="dtype='int4': choose"):
         denseil.optimize(build(), "int4")
+    with pytest.raises(ValueError, match=r"in torch.float64: give it in float32"):
+        denseil.optimize(build().double())
+    with pytest.raises(TypeError, match=r"dtype torch.uint8; convert them to float"):
+        fast.encode_frames(torch.zeros(1, 3, 128, 64, dtype=torch.uint8))
+    with pytest.raises(ValueError, match=r"are asked for\. Compare"):
+        denseil.optimize(build(), "float32", clips=torch.zeros(4, 2, 3, 128, 64))
     with pytest.raises(ValueError, match="only a model made by"):
         denseil.save_pretrained(fast, "nowhere")
