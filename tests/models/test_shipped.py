@@ -62,7 +62,7 @@ def test_a_copy_holds_no_path_of_this_machine(tmp_path: Path):
 
 def test_what_they_were_made_by_are_trainings_that_can_be_read():
     encoder, whole = (TrainConfig.load(SHIPPED / NAME / f"{prefix}train.yaml") for prefix in ("encoder_", ""))
-    stage = {"model_args": {"depth": 0}, "clip_len": 2, "num_tracklets": 4, "epochs": 3, "output": "ENCODER"}  # as the recipe says
+    stage = {"model_args": {"depth": 0}, "clip_len": 2, "num_tracklets": 4, "epochs": 3, "output": "ENCODER"}
     assert encoder == TrainConfig.from_recipe("people", root="DATA", init="mobilenet_v2-b0353104.pth", **stage)
     init = "ENCODER/final/model.safetensors"
     assert whole == TrainConfig.from_recipe("people", root="DATA", init=init)
