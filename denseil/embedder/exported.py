@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import threading
 from collections.abc import Callable
@@ -146,8 +147,18 @@ def _open_onnx(runtime: Any, path: Path, precision: Precision) -> tuple[Run, str
     return run, session.get_modelmeta().custom_metadata_map[KEY]
 
 
+@functools.cache
+def openvino_core() -> Any:
+    """The one `openvino.Core` of the process, never closed.
+
+    Each core gives its thread another stack for signals, and the first of two that go takes down memory that the second
+    puts back: the next signal that Python handles, a worker's end for one, was then a segmentation fault.
+    """
+    return need("openvino", to="run or quantise OpenVINO files", extra="export").Core()
+
+
 def _open_openvino(runtime: Any, path: Path, precision: Precision) -> tuple[Run, str]:
-    core = runtime.Core()
+    core = openvino_core()
     model = core.read_model(path)
     hints = {"float32": "f32", "bfloat16": "bf16"}
     settings = {"INFERENCE_PRECISION_HINT": hints[precision], "INFERENCE_NUM_THREADS": torch.get_num_threads()}

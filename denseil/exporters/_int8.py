@@ -16,7 +16,7 @@ from torch import Tensor
 from denseil.data import Tracklet, normalize, read_frame, sample_even
 from denseil.data._extras import need
 from denseil.data.images import resize_image
-from denseil.embedder.exported import ExportedModel, find_parts
+from denseil.embedder.exported import ExportedModel, find_parts, openvino_core
 from denseil.engine.inference import embed_tracklets
 from denseil.metrics import Embeddings, rank
 from denseil.models import Agreement, DenseIL, agreement
@@ -72,7 +72,7 @@ def quantize(path: Path, tracklets: Sequence[Tracklet]) -> Price:
 
 def _quantize_file(part: str, file: Path, examples: list[tuple[Tensor, ...]]) -> None:
     openvino, nncf = (need(name, to="quantise to int8", extra="int8") for name in ("openvino", "nncf"))
-    net = openvino.Core().read_model(file)
+    net = openvino_core().read_model(file)
     names = [value.any_name for value in net.inputs]
     data = nncf.Dataset([dict(zip(names, (x.numpy() for x in example), strict=True)) for example in examples])
     kind = None if part == "encoder" else nncf.ModelType.TRANSFORMER
