@@ -15,6 +15,7 @@ from denseil.layers import DenseInteractionHead, DIDecoderBlock
 from denseil.layers._checks import check_frame_mask
 from denseil.layers.dense_attention import DenseAttention
 from denseil.layers.head import clear_padding, clip_mean
+from denseil.models._packed_linear import PackedLinear
 
 POSITIONS = 64  # frames whose positions are computed beforehand
 
@@ -36,17 +37,16 @@ class FusedHead(DenseInteractionHead):
         self.in_channels, self.dim, self.dtype = head.in_channels, head.dim, dtype
         self.pool_parts, self.pos_emb = copy.deepcopy(head.pool_parts), copy.deepcopy(head.pos_emb)
         self.norm = _copy(head.decoder.norm)
-        self.query_proj = _stack([head.query_proj], dtype)
-        self.level_projs = nn.ModuleList(_stack([proj], dtype) for proj in head.level_projs)
+        self.query_proj = PackedLinear([head.query_proj], dtype)  # type: ignore[assignment]
+        self.level_projs = nn.ModuleList(PackedLinear([proj], dtype) for proj in head.level_projs)
         self.query_norm = _copy(head.query_norm)
         self.level_norms = nn.ModuleList(_copy(norm) for norm in head.level_norms)
         blocks = [cast(DIDecoderBlock, block) for block in head.decoder.blocks]
         self.blocks = nn.ModuleList(_FusedBlock(block, dtype) for block in blocks)
         fusions = [block.fusion.attention for block in blocks if isinstance(block.fusion, DenseAttention)]
         self.num_heads = blocks[0].self_attn.num_heads
-        self.memory_proj = (
-            _stack([proj for fusion in fusions for proj in (fusion.k_proj, fusion.v_proj)], dtype) if fusions else None
-        )  # D -> R * 2 * D
+        keys_values = [proj for fusion in fusions for proj in (fusion.k_proj, fusion.v_proj)]
+        self.memory_proj = PackedLinear(keys_values, dtype) if fusions else None  # D -> R * 2 * D
         frames = torch.arange(POSITIONS + 1, device=head.query_proj.weight.device)  # 0 is for padding
         self.positions: Tensor  # (POSITIONS + 1, P, D)
         self.register_buffer("positions", self.pos_emb.embedding(frames, self.pool_parts.num_parts), persistent=False)
@@ -87,7 +87,7 @@ class FusedHead(DenseInteractionHead):
             rearrange(norm(proj(level).float()) + positions, "b t p d -> b (t p) d")
             for level, proj, norm in zip(levels, self.level_projs, self.level_norms, strict=False)
         ]
-        projected: Tensor = self.memory_proj(torch.cat(embedded, 1).to(self.dtype))  # (B, M, R * 2 * D)
+        projected: Tensor = self.memory_proj(torch.cat(embedded, 1))  # (B, M, R * 2 * D)
         heads = rearrange(projected, "b m (r two h d) -> r two b h m d", two=2, r=len(self.blocks), h=self.num_heads)
         return [(keys, values) for keys, values in heads]
 
@@ -98,27 +98,27 @@ class _FusedBlock(nn.Module):
     def __init__(self, block: DIDecoderBlock, dtype: torch.dtype) -> None:
         super().__init__()
         own, fusion = block.self_attn, block.fusion
-        self.num_heads, self.dtype = own.num_heads, dtype
+        self.num_heads = own.num_heads
         self.self_norm, self.ffn_norm = _copy(block.self_norm), _copy(block.ffn_norm)
-        self.self_qkv = _stack([own.q_proj, own.k_proj, own.v_proj], dtype)
-        self.self_out = _stack([own.out_proj], dtype)
-        self.ffn_in, self.ffn_out = (_stack([block.ffn[i]], dtype) for i in (0, 2))
+        self.self_qkv = PackedLinear([own.q_proj, own.k_proj, own.v_proj], dtype)
+        self.self_out = PackedLinear([own.out_proj], dtype)
+        self.ffn_in, self.ffn_out = PackedLinear([block.ffn[0]], dtype, relu=True), PackedLinear([block.ffn[2]], dtype)
         if isinstance(fusion, DenseAttention):
             dense = fusion.attention
             self.attend_self = fusion.attend_self
             self.fusion_norm = _copy(block.fusion_norm)
             of_h = [dense.q_proj, dense.k_proj, dense.v_proj] if fusion.attend_self else [dense.q_proj]
-            self.fusion_qkv = _stack(of_h, dtype)
-            self.fusion_out = _stack([dense.out_proj], dtype)
+            self.fusion_qkv = PackedLinear(of_h, dtype)
+            self.fusion_out = PackedLinear([dense.out_proj], dtype)
 
     def forward(
         self, h: Tensor, memory: tuple[Tensor, Tensor] | None, *, mask: Tensor | None, weights: list[Tensor] | None
     ) -> Tensor:
         """H^{r-1} (B, N, D) float32 to H^r, with the levels' keys and values of this block."""
-        q, k, v = self._heads(self.self_qkv(self.self_norm(h).to(self.dtype)))
+        q, k, v = self._heads(self.self_qkv(self.self_norm(h)))
         h = h + self.self_out(_join(F.scaled_dot_product_attention(q, k, v, attn_mask=_key_mask(mask))))
         if memory is not None:
-            q, *own = self._heads(self.fusion_qkv(self.fusion_norm(h).to(self.dtype)))
+            q, *own = self._heads(self.fusion_qkv(self.fusion_norm(h)))
             k, v = (torch.cat(pair, 2) for pair in zip(memory, own, strict=True)) if own else memory
             levels = memory[0].shape[2] // h.shape[1]
             key_mask = None if mask is None else mask.repeat(1, levels + self.attend_self)
@@ -128,8 +128,7 @@ class _FusedBlock(nn.Module):
                     scores = scores.masked_fill(~key_mask[:, None, None], -torch.inf)
                 weights.append(scores.softmax(-1))
             h = h + self.fusion_out(_join(F.scaled_dot_product_attention(q, k, v, attn_mask=_key_mask(key_mask))))
-        x = self.ffn_in(self.ffn_norm(h).to(self.dtype)).relu_()
-        return h + self.ffn_out(x)  # type: ignore[no-any-return]
+        return h + self.ffn_out(self.ffn_in(self.ffn_norm(h)))  # type: ignore[no-any-return]
 
     def _heads(self, projected: Tensor) -> Sequence[Tensor]:
         """Each D of (B, N, n * D) as (B, h, N, D / h)."""
@@ -151,14 +150,3 @@ def _copy(norm: nn.Module) -> nn.LayerNorm:
     own = nn.LayerNorm(norm.normalized_shape, norm.eps, device=norm.weight.device)
     own.load_state_dict(norm.state_dict())
     return own
-
-
-def _stack(linears: Sequence[nn.Module], dtype: torch.dtype) -> nn.Linear:
-    """One linear layer whose outputs are those of several, one after another."""
-    parts = [cast(nn.Linear, linear) for linear in linears]
-    wide = nn.Linear(1, 1, bias=parts[0].bias is not None, device="meta")
-    wide.in_features, wide.out_features = parts[0].in_features, sum(part.out_features for part in parts)
-    wide.weight = nn.Parameter(torch.cat([part.weight.detach().to(dtype) for part in parts]), requires_grad=False)
-    if parts[0].bias is not None:
-        wide.bias = nn.Parameter(torch.cat([part.bias.detach().to(dtype) for part in parts]), requires_grad=False)
-    return wide

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -73,7 +74,7 @@ def _nearest(vectors: Tensor) -> Tensor:
 
 
 class OptimizedDenseIL(DenseIL):
-    """An inference model that `optimize` made: the interface of `DenseIL`, but for training and saving.
+    """An inference model that `optimize` made: the interface of `DenseIL`, but for training, gradients and saving.
 
     Attributes:
         dtype: Of the products.
@@ -126,6 +127,12 @@ class OptimizedDenseIL(DenseIL):
         super().train(False)
         return self
 
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> OptimizedDenseIL:
+        probe = torch.empty(0, dtype=self.dtype)
+        if fn(probe).dtype != self.dtype or fn(probe.float()).dtype != torch.float32:
+            raise ValueError(f"an optimised model keeps its types, {self.dtype} here: choose with optimize(dtype=...)")
+        return super()._apply(fn, recurse)  # type: ignore[no-untyped-call, no-any-return]
+
 
 def optimize(
     model: DenseIL,
@@ -139,7 +146,8 @@ def optimize(
 
     Batch norms are folded into convolutions, frames go channels_last, and products are computed in bfloat16 where the
     machine is faster in it. In the decoder, keys and values of all levels and blocks come from one product, queries,
-    keys and values of a block from one, and positions are looked up. The original is left as it is.
+    keys and values of a block from one, positions are looked up, and on x86 the weights lie in oneDNN's order. The
+    original is left as it is.
 
     The result is then compared with the original on clips. It is refused if the mean cosine of the centred embeddings
     is below 0.98, or fewer than 0.8 of the nearest neighbours are the same; with "auto", bfloat16 that fails gives way

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from torch.func import functional_call
 from torch.utils.flop_counter import FlopCounterMode
 
+from denseil.models._optimize import OptimizedDenseIL
 from denseil.models.denseil import DenseIL
 
 
@@ -54,8 +55,10 @@ def profile(model: DenseIL, *, frames: int = 8, size: tuple[int, int] = (256, 12
         The counts for a batch of one clip.
 
     Raises:
-        ValueError: If `frames` is less than 1, or the frames are too small for the encoder.
+        ValueError: If `frames` is less than 1, the frames are too small for the encoder, or the model is optimised.
     """
+    if isinstance(model, OptimizedDenseIL):
+        raise ValueError("an optimised model computes in other products: profile the model that create_model made")
     if frames < 1:
         raise ValueError(f"frames={frames}: a clip has at least 1 frame")
     if min(size) < 32:

@@ -1,5 +1,7 @@
 """`optimize` against the original: exact in float32, near in bfloat16, refused where it is not."""
 
+import copy
+import pickle
 from typing import Any
 
 import pytest
@@ -184,3 +186,14 @@ def test_what_it_is_not_for():
         denseil.optimize(build(), "float32", clips=torch.zeros(4, 2, 3, 128, 64))
     with pytest.raises(ValueError, match="only a model made by"):
         denseil.save_pretrained(fast, "nowhere")
+    with pytest.raises(ValueError, match="profile the model that create_model made"):
+        denseil.profile(fast)
+    with pytest.raises(ValueError, match=r"keeps its types, torch.float32 here: choose with optimize\(dtype="):
+        fast.half()
+
+
+def test_copies_compute_the_same():
+    fast, (clips, _) = denseil.optimize(build(), "float32", verbose=False), padded(2, 3)
+    clips = clips.nan_to_num()
+    for other in (copy.deepcopy(fast), pickle.loads(pickle.dumps(fast)), fast.to("cpu").float()):
+        assert torch.equal(other(clips), fast(clips))

@@ -1,0 +1,73 @@
+"""A linear layer for inference whose weights lie in memory as the processor's kernels read them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, cast
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+
+class PackedLinear(nn.Module):
+    """Several linear layers as one: their outputs one after another, in `dtype`.
+
+    On an x86 processor oneDNN's blocked layout is made once, where `nn.Linear` makes it in every call, or MKL computes.
+    Elsewhere the weights stay as they are. No gradient passes through it.
+
+    Args:
+        linears: All with a bias, or none.
+        dtype: Of the product.
+        relu: Apply ReLU to the result.
+    """
+
+    bias: Tensor | None
+
+    def __init__(self, linears: Sequence[nn.Module], dtype: torch.dtype, *, relu: bool = False) -> None:
+        super().__init__()
+        parts = [cast(nn.Linear, linear) for linear in linears]
+        weight = torch.cat([part.weight.detach().to(dtype) for part in parts])
+        has_bias = parts[0].bias is not None
+        self.register_buffer("bias", torch.cat([part.bias.detach().to(dtype) for part in parts]) if has_bias else None)
+        self.out_features, self.in_features = weight.shape
+        self.relu = relu
+        self.weight = _pack(weight)  # no parameter: what is packed has no storage that modules can move
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Float (..., in_features) to (..., out_features) of `dtype`."""
+        x = x.to(self.weight.dtype)
+        if self.weight.is_mkldnn:
+            after = "relu" if self.relu else "none"
+            result: Tensor = torch.ops.mkldnn._linear_pointwise(x, self.weight, self.bias, after, [], "")
+            return result
+        result = F.linear(x, self.weight, self.bias)
+        return result.relu_() if self.relu else result
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> PackedLinear:
+        super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
+        self.weight = _pack(fn(_unpack(self.weight)))
+        return self
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "weight": _unpack(self.weight)}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        super().__setstate__({**state, "weight": _pack(state["weight"])})  # type: ignore[no-untyped-call]
+
+
+def _pack(weight: Tensor) -> Tensor:
+    """In the order that oneDNN computes in, where it is the fastest there is."""
+    x86 = weight.device.type == "cpu" and torch.backends.cpu.get_cpu_capability().startswith("AVX")
+    if not x86 or not torch.backends.mkldnn.is_available():
+        return weight
+    if weight.dtype == torch.float32 or (
+        weight.dtype == torch.bfloat16 and torch.ops.mkldnn._is_mkldnn_bf16_supported()
+    ):
+        packed: Tensor = torch.ops.mkldnn._reorder_linear_weight(weight, None)
+        return packed
+    return weight
+
+
+def _unpack(weight: Tensor) -> Tensor:
+    return weight.to_dense() if weight.is_mkldnn else weight
