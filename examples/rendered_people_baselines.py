@@ -21,7 +21,6 @@ from denseil.metrics import Embeddings, rank
 from denseil.models import load_backbone, read_weights
 
 STRIPES, BINS = 6, 8
-WHEEL = "denseil_mobilenetv2.people_v1"
 
 
 def histogram(tracklet: Tracklet) -> np.ndarray:
@@ -60,7 +59,8 @@ def main(arguments: list[str] | None = None) -> None:
         averaged = denseil.create_model("denseil_mobilenetv2", depth=0).eval()
         load_backbone(averaged, read_weights(options.encoder), origin=options.encoder)
         vectors["encoder, frames averaged"] = network(averaged, tracklets)
-    vectors[WHEEL] = network(denseil.create_model(WHEEL, pretrained=True).eval(), tracklets)
+    for name in denseil.list_pretrained():
+        vectors[name] = network(denseil.create_model(name, pretrained=True).eval(), tracklets)
     for folder in options.trained:
         vectors[folder] = network(denseil.create_model(f"local-dir:{folder}", pretrained=True).eval(), tracklets)
 

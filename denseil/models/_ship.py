@@ -36,6 +36,7 @@ def ship(run: str | Path, name: str, encoder_run: str | Path | None = None) -> P
     """
     final, target = Path(run, "final"), SHIPPED / name
     model = create_model(f"local-dir:{final}", pretrained=True)
+    model.pretrained_cfg["architecture"] = name.partition(".")[0]  # what was trained by arguments may have a name
     for parameter in model.parameters():
         if parameter.ndim > 1:  # norms and their statistics keep their range
             parameter.data = parameter.data.half()

@@ -42,6 +42,9 @@ default_cfgs = generate_default_cfgs(
         "denseil_mobilenetv2.people_v1": _cfg(
             file=str(SHIPPED / "denseil_mobilenetv2.people_v1"), input_size=(3, 128, 64), license="apache-2.0"
         ),
+        "denseil_mobilenetv2_mean.people_v1": _cfg(
+            file=str(SHIPPED / "denseil_mobilenetv2_mean.people_v1"), input_size=(3, 128, 64), license="apache-2.0"
+        ),
         "denseil": _cfg(),
     }
 )
@@ -73,6 +76,13 @@ def denseil_mobilenetv2(pretrained: bool = False, **kwargs: Any) -> DenseIL:
     """A light model for trackers and CPUs: MobileNetV2, last stride 1, R = 2 blocks of d = 256."""
     args: dict[str, Any] = {"backbone": "mobilenetv2_100", "last_stride": 1, "dim": 256, "depth": 2, "ffn_dim": 512}
     return build_denseil("denseil_mobilenetv2", pretrained, **(args | kwargs))
+
+
+@register_model
+def denseil_mobilenetv2_mean(pretrained: bool = False, **kwargs: Any) -> DenseIL:
+    """The lightest: MobileNetV2, last stride 1, and the mean of its frames (R = 0 in Table 1c)."""
+    args: dict[str, Any] = {"backbone": "mobilenetv2_100", "last_stride": 1, "depth": 0}
+    return build_denseil("denseil_mobilenetv2_mean", pretrained, **(args | kwargs))
 
 
 @register_model

@@ -14,7 +14,8 @@ from denseil.data import read_dataset
 from denseil.engine import TrainConfig, evaluate
 from denseil.models.variants import SHIPPED
 
-NAME = "denseil_mobilenetv2.people_v1"
+NAME, MEAN = "denseil_mobilenetv2.people_v1", "denseil_mobilenetv2_mean.people_v1"
+STAGES = {NAME: {}, MEAN: {"model_args": {"depth": 0}}}  # the second one, beside the recipe
 TRACKLETS = Path(__file__).parents[1] / "data" / "mars_tiny"
 
 
@@ -30,17 +31,19 @@ def test_every_folder_is_a_name_that_loads():
     assert sorted(folder.name for folder in SHIPPED.iterdir()) == denseil.list_pretrained()
 
 
-def test_weights_are_the_published_ones_and_small():
-    folder = SHIPPED / NAME
+@pytest.mark.parametrize("name", STAGES)
+def test_weights_are_the_published_ones_and_small(name: str):
+    folder = SHIPPED / name
     expected = (folder / "SHA256SUMS").read_text().split()[0]
     assert hashlib.sha256((folder / "model.safetensors").read_bytes()).hexdigest() == expected
     assert sum(path.stat().st_size for path in folder.iterdir()) < 20e6
 
 
 @pytest.mark.usefixtures("offline")
-def test_they_load_without_a_network_through_timm_too():
-    ours = denseil.create_model("denseil_mobilenetv2", pretrained=True).eval()
-    theirs = timm.create_model(NAME, pretrained=True).eval()
+@pytest.mark.parametrize("name", STAGES)
+def test_they_load_without_a_network_through_timm_too(name: str):
+    ours = denseil.create_model(name.partition(".")[0], pretrained=True).eval()
+    theirs = timm.create_model(name, pretrained=True).eval()
     clips = torch.randn(2, 3, 3, 128, 64, generator=torch.Generator().manual_seed(0))
     with torch.inference_mode():
         assert torch.equal(ours(clips), theirs(clips))
@@ -60,28 +63,31 @@ def test_a_copy_holds_no_path_of_this_machine(tmp_path: Path):
     )
 
 
-def test_what_they_were_made_by_are_trainings_that_can_be_read():
-    encoder, whole = (TrainConfig.load(SHIPPED / NAME / f"{prefix}train.yaml") for prefix in ("encoder_", ""))
+@pytest.mark.parametrize("name", STAGES)
+def test_what_they_were_made_by_are_trainings_that_can_be_read(name: str):
+    encoder, whole = (TrainConfig.load(SHIPPED / name / f"{prefix}train.yaml") for prefix in ("encoder_", ""))
     stage = {"model_args": {"depth": 0}, "clip_len": 2, "num_tracklets": 4, "epochs": 3, "output": "ENCODER"}
     assert encoder == TrainConfig.from_recipe("people", root="DATA", init="mobilenet_v2-b0353104.pth", **stage)
     init = "ENCODER/final/model.safetensors"
-    assert whole == TrainConfig.from_recipe("people", root="DATA", init=init)
+    assert whole == TrainConfig.from_recipe("people", root="DATA", init=init, **STAGES[name])
     for prefix in ("encoder_", ""):
-        log = [json.loads(line) for line in (SHIPPED / NAME / f"{prefix}metrics.jsonl").read_text().splitlines()]
+        log = [json.loads(line) for line in (SHIPPED / name / f"{prefix}metrics.jsonl").read_text().splitlines()]
         losses = [line["loss"] for line in log if line["kind"] == "train"]
         assert losses[-1] < losses[0]
 
 
-def test_the_returning_person_among_real_tracklets_is_found():
+@pytest.mark.parametrize("name", STAGES)
+def test_the_returning_person_among_real_tracklets_is_found(name: str):
     """A smoke test: one person comes back."""
     dataset = read_dataset("mars", TRACKLETS)
-    assert evaluate(denseil.create_model(NAME, pretrained=True), dataset).cmc[0] == 1
+    assert evaluate(denseil.create_model(name, pretrained=True), dataset).cmc[0] == 1
 
 
-def test_unseen_rendered_people_are_told_apart():
+@pytest.mark.parametrize("name", STAGES)
+def test_unseen_rendered_people_are_told_apart(name: str):
     people = read_dataset("mars", denseil.synth.sample())
     torch.manual_seed(0)
-    trained, untrained = (denseil.create_model("denseil_mobilenetv2", pretrained=yes) for yes in (True, False))
+    trained, untrained = (denseil.create_model(name, pretrained=yes) for yes in (True, False))
     assert evaluate(trained, people).mAP > 0.8 > 0.3 > evaluate(untrained, people).mAP
 
 

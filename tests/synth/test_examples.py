@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+import denseil
 from denseil.synth import sample
 from tests.test_examples import TRACKLETS, load
 
@@ -26,5 +27,6 @@ def test_training_and_baselines_run_on_the_sample(tmp_path: Path, capsys: pytest
     out = capsys.readouterr().out
     chance, histogram = (re.search(rf"^{row}.*? +([\d.]+)", out, re.M).group(1) for row in ("chance", "HSV.*stripes"))
     assert float(histogram) > float(chance)
-    assert re.search(r"^denseil_mobilenetv2\.people_v1 +\d", out, re.M)
+    for name in denseil.list_pretrained():
+        assert re.search(rf"^{re.escape(name)} +\d", out, re.M)
     assert re.search(r"run/final +\d", out)
