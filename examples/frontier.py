@@ -50,7 +50,7 @@ def describe(model: denseil.DenseIL) -> str:
 
 def some_frames(tracklet: Tracklet, count: int) -> Tracklet:
     """A tracklet of its evenly spaced frames, at most so many."""
-    places = sorted({int(place) for place in sample_even(len(tracklet.frames), count)})
+    places = np.unique(sample_even(len(tracklet.frames), count)).tolist()
     return dataclasses.replace(tracklet, frames=Frames("", [tracklet.frames[place] for place in places]))
 
 

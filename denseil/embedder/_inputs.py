@@ -12,9 +12,10 @@ from PIL import Image
 from torch import Tensor
 
 from denseil.data.images import pillow_rgb
-from denseil.embedder.exported import ExportedModel
+from denseil.embedder.exported import SUFFIXES, ExportedModel
 from denseil.engine.processes import best_device
 from denseil.models import DenseIL, create_model
+from denseil.models.denseil import check_made
 
 ColorOrder: TypeAlias = Literal["RGB", "BGR"]
 Pixels: TypeAlias = NDArray[np.uint8] | Image.Image | Tensor
@@ -26,12 +27,11 @@ def open_model(model: DenseIL | ExportedModel | str | os.PathLike[str], device: 
     if isinstance(model, ExportedModel):
         return cast(DenseIL, model.eval())  # it has what embedding needs, and computes where its runtime does
     if not isinstance(model, DenseIL):
-        if os.fspath(model).endswith((".onnx", ".xml", ".pt2")):
+        if os.fspath(model).endswith(SUFFIXES):
             raise ValueError(f"{os.fspath(model)} is an exported model: open it with Embedder.from_exported")
         folder = os.path.isdir(model)  # noqa: PTH112 (a str or a path)
         model = create_model(f"local-dir:{os.fspath(model)}" if folder else os.fspath(model), pretrained=True)
-    if not hasattr(model, "denseil_cfg"):
-        raise TypeError("the model was not made by denseil.create_model: it does not know how frames are prepared")
+    check_made(model)
     return model.to(best_device() if device is None else device).eval()
 
 

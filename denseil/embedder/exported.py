@@ -148,17 +148,17 @@ def _open_onnx(runtime: Any, path: Path, precision: Precision) -> tuple[Run, str
 
 
 @functools.cache
-def openvino_core() -> Any:
+def openvino_core(openvino: Any) -> Any:
     """The one `openvino.Core` of the process, never closed.
 
     Each core gives its thread another stack for signals, and the first of two that go takes down memory that the second
     puts back: the next signal that Python handles, a worker's end for one, was then a segmentation fault.
     """
-    return need("openvino", to="run or quantise OpenVINO files", extra="export").Core()
+    return openvino.Core()
 
 
 def _open_openvino(runtime: Any, path: Path, precision: Precision) -> tuple[Run, str]:
-    core = openvino_core()
+    core = openvino_core(runtime)
     model = core.read_model(path)
     hints = {"float32": "f32", "bfloat16": "bf16"}
     settings = {"INFERENCE_PRECISION_HINT": hints[precision], "INFERENCE_NUM_THREADS": torch.get_num_threads()}
@@ -191,3 +191,4 @@ _OPENERS: dict[str, tuple[Callable[[Any, Path, Precision], tuple[Run, str]], str
     ".xml": (_open_openvino, "openvino", "export"),
     ".pt2": (_open_pt2, "torch.export", "export"),
 }
+SUFFIXES = tuple(_OPENERS)

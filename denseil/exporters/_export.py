@@ -26,7 +26,7 @@ from denseil.embedder.exported import KEY, ExportedModel
 from denseil.engine.inference import evaluating
 from denseil.exporters._int8 import Price, quantize
 from denseil.models import DenseIL, OptimizedDenseIL
-from denseil.models.denseil import check_made
+from denseil.models.denseil import check_made_float32
 
 Format: TypeAlias = Literal["onnx", "openvino", "pt2"]
 SUFFIXES: dict[Format, str] = {"onnx": ".onnx", "openvino": ".xml", "pt2": ".pt2"}
@@ -134,7 +134,7 @@ def _check(model: DenseIL, path: Path, format: Format, parts: bool, int8: Sequen
         raise ValueError(f"format={format!r}: choose one of {', '.join(get_args(Format))}")
     if isinstance(model, OptimizedDenseIL):
         raise ValueError("an optimised model is made for torch: export the model that create_model made")
-    check_made(model)
+    check_made_float32(model)
     suffix = SUFFIXES[format]
     if parts and path.suffix in SUFFIXES.values():
         raise ValueError(f"{path} is a file's name: give a folder for an encoder and a decoder, or leave parts out")

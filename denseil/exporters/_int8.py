@@ -72,7 +72,7 @@ def quantize(path: Path, tracklets: Sequence[Tracklet]) -> Price:
 
 def _quantize_file(part: str, file: Path, examples: list[tuple[Tensor, ...]]) -> None:
     openvino, nncf = (need(name, to="quantise to int8", extra="int8") for name in ("openvino", "nncf"))
-    net = openvino_core().read_model(file)
+    net = openvino_core(openvino).read_model(file)
     names = [value.any_name for value in net.inputs]
     data = nncf.Dataset([dict(zip(names, (x.numpy() for x in example), strict=True)) for example in examples])
     kind = None if part == "encoder" else nncf.ModelType.TRANSFORMER
@@ -112,9 +112,7 @@ def _clips(tracklets: Sequence[Tracklet], cfg: dict[str, Any]) -> Tensor:
 
 def _embed(model: ExportedModel, tracklets: Sequence[Tracklet], most: int) -> Tensor:
     """Embeddings (B, D) of evenly spaced frames of each tracklet, at most so many, with few in memory at once."""
-    chosen = (
-        [one.frames[i] for i in sorted({int(i) for i in sample_even(len(one.frames), most)})] for one in tracklets
-    )
+    chosen = ([one.frames[i] for i in np.unique(sample_even(len(one.frames), most)).tolist()] for one in tracklets)
     return torch.stack(list(embed_tracklets(cast(DenseIL, model), chosen, budget=64)))
 
 

@@ -17,7 +17,7 @@ from denseil.layers._checks import check_frames
 from denseil.layers.dense_attention import DenseAttention
 from denseil.models._fold import fold_batch_norms
 from denseil.models._fused_head import FusedHead
-from denseil.models.denseil import DenseIL, check_made
+from denseil.models.denseil import DenseIL, check_made_float32
 
 MIN_COSINE = 0.98
 MIN_NEIGHBOURS = 0.8
@@ -168,7 +168,7 @@ def optimize(
     """
     if isinstance(model, OptimizedDenseIL):
         raise ValueError("the model is optimised already: give the one that create_model made")
-    check_made(model)
+    check_made_float32(model)
     wanted = _DTYPES.get(dtype) if isinstance(dtype, str) else dtype
     if dtype != "auto" and wanted not in _DTYPES.values():
         raise ValueError(f"dtype={dtype!r}: choose 'auto', 'float32' or 'bfloat16'")

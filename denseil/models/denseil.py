@@ -257,14 +257,14 @@ class DenseIL(nn.Module):
 
 
 def check_made(model: DenseIL) -> None:
-    """Raise unless a model was made by `create_model`, and is in float32 as that makes it.
-
-    Raises:
-        TypeError: If it does not know how frames are prepared.
-        ValueError: If its weights are in another type.
-    """
+    """Raise a TypeError unless a model was made by `create_model`, and so knows how frames are prepared."""
     if not hasattr(model, "denseil_cfg"):
         raise TypeError("the model was not made by denseil.create_model: it does not know how frames are prepared")
+
+
+def check_made_float32(model: DenseIL) -> None:
+    """As `check_made`; a ValueError too unless its weights are in float32, as `create_model` makes them."""
+    check_made(model)
     dtype = next(model.parameters()).dtype
     if dtype != torch.float32:
         raise ValueError(f"the model is in {dtype}: give it in float32 (model.float()); lower precision is an option")
