@@ -1,8 +1,8 @@
 """The paper's Figures 4 and 5 from trained weights: where dense attention looks, and what is found.
 
     denseil data synth people-v1 --benchmark people-v1
-    python examples/paper_figures.py people-v1 --baseline runs/baseline/final --output figures
-    python examples/paper_figures.py tests/data/mars_tiny --baseline runs/baseline/final --output figures --name real
+    python examples/paper_figures.py people-v1 --output figures
+    python examples/paper_figures.py tests/data/mars_tiny --output figures --name real
 
 Figure 4 is the mean over the clips of all queries, block by block: shares of levels, of frames and of parts. Figure 5
 has the queries on which the two models differ most, or the first ones where they are few.
@@ -23,7 +23,7 @@ from denseil.metrics import Embeddings, nearest, rank
 from denseil.metrics.figures import new_figure, save_figure
 from denseil.viz import attend
 
-WHEEL = "denseil_mobilenetv2.people_v1"
+MODEL, BASELINE = "denseil_mobilenetv2.people_v1", "denseil_mobilenetv2_mean.people_v1"
 RIGHT, WRONG, QUERY = "#1a7f37", "#cf222e", "#57606a"
 
 
@@ -95,8 +95,8 @@ def figure_5(models: dict[str, denseil.DenseIL], dataset: denseil.data.VideoReID
 def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("root", help="a dataset in MARS layout")
-    parser.add_argument("--baseline", required=True, help="folder of a trained baseline (depth=0)")
-    parser.add_argument("--model", default=WHEEL, help="a name with weights, or local-dir:FOLDER")
+    parser.add_argument("--model", default=MODEL, help="a name with weights, or local-dir:FOLDER")
+    parser.add_argument("--baseline", default=BASELINE, help="the same, of a model that averages frames (depth=0)")
     parser.add_argument("--output", type=Path, default=Path("figures"))
     parser.add_argument("--name", default="rendered", help="what the files are called after their number")
     parser.add_argument("--queries", type=int, default=6, help="of Figure 5")
@@ -104,7 +104,7 @@ def main(arguments: list[str] | None = None) -> None:
 
     dataset = read_dataset("mars", options.root)
     model = denseil.create_model(options.model, pretrained=True).eval()
-    baseline = denseil.create_model(f"local-dir:{options.baseline}", pretrained=True).eval()
+    baseline = denseil.create_model(options.baseline, pretrained=True).eval()
     options.output.mkdir(parents=True, exist_ok=True)
     figure_4(model, dataset.query, options.output / f"figure4_{options.name}.png")
     models = {"baseline": baseline, "DenseIL": model}

@@ -1,6 +1,6 @@
 """Every comparison, one after another, each an alternating run of its own: `python -m tests.benchmarks`.
 
-    python -m tests.benchmarks                     # all: about half an hour on two cores
+    python -m tests.benchmarks                     # all: 20 minutes on two cores
     python -m tests.benchmarks inference loading   # some
     python -m tests.benchmarks --json report.json
 

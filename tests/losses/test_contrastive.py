@@ -10,7 +10,7 @@ from pytorch_metric_learning.losses import SupConLoss
 from torch import Tensor
 
 from denseil.losses import BatchHardTriplet, ReIDObjective, SupervisedContrastive
-from tests.losses.test_triplet import batch
+from tests.losses.batches import batch
 
 
 def theirs(temperature: float, features: Tensor, labels: Tensor) -> Tensor:

@@ -16,16 +16,9 @@ from pytorch_metric_learning.reducers import MeanReducer
 from torch import Tensor
 
 from denseil.losses import BatchHardTriplet, ReIDObjective
+from tests.losses.batches import batch
 
 WAYS = [(margin, distance) for margin in (0.3, 0.0, None) for distance in ("euclidean", "cosine")]
-
-
-def batch(identities: int = 5, each: int = 4, dim: int = 16, seed: int = 0) -> tuple[Tensor, Tensor]:
-    generator = torch.Generator().manual_seed(seed)
-    labels = torch.arange(identities).repeat_interleave(each)
-    features = torch.randn(len(labels), dim, generator=generator) + 0.3 * labels[:, None]
-    order = torch.randperm(len(labels), generator=generator)
-    return features[order].requires_grad_(), labels[order]
 
 
 def theirs(margin: float | None, distance: str, features: Tensor, labels: Tensor) -> Tensor:
