@@ -89,6 +89,21 @@ def frontier(points: Sequence[Point]) -> list[Point]:
     return found
 
 
+def draw(points: Sequence[Point], best: Sequence[Point], path: Path) -> None:
+    figure = new_figure(7, 4.5)
+    axes = figure.subplots()
+    for name in dict.fromkeys(point.model for point in points):
+        own = [point for point in points if point.model == name]
+        axes.plot([p.milliseconds for p in own], [100 * p.mAP for p in own], "o-", label=name, markersize=4)
+    axes.plot([p.milliseconds for p in best], [100 * p.mAP for p in best], "k--", label="frontier", linewidth=1)
+    axes.set(xlabel="ms a tracklet (1, 2, 4, 8 frames)", ylabel="mAP (%)", xscale="log")
+    axes.xaxis.set_major_formatter("{x:g}")
+    axes.xaxis.set_minor_formatter("{x:g}")
+    axes.grid(alpha=0.3)
+    axes.legend(fontsize="small")
+    save_figure(figure, path)
+
+
 def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("root", help="a dataset in MARS layout")
@@ -114,16 +129,7 @@ def main(arguments: list[str] | None = None) -> None:
         cost = f"{point.gmacs:.2f} | {point.milliseconds:.1f}"
         print(f"| {point.model} | {point.frames} | {cost} | {100 * point.mAP:.1f} | {mark} |")
     if options.plot:
-        figure = new_figure(7, 4.5)
-        axes = figure.subplots()
-        for name in dict.fromkeys(names):
-            own = [point for point in points if point.model == name]
-            axes.plot([p.milliseconds for p in own], [100 * p.mAP for p in own], "o-", label=name, markersize=4)
-        axes.plot([p.milliseconds for p in best], [100 * p.mAP for p in best], "k--", label="frontier", linewidth=1)
-        axes.set(xlabel="ms a tracklet (1, 2, 4, 8 frames)", ylabel="mAP (%)", xscale="log")
-        axes.grid(alpha=0.3)
-        axes.legend(fontsize="small")
-        save_figure(figure, options.plot)
+        draw(points, best, options.plot)
 
 
 if __name__ == "__main__":
