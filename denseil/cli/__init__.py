@@ -17,6 +17,7 @@ from jsonargparse import ActionYesNo, ArgumentParser, auto_cli
 
 from denseil.cli import calibration, data, exporting, gallery, judging, models, training, video
 from denseil.engine import keep_heap
+from denseil.engine.processes import leave_processes
 
 VERBS: dict[str, Callable[..., int] | dict[str, Any]] = {
     "models": models.models,
@@ -103,7 +104,9 @@ def main(argv: list[str] | None = None) -> int:
         words = _name_positionals(_join_pairs(sys.argv[1:] if argv is None else argv))
         words = training.expand(words) if words[:1] in (["train"], ["ablate"]) else words
         args = [_underscored(argument) for argument in words]
-        return int(auto_cli(VERBS, args=args, prog="denseil", parser_class=_Parser) or 0)
+        status = int(auto_cli(VERBS, args=args, prog="denseil", parser_class=_Parser) or 0)
+        leave_processes()
+        return status
     except (ValueError, TypeError, KeyError, RuntimeError, OSError, ImportError) as error:
         message = error.args[0] if isinstance(error, KeyError) and error.args else error
         print(f"denseil: {type(error).__name__}: {message}", file=sys.stderr)

@@ -48,3 +48,13 @@ def wait_for_all() -> None:
     """Until all processes are here."""
     if rank_and_world()[1] > 1:
         dist.barrier()
+
+
+def leave_processes() -> None:
+    """Close the process group, if this process is in one, when all have come so far.
+
+    A process that ends with the group's threads still running can abort.
+    """
+    if dist.is_available() and dist.is_initialized():
+        dist.barrier()
+        dist.destroy_process_group()
