@@ -74,7 +74,7 @@ def _nearest(vectors: Tensor) -> Tensor:
 
 
 class OptimizedDenseIL(DenseIL):
-    """An inference model that `optimize` made: the interface of `DenseIL`, but for training, gradients and saving.
+    """An inference model that `optimize` made: the interface of `DenseIL`, but for training and saving.
 
     Attributes:
         dtype: Of the products.

@@ -14,7 +14,7 @@ class PackedLinear(nn.Module):
     """Several linear layers as one: their outputs one after another, in `dtype`.
 
     On an x86 processor oneDNN's blocked layout is made once, where `nn.Linear` makes it in every call, or MKL computes.
-    Elsewhere the weights stay as they are. No gradient passes through it.
+    Elsewhere the weights stay as they are. Where a gradient is wanted, it computes as `nn.Linear` does.
 
     Args:
         linears: All with a bias, or none.
@@ -30,18 +30,19 @@ class PackedLinear(nn.Module):
         weight = torch.cat([part.weight.detach().to(dtype) for part in parts])
         has_bias = parts[0].bias is not None
         self.register_buffer("bias", torch.cat([part.bias.detach().to(dtype) for part in parts]) if has_bias else None)
-        self.out_features, self.in_features = weight.shape
+        self.in_features = weight.shape[1]
         self.relu = relu
         self.weight = _pack(weight)  # no parameter: what is packed has no storage that modules can move
 
     def forward(self, x: Tensor) -> Tensor:
         """Float (..., in_features) to (..., out_features) of `dtype`."""
         x = x.to(self.weight.dtype)
-        if self.weight.is_mkldnn:
+        wants_gradient = x.requires_grad and torch.is_grad_enabled()  # which oneDNN's product has not
+        if self.weight.is_mkldnn and not wants_gradient:
             after = "relu" if self.relu else "none"
             result: Tensor = torch.ops.mkldnn._linear_pointwise(x, self.weight, self.bias, after, [], "")
             return result
-        result = F.linear(x, self.weight, self.bias)
+        result = F.linear(x, _unpack(self.weight), self.bias)
         return result.relu_() if self.relu else result
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> PackedLinear:

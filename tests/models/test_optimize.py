@@ -192,6 +192,15 @@ def test_what_it_is_not_for():
         fast.half()
 
 
+def test_gradients_of_frames_are_the_same():
+    model, (clips, _) = build(), padded(2, 3)
+    clips = clips.nan_to_num().requires_grad_()
+    (expected,) = torch.autograd.grad(model(clips).square().sum(), clips)
+    fast = denseil.optimize(model, "float32", verbose=False)
+    (found,) = torch.autograd.grad(fast(clips).square().sum(), clips)
+    torch.testing.assert_close(found, expected, atol=1e-3 * float(expected.abs().max()), rtol=1e-3)
+
+
 def test_copies_compute_the_same():
     fast, (clips, _) = denseil.optimize(build(), "float32", verbose=False), padded(2, 3)
     clips = clips.nan_to_num()

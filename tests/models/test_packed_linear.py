@@ -52,6 +52,15 @@ def test_copies_compute_the_same(way: str, dtype: torch.dtype):
     assert torch.equal(COPIES[way](layer)(x), layer(x))
 
 
+@pytest.mark.parametrize("relu", [False, True])
+def test_gradients_of_what_goes_in_are_those_of_the_linear_layers(relu: bool):
+    linears, x = layers(), torch.randn(3, 24, requires_grad=True)
+    plain = torch.cat([one(x) for one in linears], -1)
+    (expected,) = torch.autograd.grad((plain.relu() if relu else plain).square().sum(), x)
+    (found,) = torch.autograd.grad(PackedLinear(linears, torch.float32, relu=relu)(x).square().sum(), x)
+    torch.testing.assert_close(found, expected)
+
+
 def test_a_change_of_type_changes_the_product():
     layer, x = PackedLinear(layers(), torch.float32), torch.randn(3, 24)
     expected = layer(x)
