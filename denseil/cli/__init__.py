@@ -105,7 +105,8 @@ def main(argv: list[str] | None = None) -> int:
         words = training.expand(words) if words[:1] in (["train"], ["ablate"]) else words
         args = [_underscored(argument) for argument in words]
         status = int(auto_cli(VERBS, args=args, prog="denseil", parser_class=_Parser) or 0)
-        leave_processes()
+        if argv is None:
+            leave_processes()
         return status
     except (ValueError, TypeError, KeyError, RuntimeError, OSError, ImportError) as error:
         message = error.args[0] if isinstance(error, KeyError) and error.args else error

@@ -51,10 +51,7 @@ def wait_for_all() -> None:
 
 
 def leave_processes() -> None:
-    """Close the process group, if this process is in one, when all have come so far.
-
-    A process that ends with the group's threads still running can abort.
-    """
+    """Close the process group, if there is one, when all are here: a process that ends with it open can abort."""
+    wait_for_all()
     if dist.is_available() and dist.is_initialized():
-        dist.barrier()
         dist.destroy_process_group()

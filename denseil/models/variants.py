@@ -34,17 +34,17 @@ def _cfg(hub_name: str | None = None, **entries: Any) -> dict[str, Any]:
     }
 
 
+def _shipped_cfg(name: str) -> dict[str, Any]:
+    return _cfg(file=str(SHIPPED / name), input_size=(3, 128, 64), license="apache-2.0")
+
+
 default_cfgs = generate_default_cfgs(
     {
         "denseil_resnet50.mars": _cfg("denseil_resnet50.mars"),
         "denseil_densenet121.mars": _cfg("denseil_densenet121.mars"),
         "denseil_resnet50_d256.mars": _cfg("denseil_resnet50_d256.mars"),
-        "denseil_mobilenetv2.people_v1": _cfg(
-            file=str(SHIPPED / "denseil_mobilenetv2.people_v1"), input_size=(3, 128, 64), license="apache-2.0"
-        ),
-        "denseil_mobilenetv2_mean.people_v1": _cfg(
-            file=str(SHIPPED / "denseil_mobilenetv2_mean.people_v1"), input_size=(3, 128, 64), license="apache-2.0"
-        ),
+        "denseil_mobilenetv2.people_v1": _shipped_cfg("denseil_mobilenetv2.people_v1"),
+        "denseil_mobilenetv2_mean.people_v1": _shipped_cfg("denseil_mobilenetv2_mean.people_v1"),
         "denseil": _cfg(),
     }
 )
