@@ -4,8 +4,7 @@ The layers and models of the paper on any timm backbone; importing this register
 """
 
 from denseil import data as data
-from denseil import embedder as embedder
-from denseil import engine as engine
+from denseil import embedding as embedding
 from denseil import exporters as exporters
 from denseil import gallery as gallery
 from denseil import layers as layers
@@ -13,9 +12,12 @@ from denseil import losses as losses
 from denseil import metrics as metrics
 from denseil import models as models
 from denseil import synth as synth
+from denseil import training as training
 from denseil._version import __version__ as __version__
-from denseil.embedder import Embedder as Embedder
-from denseil.embedder import TrackletEmbedder as TrackletEmbedder
+from denseil.common.heap import keep_heap as keep_heap
+from denseil.embedding import Embedder as Embedder
+from denseil.embedding import TrackletEmbedder as TrackletEmbedder
+from denseil.embedding import evaluate as evaluate
 from denseil.exporters import export as export
 from denseil.models import DenseIL as DenseIL
 from denseil.models import create_model as create_model
@@ -26,3 +28,4 @@ from denseil.models import optimize as optimize
 from denseil.models import profile as profile
 from denseil.models import push_to_hub as push_to_hub
 from denseil.models import save_pretrained as save_pretrained
+from denseil.training import train as train

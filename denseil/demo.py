@@ -14,15 +14,16 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from denseil.data import Tracklet, VideoReIDDataset, decode_image, read_dataset
-from denseil.engine import TrainConfig, embed_tracklets, evaluate, train
-from denseil.engine.cache import label
-from denseil.engine.progress import read_metrics
-from denseil.engine.setup import build_model
+from denseil.embedding import embed_tracklets, evaluate
+from denseil.embedding.cache import label
 from denseil.metrics import RankingResult, rank
 from denseil.models import DenseIL, create_model
 from denseil.models._weights import WEIGHTS_NAME
 from denseil.models.variants import SHIPPED
 from denseil.synth import sample
+from denseil.training import TrainConfig, train
+from denseil.training.progress import read_metrics
+from denseil.training.setup import build_model
 from denseil.viz import Page, Shown, attend, line_chart, rank_to_show
 
 MODELS = {"DenseIL": {}, "baseline": {"depth": 0}}

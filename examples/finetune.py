@@ -11,7 +11,8 @@ from pathlib import Path
 
 import denseil
 from denseil.data import read_dataset, write_manifest
-from denseil.engine import TrainConfig, evaluate, train
+from denseil.embedding import evaluate
+from denseil.training import TrainConfig, train
 
 
 def main(root: str, output: str) -> None:

@@ -21,7 +21,7 @@ import torch
 
 import denseil
 from denseil.data import Frames, Tracklet, read_dataset, sample_even
-from denseil.engine import embed_tracklets
+from denseil.embedding import embed_tracklets
 from denseil.metrics import Embeddings, rank
 from denseil.metrics.figures import new_figure, save_figure
 

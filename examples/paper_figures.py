@@ -18,7 +18,7 @@ from PIL import Image
 
 import denseil
 from denseil.data import Tracklet, read_dataset, read_frame, sample_even
-from denseil.engine import embed_tracklets
+from denseil.embedding import embed_tracklets
 from denseil.metrics import Embeddings, nearest, rank
 from denseil.metrics.figures import new_figure, save_figure
 from denseil.viz import attend

@@ -15,10 +15,10 @@ from PIL import Image
 
 import denseil
 from denseil.data import Tracklet, read_dataset
-from denseil.engine import embed_tracklets
-from denseil.engine.ablate import fine_queries
+from denseil.embedding import embed_tracklets
 from denseil.metrics import Embeddings, rank
 from denseil.models import load_backbone, read_weights
+from denseil.training.ablate import fine_queries
 
 STRIPES, BINS = 6, 8
 

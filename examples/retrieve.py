@@ -11,7 +11,7 @@ import torch
 
 import denseil
 from denseil.data import Tracklet, read_dataset
-from denseil.engine import embed_tracklets
+from denseil.embedding import embed_tracklets
 from denseil.metrics import Embeddings, rank
 
 

@@ -10,7 +10,8 @@ import argparse
 
 import denseil
 from denseil.data import read_dataset
-from denseil.engine import TrainConfig, evaluate, train
+from denseil.embedding import evaluate
+from denseil.training import TrainConfig, train
 
 
 def main(arguments: list[str] | None = None) -> None:

@@ -8,7 +8,7 @@ Real comparisons want MARS, `--recipe paper-mars` and days; this shows that ever
 import sys
 from pathlib import Path
 
-from denseil.engine import TrainConfig, train
+from denseil.training import TrainConfig, train
 
 VARIANTS = {
     "DenseIL": {},

@@ -45,11 +45,11 @@ def public_objects() -> dict[str, object]:
         "denseil.models",
         "denseil.data",
         "denseil.metrics",
-        "denseil.embedder",
+        "denseil.embedding",
         "denseil.gallery",
         "denseil.viz",
         "denseil.losses",
-        "denseil.engine",
+        "denseil.training",
     ):
         for name, value in vars(importlib.import_module(module)).items():
             if not name.startswith("_") and (inspect.isclass(value) or inspect.isfunction(value)):

@@ -15,9 +15,9 @@ from typing import Any
 
 from jsonargparse import ActionYesNo, ArgumentParser, auto_cli
 
-from denseil.cli import calibration, data, exporting, gallery, judging, models, training, video
-from denseil.engine import keep_heap
-from denseil.engine.processes import leave_processes
+from denseil.cli import calibration, data, evaluation, exporting, gallery, models, training, video
+from denseil.common.heap import keep_heap
+from denseil.common.processes import leave_processes
 
 VERBS: dict[str, Callable[..., int] | dict[str, Any]] = {
     "models": models.models,
@@ -45,7 +45,7 @@ VERBS: dict[str, Callable[..., int] | dict[str, Any]] = {
     },
     "search": gallery.search,
     "ablate": training.ablate,
-    "evaluate": judging.evaluate,
+    "evaluate": evaluation.evaluate,
     "export": exporting.export,
     "version": models.version,
 }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from denseil.embedder import calibrate as calibrate_model
+from denseil.embedding import calibrate as calibrate_model
 
 
 def calibrate(features: Path, model: Path, *, far: list[float] | None = None, plot: Path | None = None) -> int:

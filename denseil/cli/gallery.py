@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 
 from denseil import gallery as galleries
-from denseil.cli.pages import Asked, Query, plain, search_page, show_time
+from denseil.cli.pages import Asked, Query, search_page, show_time
+from denseil.common.text import plain
 from denseil.gallery import Gallery, Where, check_recall, features_model, name_model, read_features
 from denseil.gallery.record import FloatArray, check_opened
 from denseil.viz import attend
@@ -101,8 +102,8 @@ def _queries(query: str, held: Gallery, model: str | None, *, attention: bool) -
 
 def _embed(folder: Path, model: str, held: Gallery, *, attention: bool) -> tuple[list[Query], FloatArray]:
     from denseil.data import read_folder
-    from denseil.embedder import Embedder
-    from denseil.engine.cache import weights_digest
+    from denseil.embedding import Embedder
+    from denseil.embedding.cache import weights_digest
 
     embedder = Embedder(model)
     name = name_model(str(embedder.model.pretrained_cfg.get("architecture", "")), weights_digest(embedder.model))

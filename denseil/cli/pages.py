@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timezone
 
+from denseil.common.text import plain
 from denseil.gallery import Hit, Record
 from denseil.viz import Attention, Page, Shown, ranked
 
@@ -50,11 +51,6 @@ class Asked:
 
 def _shown(record: Record) -> Shown:
     return Shown(record.id, record.pid, details(record), record.thumbnail)
-
-
-def plain(text: str) -> str:
-    """Text that cannot command a terminal."""
-    return "".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in text)
 
 
 def details(record: Record) -> list[str]:

@@ -6,9 +6,9 @@ import os
 from pathlib import Path
 from typing import Any
 
-from denseil import engine
-from denseil.engine import TrainConfig
-from denseil.engine.config import recipe_path
+from denseil import training
+from denseil.training import TrainConfig
+from denseil.training.config import recipe_path
 
 
 def train(dry_run: bool = False, resume: bool = False, **fields: Any) -> int:
@@ -22,11 +22,11 @@ def train(dry_run: bool = False, resume: bool = False, **fields: Any) -> int:
     config = TrainConfig(**fields)
     main = os.environ.get("RANK", "0") == "0"
     if dry_run:
-        plan = engine.dry_run(config)
+        plan = training.dry_run(config)
         if main:
             print(plan)
         return 0
-    done = engine.train(config, resume=resume)
+    done = training.train(config, resume=resume)
     if main:
         if done.result is not None:
             print(done.result)
@@ -44,8 +44,8 @@ def ablate(table: str, seeds: int = 3, rows: list[str] | None = None, **fields: 
         fields: The options of train; what a row sets goes over them.
     """
     config = TrainConfig(**fields)
-    done: engine.AblationTable | None = None
-    for done in engine.ablate(table, config, seeds=seeds, rows=rows):
+    done: training.AblationTable | None = None
+    for done in training.ablate(table, config, seeds=seeds, rows=rows):
         print(done, end="\n\n", flush=True)
     if done is not None:
         page = Path(config.output, done.name, "table.md")

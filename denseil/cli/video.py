@@ -8,10 +8,10 @@ from typing import Literal
 
 import torch
 
+from denseil.common.processes import join_processes
 from denseil.data import Tracklet, cut_tracklets, read_dataset, read_folder
 from denseil.data.readers.manifest import SPLITS
-from denseil.embedder import Embedder, embed_to_file
-from denseil.engine.processes import join_processes
+from denseil.embedding import Embedder, embed_to_file
 
 
 def tracklets(

@@ -1,5 +1,6 @@
 """Data: tracklets and their readers, clip sampling, transforms, identity sampling. Imports nothing else of denseil."""
 
+from denseil.data.appearance import Appearance as Appearance
 from denseil.data.check import DatasetReport as DatasetReport
 from denseil.data.check import check_dataset as check_dataset
 from denseil.data.clips import ClipBatch as ClipBatch
@@ -9,7 +10,6 @@ from denseil.data.datasets import dataset_splits as dataset_splits
 from denseil.data.datasets import read_dataset as read_dataset
 from denseil.data.images import decode_image as decode_image
 from denseil.data.images import read_frame as read_frame
-from denseil.data.looks import Looks as Looks
 from denseil.data.pk_sampler import PKSampler as PKSampler
 from denseil.data.readers.folder import read_folder as read_folder
 from denseil.data.readers.manifest import write_manifest as write_manifest

@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from denseil.data._extras import need
+from denseil.common.extras import need
 from denseil.data.readers._files import load_mat
 
 

@@ -11,8 +11,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from denseil.data.appearance import Appearance
 from denseil.data.images import resize_image
-from denseil.data.looks import Looks
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 
@@ -39,7 +39,7 @@ class ClipTransform:
     pad: int = 0
     erase: float = 0.0
     fill: tuple[int, int, int] = (124, 116, 104)
-    looks: Looks = Looks()  # noqa: RUF009 (frozen)
+    looks: Appearance = Appearance()  # noqa: RUF009 (frozen)
 
     def __post_init__(self) -> None:
         if min(self.size) < 1 or self.pad < 0 or not (0 <= self.flip <= 1 and 0 <= self.erase <= 1):

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from denseil.data._extras import need
+from denseil.common.extras import need
 from denseil.data.readers.manifest import COLUMNS, TIME
 from denseil.data.tracks import Tracks, crop_box, read_tracks
 

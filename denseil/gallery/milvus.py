@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from denseil.data._extras import need
+from denseil.common.extras import need
 from denseil.gallery.protocol import Closing
 from denseil.gallery.record import (
     COLUMNS,

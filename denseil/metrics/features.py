@@ -17,8 +17,8 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
+from denseil.common.files import replacing
 from denseil.metrics.embeddings import Embeddings
-from denseil.metrics.files import replacing
 from denseil.metrics.ranking import rank
 from denseil.metrics.result import RankingResult
 

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from denseil.common.files import replacing
 from denseil.metrics.figures import new_figure, save_figure
-from denseil.metrics.files import replacing
 from denseil.metrics.protocols import FloatArray
 
 if TYPE_CHECKING:

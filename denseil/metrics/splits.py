@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from denseil.metrics.files import replacing
+from denseil.common.files import replacing
 from denseil.metrics.protocols import FloatArray
 from denseil.metrics.result import HEADER, RankingResult, table_row
 

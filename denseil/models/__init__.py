@@ -9,12 +9,6 @@ from denseil.models._factory import list_models as list_models
 from denseil.models._factory import list_pretrained as list_pretrained
 from denseil.models._hub import push_to_hub as push_to_hub
 from denseil.models._hub import save_pretrained as save_pretrained
-from denseil.models._optimize import Agreement as Agreement
-from denseil.models._optimize import OptimizedDenseIL as OptimizedDenseIL
-from denseil.models._optimize import agreement as agreement
-from denseil.models._optimize import optimize as optimize
-from denseil.models._profile import Profile as Profile
-from denseil.models._profile import profile as profile
 from denseil.models._weights import load_backbone as load_backbone
 from denseil.models._weights import load_weights as load_weights
 from denseil.models._weights import read_weights as read_weights
@@ -22,3 +16,9 @@ from denseil.models.denseil import AttentionMap as AttentionMap
 from denseil.models.denseil import DenseIL as DenseIL
 from denseil.models.denseil import ReIDOutput as ReIDOutput
 from denseil.models.frame_encoder import FrameEncoder as FrameEncoder
+from denseil.models.optimized import Agreement as Agreement
+from denseil.models.optimized import OptimizedDenseIL as OptimizedDenseIL
+from denseil.models.optimized import agreement as agreement
+from denseil.models.optimized import optimize as optimize
+from denseil.models.profile import Profile as Profile
+from denseil.models.profile import profile as profile

@@ -8,7 +8,7 @@ import timm
 import torch
 from torch import Tensor, nn
 
-from denseil.models._stride import remove_last_stride
+from denseil.models.last_stride import remove_last_stride
 
 _OWN_ARGS = {"features_only", "out_indices", "pretrained"}
 

@@ -35,7 +35,7 @@ def __getattr__(name: str) -> Any:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     import importlib
 
-    from denseil.data._extras import need
+    from denseil.common.extras import need
 
     for package in ("numba", "scipy"):
         need(package, to="render people", extra="synth")

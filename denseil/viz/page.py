@@ -9,8 +9,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from denseil.data._extras import need
-from denseil.metrics.files import replacing
+from denseil.common.extras import need
+from denseil.common.files import replacing
 from denseil.viz.ranks import RankedQuery
 from denseil.viz.thumbnails import Thumbnails
 

@@ -72,7 +72,7 @@ def shown_dataset(dataset: VideoReIDDataset, vectors: Embeddings, *, with_querie
 
     Args:
         dataset: the dataset.
-        vectors: what `denseil.engine.embed_dataset` made of it.
+        vectors: what `denseil.embedding.embed_dataset` made of it.
         with_queries: whether the queries are in the gallery too, as under `mars-official`.
     """
     tracklets, queries = dataset.gallery_with_queries()

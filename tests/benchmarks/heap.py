@@ -17,7 +17,7 @@ from pathlib import Path
 import torch
 
 import denseil
-from denseil.engine import keep_heap
+from denseil.common.heap import keep_heap
 from tests.benchmarks.rounds import Seconds, ratio, report
 from tests.benchmarks.training import step
 

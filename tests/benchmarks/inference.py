@@ -2,7 +2,7 @@
 
 Everything runs on a batch of clips of 8 frames, 256 x 128, with random weights: speed does not depend on them. A peer
 is `--peer NAME=FILE.py:FUNCTION`, where the function gives a module that takes clips (B, T, 3, H, W). `--keep-heap`
-asks glibc to keep freed memory (see `denseil.engine.keep_heap`), which speeds up float32 most.
+asks glibc to keep freed memory (see `denseil.keep_heap`), which speeds up float32 most.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 import denseil
-from denseil.embedder import ExportedModel
-from denseil.engine import keep_heap
+from denseil.common.heap import keep_heap
+from denseil.embedding import ExportedModel
 from denseil.models import DenseIL
 from tests.benchmarks.rounds import Seconds, alternate, ratio, report
 

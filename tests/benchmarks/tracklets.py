@@ -24,8 +24,9 @@ from torch import Tensor
 from torch.nn import functional as F
 
 import denseil
+from denseil.common.heap import keep_heap
 from denseil.data import Frames, Tracklet, normalize, read_frame, sample_all
-from denseil.engine import embed_tracklets, keep_heap
+from denseil.embedding import embed_tracklets
 from denseil.models import DenseIL
 from tests.benchmarks.loader import make_tracklets
 from tests.benchmarks.loading import peak_memory

@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import Any
 
 from denseil.data import read_dataset, write_manifest
-from denseil.engine import TrainConfig
-from denseil.engine.progress import Progress
-from denseil.engine.setup import set_up
-from denseil.engine.train import _run_epoch
+from denseil.training import TrainConfig
+from denseil.training.progress import Progress
+from denseil.training.setup import set_up
+from denseil.training.train import _run_epoch
 from tests.data.test_mars import TINY
 
 

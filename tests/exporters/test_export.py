@@ -16,7 +16,7 @@ from torch import Tensor, nn
 import denseil
 from denseil.cli import main
 from denseil.data import read_dataset
-from denseil.embedder import Embedder, ExportedModel
+from denseil.embedding import Embedder, ExportedModel
 from denseil.exporters import ExportReport
 from denseil.models import DenseIL
 
@@ -189,7 +189,7 @@ def test_signals_still_arrive_after_models_are_gone(written: ExportReport):
         pytest.skip("OpenVINO's cores exchange the stack for signals")
     code = f"""
 import os, signal
-from denseil.embedder import ExportedModel
+from denseil.embedding import ExportedModel
 signal.signal(signal.SIGUSR1, lambda *_: print("arrived"))
 one, two = (ExportedModel({str(written.path)!r}) for _ in range(2))
 del one
@@ -209,7 +209,7 @@ def test_a_missing_runtime_says_what_to_install(written: ExportReport, monkeypat
 
 
 def test_nothing_is_written_when_the_result_differs(model: DenseIL, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr("denseil.exporters._export.TOLERANCE", -1.0)  # nothing is that near
+    monkeypatch.setattr("denseil.exporters.export.TOLERANCE", -1.0)  # nothing is that near
     with pytest.raises(ValueError, match=r"differs from torch by .* it was not written"):
         denseil.export(model, tmp_path / "m.pt2", "pt2", size=(128, 64))
     assert not list(tmp_path.iterdir())

@@ -11,8 +11,9 @@ import torch
 
 import denseil
 from denseil.data import read_dataset
-from denseil.engine import TrainConfig, evaluate
+from denseil.embedding import evaluate
 from denseil.models.variants import SHIPPED
+from denseil.training import TrainConfig
 
 NAME, MEAN = "denseil_mobilenetv2.people_v1", "denseil_mobilenetv2_mean.people_v1"
 STAGES = {NAME: {}, MEAN: {"model_args": {"depth": 0}}}  # the second one, beside the recipe

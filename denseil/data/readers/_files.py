@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from denseil.data._extras import need
+from denseil.common.extras import need
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp")
 _HDF5 = b"\x89HDF\r\n\x1a\n"

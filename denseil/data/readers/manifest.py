@@ -16,7 +16,7 @@ import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from denseil.data._extras import need
+from denseil.common.extras import need
 from denseil.data.readers._files import first_of
 from denseil.data.tracklet import Frames, Tracklet, VideoReIDDataset
 

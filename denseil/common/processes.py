@@ -1,0 +1,57 @@
+"""Which device to work on, and the other processes of `accelerate launch` or `torchrun`."""
+
+from __future__ import annotations
+
+import os
+from datetime import timedelta
+
+import torch
+import torch.distributed as dist
+
+from denseil.common.extras import need
+
+
+def join_processes(device: str = "auto") -> tuple[torch.device, bool]:
+    """Join the process group that a launcher asks for, if any, and choose this process's device.
+
+    Args:
+        device: "auto" for an accelerator where there is one, else the CPU; or a torch device, such as "cpu".
+
+    Returns:
+        The device, and whether this process is the one that prints and writes.
+
+    Raises:
+        ModuleNotFoundError: If there are several processes and accelerate is not installed.
+    """
+    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        accelerate = need("accelerate", to="work in several processes", extra="train")
+        patience = timedelta(days=7)  # a process that is done waits for the slowest
+        state = accelerate.PartialState(cpu=device == "cpu", timeout=patience)
+        return state.device, bool(state.is_main_process)
+    return best_device() if device == "auto" else torch.device(device), True
+
+
+def best_device() -> torch.device:
+    """An accelerator where torch finds one, else the CPU."""
+    found = torch.accelerator.current_accelerator() if torch.accelerator.is_available() else None
+    return found or torch.device("cpu")
+
+
+def rank_and_world() -> tuple[int, int]:
+    """This process's number, from 0, and how many there are; (0, 1) for one that has joined no others."""
+    if dist.is_available() and dist.is_initialized():
+        return dist.get_rank(), dist.get_world_size()
+    return 0, 1
+
+
+def wait_for_all() -> None:
+    """Until all processes are here."""
+    if rank_and_world()[1] > 1:
+        dist.barrier()
+
+
+def leave_processes() -> None:
+    """Close the process group, if there is one, when all are here: a process that ends with it open can abort."""
+    wait_for_all()
+    if dist.is_available() and dist.is_initialized():
+        dist.destroy_process_group()

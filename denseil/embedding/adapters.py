@@ -1,0 +1,68 @@
+"""`TrackletEmbedder` beside others' trackers; their packages are not imported, their objects are used as they come."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from denseil.data import crop_box
+from denseil.embedding.online import TrackletEmbedder
+
+
+def update_supervision(embedder: TrackletEmbedder, detections: Any, frame: NDArray[np.uint8]) -> None:
+    """Add a frame's tracked detections of roboflow's `supervision`.
+
+    Args:
+        embedder: Where to; of the frame's colour order.
+        detections: A `supervision.Detections` with `tracker_id`, which a tracker has set.
+        frame: The picture (H, W, 3) uint8 that they were found in.
+
+    Raises:
+        ValueError: If they have no `tracker_id`.
+    """
+    if detections.tracker_id is None:
+        if len(detections):
+            raise ValueError("the detections have no tracker_id: give those that a tracker returned")
+        return
+    crops = [
+        crop_box(frame, left, top, right - left, bottom - top)
+        for left, top, right, bottom in np.asarray(detections.xyxy, dtype=np.float64).tolist()
+    ]
+    embedder.update(detections.tracker_id.tolist(), crops)
+
+
+def update_deep_sort(
+    embedder: TrackletEmbedder, tracker: Any, detections: Sequence[Sequence[Any]], frame: NDArray[np.uint8]
+) -> list[Any]:
+    """Let `deep-sort-realtime` associate a frame's detections by denseil's vectors, and add them to their tracks.
+
+    Each crop is encoded once. Its vector alone is what DeepSORT compares; then its track gets the frame.
+
+    Args:
+        embedder: Where to; of the frame's colour order.
+        tracker: A `DeepSort(embedder=None)`.
+        detections: As for its `update_tracks`: `([left, top, width, height], confidence, class)` each. Those without
+            a pixel in the picture are left out, and counted in `embedder.skipped`.
+        frame: The picture (H, W, 3) uint8 that they were found in.
+
+    Returns:
+        What `update_tracks` returns. `track_id` of those is what `embedder` knows them by.
+    """
+    found = [(detection, crop_box(frame, *map(float, detection[0]))) for detection in detections]
+    usable = [(detection, crop) for detection, crop in found if crop.size]
+    embedder.count_skipped(len(found) - len(usable))
+    tokens = embedder.encode([crop for _, crop in usable])
+    vectors = embedder.decode([own[None] for own in tokens])
+    places = list(range(len(usable)))
+    # DeepSORT hands what `others` says of a detection to the track that it updates, and None to other tracks.
+    tracks: list[Any] = tracker.update_tracks(
+        [detection for detection, _ in usable], embeds=list(vectors.numpy()), others=places
+    )
+    matched = [(track.track_id, track.get_det_supplementary()) for track in tracks]
+    matched = [(track_id, place) for track_id, place in matched if place is not None]
+    if matched:
+        embedder.add([track_id for track_id, _ in matched], tokens[[place for _, place in matched]])
+    return tracks

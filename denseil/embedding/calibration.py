@@ -1,0 +1,43 @@
+"""Thresholds for a model, measured on a labelled set and kept in the model's folder."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+from denseil.embedding.cache import weights_digest
+from denseil.metrics import Verification, load_features, verify
+from denseil.models import create_model, update_config
+
+
+def calibrate(features: str | Path, folder: str | Path, *, rates: Sequence[float] | None = None) -> Verification:
+    """Measure thresholds on labelled vectors, and write them into the `denseil` block of the model's config.json.
+
+    `Embedder.same` uses them once the folder is opened again.
+
+    Args:
+        features: A features file that `denseil embed` made with this model, of tracklets with known pids and camids.
+        folder: The model's folder.
+        rates: False-accept rates; see `denseil.metrics.verify`.
+
+    Raises:
+        FileNotFoundError: If there is no such file or folder.
+        ValueError: If the vectors are not of this model, or for what `verify` refuses.
+    """
+    embeddings, metadata = load_features(features)
+    digest = weights_digest(create_model(f"local-dir:{os.fspath(folder)}", pretrained=True))
+    if metadata.get("weights") != digest:
+        made_by = "another model" if "weights" in metadata else "nobody knows which model"
+        raise ValueError(f"{features} was made by {made_by}: run `denseil embed --model {folder}` on the labelled set")
+    found = verify(embeddings, rates=rates)
+    thresholds = {
+        "similarity": "cosine",
+        "frames": metadata.get("frames"),
+        "genuine": found.genuine,
+        "impostors": found.impostors,
+        "eer": {"rate": found.eer, "threshold": found.eer_threshold},
+        "far": {f"{rate:g}": threshold for rate, threshold in found.thresholds.items()},
+    }
+    update_config(folder, {"thresholds": thresholds})
+    return found

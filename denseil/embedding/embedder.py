@@ -1,0 +1,184 @@
+"""Whole tracklets to vectors, from whatever a program holds them in."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator, Sequence, Sized
+from typing import Any, TypeAlias
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional as F
+from tqdm import tqdm
+
+from denseil.data import Tracklet, read_folder
+from denseil.embedding.exported import ExportedModel, Precision
+from denseil.embedding.inputs import ColorOrder, Pixels, check_color_order, is_path, open_model, to_rgb
+from denseil.embedding.tracklet_vectors import Frame, FramesPolicy, embed_tracklets
+from denseil.models import DenseIL
+
+TrackletLike: TypeAlias = Tracklet | str | os.PathLike[str] | Iterable[str | os.PathLike[str] | Pixels]
+"""A `Tracklet`, a folder of images, or frames in time order: all paths, or all pixels."""
+
+Vector: TypeAlias = Tensor | NDArray[np.floating[Any]]
+
+
+class Embedder:
+    """Any number of a person's frames in, one vector of length 1 out.
+
+    Frames are resized and normalised as the model's own config says. Every frame counts and goes through the encoder
+    once (`denseil.embedding.embed_tracklets`, as in an evaluation), so memory does not depend on a tracklet's length.
+
+    Args:
+        model: A model made by `create_model`, moved to the device; or the name of one with weights; or a folder that
+            `save_pretrained` wrote.
+        device: Where to compute; None for an accelerator if torch finds one, else the CPU.
+        dtype: The type to autocast to, such as `torch.bfloat16`; None computes in the model's own.
+        color_order: Of arrays and tensors: "RGB", or "BGR" as OpenCV reads. Files and PIL images know their own.
+        frames: "all", or "even8" for 8 frames of each tracklet; None for what the model's config says.
+        budget: Most frames in a batch.
+
+    Attributes:
+        model: The model, in eval mode.
+
+    Raises:
+        ValueError: If an argument is out of its range.
+
+    Examples:
+        >>> import denseil
+        >>> model = denseil.create_model("denseil", backbone="test_resnet", dim=64, num_heads=4)
+        >>> embedder = Embedder(model)
+        >>> embedder(torch.randint(0, 256, (5, 3, 120, 50), dtype=torch.uint8)).shape  # five crops of one person
+        torch.Size([64])
+    """
+
+    def __init__(
+        self,
+        model: DenseIL | ExportedModel | str | os.PathLike[str],
+        *,
+        device: str | torch.device | None = None,
+        dtype: torch.dtype | None = None,
+        color_order: ColorOrder = "RGB",
+        frames: FramesPolicy | None = None,
+        budget: int = 256,
+    ) -> None:
+        check_color_order(color_order)
+        self.model = open_model(model, device)
+        self.color_order: ColorOrder = color_order
+        self.frames: FramesPolicy = frames or self.model.denseil_cfg["frames"]
+        self.dtype, self.budget = dtype, budget
+        next(self.stream([]), None)  # the arguments are checked here, not at first use
+
+    @classmethod
+    def from_exported(
+        cls,
+        path: str | os.PathLike[str],
+        *,
+        precision: Precision = "float32",
+        color_order: ColorOrder = "RGB",
+        frames: FramesPolicy | None = None,
+        budget: int = 256,
+    ) -> Embedder:
+        """An embedder on what `denseil.export` wrote: the same answers, by another runtime, without the model's code.
+
+        Args:
+            path: The file of a whole model, or the folder of a frame encoder and a decoder.
+            precision: "float32", or for OpenVINO "bfloat16".
+            color_order: As above.
+            frames: As above.
+            budget: As above.
+
+        Raises:
+            FileNotFoundError: If there is no such file.
+            ValueError: If the file is damaged, or the precision is not to be had.
+            ModuleNotFoundError: If the runtime is not installed; the text says what to install.
+        """
+        model = ExportedModel(os.fspath(path), precision=precision)
+        return cls(model, color_order=color_order, frames=frames, budget=budget)
+
+    def __call__(self, tracklet: TrackletLike) -> Tensor:
+        """The vector (D,) of one tracklet, float32 on the CPU; see `stream` for what it may raise."""
+        return next(self.stream([tracklet]))
+
+    def embed(self, tracklets: Iterable[TrackletLike], *, progress: bool = False) -> Tensor:
+        """The vectors (N, D) of many tracklets, in order.
+
+        Args:
+            tracklets: A list, an iterator or a generator.
+            progress: Show a bar.
+        """
+        total = len(tracklets) if isinstance(tracklets, Sized) else None
+        vectors = list(tqdm(self.stream(tracklets), total=total, unit="tracklet", disable=not progress))
+        return torch.stack(vectors) if vectors else torch.empty(0, self.model.num_features)
+
+    def stream(self, tracklets: Iterable[TrackletLike]) -> Iterator[Tensor]:
+        """The vectors (D,) of many tracklets, one by one and in order, for more than memory holds.
+
+        Tracklets are asked for about two batches ahead.
+
+        Raises:
+            TypeError: If a frame is neither a path nor uint8 pixels, or paths and pixels are mixed.
+            ValueError: If a tracklet has no frame, a frame is empty or of a wrong shape, no file can be read, or a
+                folder holds several tracklets.
+            FileNotFoundError: If a folder has no images.
+        """
+        if isinstance(tracklets, (str, os.PathLike)):
+            raise TypeError(f"{tracklets} is one path, not a list of tracklets: call embedder(folder) for one")
+        prepared = (self._prepare(tracklet, number) for number, tracklet in enumerate(tracklets))
+        return embed_tracklets(
+            self.model, prepared, frames=self.frames, normalized=True, dtype=self.dtype, budget=self.budget
+        )
+
+    def same(self, a: TrackletLike | Vector, b: TrackletLike | Vector, *, far: float | None = None) -> bool:
+        """Whether two tracklets show the same person, by the thresholds that `denseil calibrate` put into the model.
+
+        Args:
+            a: A vector (D,) that this embedder made, or a tracklet.
+            b: The same.
+            far: The share of pairs of different persons that may pass as the same, one of those calibrated; None for
+                the threshold at which both kinds of error are equally frequent.
+
+        Raises:
+            ValueError: If the model has no thresholds, or none for this rate.
+        """
+        first, second = (F.normalize(self._vector(value), dim=0) for value in (a, b))
+        return float(first @ second) >= self.threshold(far=far)
+
+    def threshold(self, *, far: float | None = None) -> float:
+        """The cosine similarity from which on `same` says yes; argument and errors as there."""
+        found: dict[str, Any] = self.model.denseil_cfg.get("thresholds", {})
+        if not found:
+            raise ValueError("the model has no thresholds: run `denseil calibrate` on its folder, and open it again")
+        if far is None:
+            return float(found["eer"]["threshold"])
+        by_rate = {float(rate): value for rate, value in found["far"].items()}
+        if far not in by_rate:
+            raise ValueError(f"no threshold for a false-accept rate of {far}; calibrated are {sorted(by_rate)}")
+        return float(by_rate[far])
+
+    def _vector(self, value: TrackletLike | Vector) -> Tensor:
+        if isinstance(value, (Tensor, np.ndarray)) and value.ndim == 1:
+            return torch.as_tensor(value).float().cpu()
+        return self(value)
+
+    def _prepare(self, tracklet: TrackletLike, number: int) -> Tracklet | Sequence[Frame]:
+        """What the engine takes: a tracklet, paths, or RGB arrays."""
+        if isinstance(tracklet, Tracklet):
+            return tracklet
+        if isinstance(tracklet, (str, os.PathLike)):
+            found = read_folder(os.fspath(tracklet))
+            if len(found) > 1:
+                raise ValueError(f"{tracklet} holds {len(found)} tracklets: use embed(denseil.data.read_folder(...))")
+            return found[0]
+        frames: list[Any] = list(tracklet)
+        paths = [is_path(frame) for frame in frames]
+        if all(paths):
+            return frames
+        if any(paths):
+            raise TypeError(f"tracklet {number} mixes paths and pixels: give one kind")
+        return [
+            to_rgb(frame, self.color_order, name=f"frame {place} of tracklet {number}")
+            for place, frame in enumerate(frames)
+        ]

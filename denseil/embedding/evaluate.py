@@ -1,0 +1,134 @@
+"""Judging a model on a dataset: embed, on all ranks, then rank under a named protocol."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import torch
+import torch.distributed as dist
+from torch import Tensor
+from tqdm import tqdm
+
+from denseil.common.processes import rank_and_world
+from denseil.data import Tracklet, VideoReIDDataset
+from denseil.embedding.cache import cached_vectors, features_key, keep_vectors, label
+from denseil.embedding.tracklet_vectors import FramesPolicy, embed_tracklets
+from denseil.metrics import Embeddings, RankingResult, rank
+from denseil.metrics.counting import METRICS
+from denseil.metrics.protocols import get_protocol
+from denseil.models import DenseIL
+
+
+def evaluate(
+    model: DenseIL,
+    dataset: VideoReIDDataset,
+    *,
+    frames: FramesPolicy = "all",
+    protocol: str = "standard",
+    metric: str = "cosine",
+    cache: str | Path | None = None,
+    dtype: torch.dtype | None = None,
+    budget: int = 256,
+    threads: int = 2,
+    progress: bool = False,
+) -> RankingResult:
+    """Embed a dataset's queries and gallery, and score the ranking.
+
+    Under `mars-official` the queries are in the gallery, under `standard` they are not. With several processes (those
+    of `accelerate launch` or `torchrun`) each embeds its share, and all return the same result.
+
+    Args:
+        model: A model made by `create_model`, on any device.
+        dataset: From `denseil.data.read_dataset`.
+        frames: "all" frames of a tracklet as interleaved clips, or "even8", one clip of 8.
+        protocol: A name in `denseil.metrics.PROTOCOLS`.
+        metric: "cosine" or "euclidean".
+        cache: A folder for embeddings. Those that are there already, for the same weights, files and `frames`, are not
+            computed again, whatever the protocol. None keeps none.
+        dtype: The type to autocast to, such as `torch.bfloat16`.
+        budget: Most frames in a batch; see `embed_tracklets`.
+        threads: That read images.
+        progress: Whether to show a progress bar.
+
+    Raises:
+        ValueError: If the dataset has no query or no gallery, an argument is unknown, a tracklet is unreadable, or no
+            query has a match.
+    """
+    if not dataset.query or not dataset.gallery:
+        raise ValueError(
+            f"dataset {dataset.name!r} has {len(dataset.query)} queries and {len(dataset.gallery)} gallery tracklets: "
+            "nothing can be judged"
+        )
+    if metric not in METRICS:
+        raise ValueError(f"no metric is named {metric!r}; choose from {', '.join(METRICS)}")
+    get_protocol(protocol)  # before hours of computing
+    everything = embed_dataset(
+        model, dataset, frames=frames, cache=cache, dtype=dtype, budget=budget, threads=threads, progress=progress
+    )
+    query_index = dataset.gallery_with_queries()[1]
+    if protocol == "mars-official":
+        return rank(gallery=everything, query_index=query_index, protocol=protocol, metric=metric, frames=frames)
+    query, gallery = everything[query_index.start :], everything[: query_index.start]
+    return rank(query, gallery, protocol=protocol, metric=metric, frames=frames)
+
+
+def embed_dataset(
+    model: DenseIL,
+    dataset: VideoReIDDataset,
+    *,
+    frames: FramesPolicy = "all",
+    cache: str | Path | None = None,
+    dtype: torch.dtype | None = None,
+    budget: int = 256,
+    threads: int = 2,
+    progress: bool = False,
+) -> Embeddings:
+    """Embeddings of a dataset's gallery with its queries after it, from the cache or by all ranks together.
+
+    Arguments are those of `evaluate`, in the order of `VideoReIDDataset.gallery_with_queries`.
+    """
+    tracklets, _ = dataset.gallery_with_queries()
+    path = None
+    if cache is not None:
+        key = features_key(model, tracklets, frames=frames, dtype=dtype)
+        path = Path(cache) / f"features-{key}.safetensors"
+        found = cached_vectors(path, tracklets, model.num_features)
+        if _all_ranks(found is not None, model):
+            assert found is not None
+            return label(tracklets, found)
+    rank_, world = rank_and_world()
+    own = tracklets[rank_::world]
+    vectors = torch.zeros(len(tracklets), model.num_features)
+    stream = embed_tracklets(
+        model, _counting(own, progress and rank_ == 0), frames=frames, dtype=dtype, budget=budget, threads=threads
+    )
+    for place, vector in zip(range(rank_, len(tracklets), world), stream, strict=True):
+        vectors[place] = vector
+    vectors = _sum_over_ranks(vectors, model)
+    if path is not None and rank_ == 0:
+        keep_vectors(path, tracklets, vectors, {"frames": frames, "model": model.pretrained_cfg["architecture"]})
+    return label(tracklets, vectors)
+
+
+def _counting(tracklets: Sequence[Tracklet], show: bool) -> Iterator[Tracklet]:
+    """The tracklets, with a bar of the frames that have been asked for."""
+    total = sum(len(tracklet.frames) for tracklet in tracklets)
+    with tqdm(total=total, unit="frame", desc="embed", disable=not show, leave=False, mininterval=0.5) as bar:
+        for tracklet in tracklets:
+            yield tracklet
+            bar.update(len(tracklet.frames))
+
+
+def _sum_over_ranks(values: Tensor, model: DenseIL) -> Tensor:
+    """The sum of a CPU tensor over ranks. Where each row is zero on all ranks but one, it is exact."""
+    if rank_and_world()[1] == 1:
+        return values
+    summed = values.to(next(model.parameters()).device)  # NCCL takes no tensor of the CPU
+    dist.all_reduce(summed)
+    return summed.cpu()
+
+
+def _all_ranks(condition: bool, model: DenseIL) -> bool:
+    """Whether a condition holds on every rank: all must then go the same way."""
+    return int(_sum_over_ranks(torch.tensor([int(condition)]), model)) == rank_and_world()[1]

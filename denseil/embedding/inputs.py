@@ -1,0 +1,77 @@
+"""What embedders are given: models by name, pixels of every kind."""
+
+from __future__ import annotations
+
+import os
+from typing import Literal, TypeAlias, cast
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+from torch import Tensor
+
+from denseil.common.processes import best_device
+from denseil.data.images import pillow_rgb
+from denseil.embedding.exported import SUFFIXES, ExportedModel
+from denseil.models import DenseIL, create_model
+from denseil.models.denseil import check_made
+
+ColorOrder: TypeAlias = Literal["RGB", "BGR"]
+Pixels: TypeAlias = NDArray[np.uint8] | Image.Image | Tensor
+"""An array (H, W, 3) uint8, a PIL image, or a tensor (3, H, W) uint8; of any size."""
+
+
+def open_model(model: DenseIL | ExportedModel | str | os.PathLike[str], device: str | torch.device | None) -> DenseIL:
+    """A model, or the trained one of a name or folder, in eval mode on its device: an accelerator if there is one."""
+    if isinstance(model, ExportedModel):
+        return cast(DenseIL, model.eval())  # it has what embedding needs, and computes where its runtime does
+    if not isinstance(model, DenseIL):
+        if os.fspath(model).endswith(SUFFIXES):
+            raise ValueError(f"{os.fspath(model)} is an exported model: open it with Embedder.from_exported")
+        folder = os.path.isdir(model)  # noqa: PTH112 (a str or a path)
+        model = create_model(f"local-dir:{os.fspath(model)}" if folder else os.fspath(model), pretrained=True)
+    check_made(model)
+    return model.to(best_device() if device is None else device).eval()
+
+
+def check_color_order(color_order: str) -> None:
+    """Raise a ValueError unless it is RGB or BGR."""
+    if color_order not in ("RGB", "BGR"):
+        raise ValueError(f"color_order is 'RGB' or 'BGR' (what OpenCV reads), got {color_order!r}")
+
+
+def is_path(frame: object) -> bool:
+    """Whether a frame is the path of an image."""
+    return isinstance(frame, (str, os.PathLike))
+
+
+def to_rgb(frame: Pixels, color_order: ColorOrder, *, name: str) -> NDArray[np.uint8]:
+    """Pixels of any kind as RGB (H, W, 3), without a copy where that can be.
+
+    Args:
+        frame: The pixels.
+        color_order: Of arrays and tensors.
+        name: What errors call the frame.
+
+    Raises:
+        TypeError: If they are not uint8 pixels.
+        ValueError: If their shape is wrong, or they are empty, damaged or of a mode without a conversion.
+    """
+    if isinstance(frame, Image.Image):
+        try:
+            return pillow_rgb(frame)  # PIL knows its own colour order
+        except (OSError, ValueError) as error:
+            raise ValueError(f"{name}, a PIL image, is not usable: {error}") from error
+    if isinstance(frame, Tensor):
+        if frame.dim() != 3 or frame.shape[0] != 3:
+            raise ValueError(f"{name} is a tensor of shape {tuple(frame.shape)}; it must be (3, H, W)")
+        frame = frame.movedim(0, -1).cpu().numpy()
+    if not isinstance(frame, np.ndarray) or frame.dtype != np.uint8:
+        kind = f"of {frame.dtype}" if isinstance(frame, np.ndarray) else f"a {type(frame).__name__}"
+        raise TypeError(f"{name} is {kind}; give uint8 pixels, 0 to 255 and not normalised: the embedder does that")
+    if frame.ndim != 3 or frame.shape[2] != 3:
+        raise ValueError(f"{name} has shape {frame.shape}; it must be (H, W, 3)")
+    if not frame.size:
+        raise ValueError(f"{name} has no pixels, shape {frame.shape}: its box lies outside of the picture")
+    return frame if color_order == "RGB" else frame[..., ::-1]

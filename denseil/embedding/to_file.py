@@ -1,0 +1,199 @@
+"""Many tracklets to a features file: in parts that survive a kill, shared out over processes and machines."""
+
+from __future__ import annotations
+
+import logging
+import os
+import shutil
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+from tqdm import tqdm
+
+from denseil.common.files import replacing
+from denseil.common.processes import rank_and_world, wait_for_all
+from denseil.data import Tracklet
+from denseil.embedding.cache import features_key, label, weights_digest
+from denseil.embedding.embedder import Embedder
+from denseil.metrics import save_features
+
+logger = logging.getLogger(__name__)
+PART_FRAMES = 2048  # about what a kill can lose; also the work that is handed to a process at a time
+PLAN = "plan.txt"
+
+
+@dataclass(frozen=True)
+class EmbedReport:
+    """What `embed_to_file` wrote. Printed, it is a line, and one more for what was skipped.
+
+    Attributes:
+        path: The features file.
+        vectors: How many it holds.
+        skipped: Names of tracklets of which no frame could be read.
+    """
+
+    path: Path
+    vectors: int
+    skipped: tuple[str, ...]
+
+    def __str__(self) -> str:
+        lines = [f"{self.vectors:,} vectors: {self.path}"]
+        if self.skipped:
+            lines.append(
+                f"skipped: {len(self.skipped):,} tracklets without a readable frame: {', '.join(self.skipped)}"
+            )
+        return "\n".join(lines)
+
+
+def embed_to_file(
+    embedder: Embedder, tracklets: Sequence[Tracklet], output: str | Path, *, progress: bool = False
+) -> EmbedReport | None:
+    """Embed tracklets into a features file (see `denseil.metrics.save_features`), each vector with its record.
+
+    Parts of the work are kept in `OUTPUT.parts/` until all is done. Called again with the same tracklets, model and
+    settings, it goes on from there to the same file, with any number of processes. With several (those of
+    `denseil.common.processes.join_processes`), on one machine or on many that see the same folder, each makes its share
+    of the parts, and the first writes the file. A vector does not depend on who makes it.
+
+    A record says `id` (the tracklet's name; numbered where it is empty or not the only one), `frames` (how many),
+    `start` and `end` where known, and `thumbnail`, the path of the middle frame.
+
+    Args:
+        embedder: What embeds them.
+        tracklets: What to embed.
+        output: The file.
+        progress: Show a bar, of the first process.
+
+    Returns:
+        What was written; None in all processes but the first.
+
+    Raises:
+        FileExistsError: If the file exists.
+        FileNotFoundError: If its folder does not exist.
+        ValueError: If there are no tracklets, no frame of any can be read, or the parts are those of another run.
+        RuntimeError: If the model makes NaN of a tracklet.
+    """
+    output = Path(output)
+    rank, world = rank_and_world()
+    folder = output.with_name(output.name + ".parts")
+    if not tracklets:
+        raise ValueError("no tracklets to embed: is it the right part of the dataset?")
+    if rank == 0:
+        _open(folder, output, _key(embedder, tracklets))
+    wait_for_all()
+    parts = list(_parts(tracklets))
+    own = [number for number in range(rank, len(parts), world) if not _part_file(folder, number).exists()]
+    frames = sum(len(tracklet.frames) for number in own for tracklet in tracklets[parts[number]])
+    with tqdm(total=frames, unit="frame", desc="embed", disable=not (progress and rank == 0)) as bar:
+        for number in own:
+            vectors = _embed_part(embedder, tracklets[parts[number]], bar)
+            with replacing(_part_file(folder, number)) as temporary:
+                save_file({"vectors": vectors}, temporary)
+    wait_for_all()
+    return _finish(embedder, tracklets, folder, output, len(parts)) if rank == 0 else None
+
+
+def _parts(tracklets: Sequence[Tracklet]) -> Iterator[slice]:
+    """Tracklets in a row that have about `PART_FRAMES` frames; the same whatever the number of processes."""
+    start = frames = 0
+    for stop, tracklet in enumerate(tracklets, start=1):
+        frames += len(tracklet.frames)
+        if frames >= PART_FRAMES or stop == len(tracklets):
+            yield slice(start, stop)
+            start, frames = stop, 0
+
+
+def _embed_part(embedder: Embedder, part: Sequence[Tracklet], bar: Any) -> Tensor:
+    """Vectors (N, D) of a part, in batches of its own; NaN for a tracklet that cannot be read."""
+    vectors: list[Tensor] = []
+    start = bar.n
+    try:
+        for tracklet, vector in zip(part, embedder.stream(part), strict=True):
+            if not vector.isfinite().all():
+                raise RuntimeError(f"the model makes NaN of tracklet {tracklet.name!r}: compute it in fp32, or mend it")
+            vectors.append(vector)
+            bar.update(len(tracklet.frames))
+    except (ValueError, OSError):  # all anew, one by one, to find which
+        vectors = [_vector(embedder, tracklet) for tracklet in part]
+        bar.update(sum(len(tracklet.frames) for tracklet in part) - (bar.n - start))
+    return torch.stack(vectors)
+
+
+def _vector(embedder: Embedder, tracklet: Tracklet) -> Tensor:
+    try:
+        return embedder(tracklet)
+    except (ValueError, OSError) as error:
+        logger.warning("tracklet %r is skipped: %s", tracklet.name, error)
+        return torch.full((embedder.model.num_features,), torch.nan)
+
+
+def _open(folder: Path, output: Path, key: str) -> None:
+    """Make the folder of parts, or check that those in it are of this run."""
+    if output.exists():
+        raise FileExistsError(f"{output} is there already: give another name, or remove it")
+    if not output.parent.is_dir():
+        raise FileNotFoundError(f"cannot write {output}: there is no folder {output.parent}; create it")
+    folder.mkdir(exist_ok=True)
+    plan = folder / PLAN
+    if not plan.exists():
+        with replacing(plan) as temporary:
+            temporary.write_text(key, encoding="utf-8")
+    elif plan.read_text(encoding="utf-8") != key:
+        raise ValueError(
+            f"{folder} holds the parts of another run (other tracklets, weights or settings): remove it to start anew"
+        )
+
+
+def _finish(embedder: Embedder, tracklets: Sequence[Tracklet], folder: Path, output: Path, parts: int) -> EmbedReport:
+    """Join the parts, write the file, remove the parts."""
+    vectors = torch.cat([load_file(_part_file(folder, number))["vectors"] for number in range(parts)])
+    readable = vectors.isfinite().all(dim=1).nonzero().flatten().tolist()
+    if not readable:
+        raise ValueError(f"no frame of the {len(tracklets)} tracklets can be read, first of {tracklets[0].frames[0]}")
+    kept, records = [tracklets[place] for place in readable], list(_records(tracklets))
+    metadata = {
+        "frames": embedder.frames,
+        "model": str(embedder.model.pretrained_cfg.get("architecture", "")),
+        "weights": weights_digest(embedder.model),
+        "normalized": "true",
+    }
+    save_features(
+        output, label(kept, vectors[readable]), metadata=metadata, records=[records[place] for place in readable]
+    )
+    shutil.rmtree(folder)
+    skipped = set(range(len(tracklets))).difference(readable)
+    return EmbedReport(output, len(kept), tuple(tracklets[place].name for place in sorted(skipped)))
+
+
+def _records(tracklets: Sequence[Tracklet]) -> Iterator[dict[str, Any]]:
+    times = Counter(tracklet.name for tracklet in tracklets)
+    for number, tracklet in enumerate(tracklets):
+        alone = tracklet.name and times[tracklet.name] == 1
+        record: dict[str, Any] = {"id": tracklet.name if alone else f"{tracklet.name}#{number}"}
+        known = {"start": tracklet.start, "end": tracklet.end}
+        record |= {key: value for key, value in known.items() if value is not None}
+        middle = os.path.abspath(tracklet.frames[len(tracklet.frames) // 2])  # noqa: PTH100 (links stay as they are)
+        yield {**record, "frames": len(tracklet.frames), "thumbnail": middle}
+
+
+def _part_file(folder: Path, number: int) -> Path:
+    return folder / f"{number:06}.safetensors"
+
+
+def _key(embedder: Embedder, tracklets: Sequence[Tracklet]) -> str:
+    """A text that changes whenever the file or its parts would."""
+    return features_key(
+        embedder.model,
+        tracklets,
+        frames=embedder.frames,
+        dtype=embedder.dtype,
+        budget=embedder.budget,
+        part_frames=PART_FRAMES,
+        labels=[(t.name, t.pid, t.camid, t.start, t.end, len(t.frames)) for t in tracklets],
+    )

@@ -1,0 +1,247 @@
+"""Whole tracklets to embeddings: every frame encoded once, memory bounded, reading beside computing."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import Literal, TypeAlias
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional as F
+
+from denseil.common.modes import evaluating
+from denseil.data import Tracklet, normalize, read_frame, sample_all, sample_even
+from denseil.data.images import decode_buffer, resize_image
+from denseil.models import DenseIL
+
+FramesPolicy: TypeAlias = Literal["all", "even8"]
+"""Which frames of a tracklet make its vector: all, or the middle ones of 8 equal chunks."""
+
+FRAMES_POLICIES: tuple[FramesPolicy, ...] = ("all", "even8")
+Frame: TypeAlias = str | os.PathLike[str] | NDArray[np.uint8]
+
+
+def embed_tracklets(
+    model: DenseIL,
+    tracklets: Iterable[Tracklet | Sequence[Frame]],
+    *,
+    frames: FramesPolicy = "all",
+    normalized: bool = False,
+    on_corrupt: Literal["neighbour", "raise"] = "neighbour",
+    dtype: torch.dtype | None = None,
+    size: tuple[int, int] | None = None,
+    budget: int = 256,
+    chunk: int | None = None,
+    threads: int = 2,
+) -> Iterator[Tensor]:
+    """Embed whole tracklets, lazily and in order.
+
+    A tracklet becomes clips: with "all", interleaved ones that share out its frames (`sample_all`), the last ones
+    padded under a mask; with "even8", one clip of 8 frames (`sample_even`). The vector is the mean of the clips'
+    embeddings. Each frame goes through the encoder once. Clips of many tracklets go through the decoder together, and
+    those of a long one apart, so that memory depends on `budget` alone. The next batch is read while one is computed.
+    The model is used in eval mode, and left as it was.
+
+    Args:
+        model: A model made by `create_model`, on any device.
+        tracklets: Tracklets, or sequences of frames: paths, or RGB arrays (H, W, 3) uint8 of any sizes. They are asked
+            for as they are needed, about two batches ahead.
+        frames: Which frames make the vector.
+        normalized: Whether vectors get length 1 (after the mean).
+        on_corrupt: What is done about a file that cannot be read; see `denseil.data.read_frame`.
+        dtype: The type to autocast to, such as `torch.bfloat16`; None computes in the model's own.
+        size: Height and width to resize frames to; None for the model's own.
+        budget: Most frames in a batch. Two batches of pixels and one of tokens are held.
+        chunk: Frames in one call of the encoder; None for 16 on a CPU (more leave its cache), 64 elsewhere.
+        threads: That read images.
+
+    Yields:
+        A vector (num_features,) for each tracklet, float32, on the CPU.
+
+    Raises:
+        ValueError: If an argument is out of its range, a tracklet has no frame, or its frames cannot be read.
+        TypeError: If a frame is neither a path nor an array.
+    """
+    clip_len = 8 if frames == "even8" else int(model.denseil_cfg["clip_len"])
+    if frames not in FRAMES_POLICIES:
+        raise ValueError(f"frames is one of {', '.join(FRAMES_POLICIES)}, got {frames!r}")
+    if on_corrupt not in ("neighbour", "raise"):
+        raise ValueError(f"on_corrupt is 'neighbour' or 'raise', got {on_corrupt!r}")
+    if budget < clip_len or threads < 1 or (chunk is not None and chunk < 1):
+        raise ValueError(
+            f"budget is at least one clip ({clip_len} frames), threads and chunk at least 1; "
+            f"got budget={budget}, threads={threads}, chunk={chunk}"
+        )
+    height, width = size or model.pretrained_cfg["input_size"][1:]
+    batches = _batches(_clips(tracklets, frames, clip_len), budget)
+    total, clips_done = torch.zeros(model.num_features), 0
+    with ThreadPoolExecutor(threads, thread_name_prefix="denseil-read") as pool:
+        for clips, pixels in _read_ahead(batches, pool, (budget, height, width, 3), on_corrupt):
+            vectors = _embed_clips(model, clips, pixels, dtype=dtype, chunk=chunk)
+            for clip, vector in zip(clips, vectors, strict=True):
+                total, clips_done = total + vector, clips_done + 1
+                if clip.last:
+                    mean = total / clips_done
+                    yield F.normalize(mean, dim=0) if normalized else mean
+                    total, clips_done = torch.zeros_like(total), 0
+
+
+@dataclass(frozen=True)
+class _Clip:
+    """Some frames of one tracklet, to be decoded together.
+
+    Attributes:
+        source: The tracklet's frames.
+        name: What the tracklet is called.
+        positions: (U,) the frames to encode, each once.
+        slots: (T,) which of them stands at each place of the clip.
+        mask: (T,) where a place is real.
+        last: Whether it is its tracklet's last clip.
+    """
+
+    source: Sequence[Frame]
+    name: str
+    positions: NDArray[np.int64]
+    slots: NDArray[np.int64]
+    mask: NDArray[np.bool_]
+    last: bool
+
+
+def _clips(tracklets: Iterable[Tracklet | Sequence[Frame]], frames: FramesPolicy, clip_len: int) -> Iterator[_Clip]:
+    """The clips of all tracklets, in order."""
+    for number, tracklet in enumerate(tracklets):
+        if isinstance(tracklet, Tracklet):
+            source: Sequence[Frame] = tracklet.frames
+            name = f"{tracklet.name!r} (pid {tracklet.pid})"
+        elif isinstance(tracklet, (str, bytes, os.PathLike)):
+            raise TypeError(f"tracklet number {number} is {tracklet!r}; a tracklet is a sequence of frames")
+        else:
+            source, name = tracklet, f"number {number}"
+        if not len(source):
+            raise ValueError(f"tracklet {name} has no frames: leave it out")
+        if frames == "all":
+            rows, masks = sample_all(len(source), clip_len)
+        else:
+            rows = sample_even(len(source), clip_len)[None]
+            masks = np.ones_like(rows, dtype=np.bool_)
+        for index, (row, mask) in enumerate(zip(rows, masks, strict=True)):
+            positions, slots = np.unique(row, return_inverse=True)
+            yield _Clip(source, name, positions, slots, mask, last=index == len(rows) - 1)
+
+
+def _batches(clips: Iterable[_Clip], budget: int) -> Iterator[list[_Clip]]:
+    """Clips in a row that have at most `budget` frames together."""
+    batch: list[_Clip] = []
+    held = 0
+    for clip in clips:
+        if held + len(clip.positions) > budget:
+            yield batch
+            batch, held = [], 0
+        batch.append(clip)
+        held += len(clip.positions)
+    if batch:
+        yield batch
+
+
+@dataclass
+class _Reading:
+    """A batch whose pixels are being read."""
+
+    clips: list[_Clip]
+    pixels: NDArray[np.uint8]
+    jobs: list[Future[None]] = field(default_factory=list)
+
+    def wait(self) -> tuple[list[_Clip], Tensor]:
+        """The clips, and the pixels (N, 3, H, W) of their frames in order, channels last in memory."""
+        for job in self.jobs:
+            job.result()
+        return self.clips, torch.from_numpy(self.pixels).movedim(-1, -3)
+
+
+def _read_ahead(
+    batches: Iterable[list[_Clip]],
+    pool: ThreadPoolExecutor,
+    shape: tuple[int, int, int, int],
+    on_corrupt: Literal["neighbour", "raise"],
+) -> Iterator[tuple[list[_Clip], Tensor]]:
+    """Batches with their pixels; the next one is read, into the other of two pieces of memory, while one is in use."""
+    memory = [np.empty(shape, dtype=np.uint8) for _ in range(2)]
+    ahead: _Reading | None = None
+    try:
+        for number, clips in enumerate(batches):
+            reading = _Reading(clips, memory[number % 2][: sum(len(clip.positions) for clip in clips)])
+            start = 0
+            for clip in clips:
+                target = reading.pixels[start : start + len(clip.positions)]
+                reading.jobs.append(pool.submit(_read_clip, clip, target, on_corrupt))
+                start += len(clip.positions)
+            if ahead is not None:
+                yield ahead.wait()
+            ahead = reading
+        if ahead is not None:
+            yield ahead.wait()
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _read_clip(clip: _Clip, out: NDArray[np.uint8], on_corrupt: Literal["neighbour", "raise"]) -> None:
+    scratch = decode_buffer(out.shape[1:])
+    for position, target in zip(clip.positions.tolist(), out, strict=True):
+        frame = clip.source[position]
+        if isinstance(frame, np.ndarray):
+            if frame.dtype != np.uint8 or frame.ndim != 3 or frame.shape[2] != 3 or not frame.size:
+                raise ValueError(
+                    f"frame {position} of tracklet {clip.name} is {frame.dtype} {frame.shape}; it must be uint8 RGB "
+                    "(H, W, 3), and not empty"
+                )
+            image = frame
+        elif not isinstance(frame, (str, os.PathLike)):
+            raise TypeError(
+                f"frame {position} of tracklet {clip.name} is a {type(frame).__name__}; give paths, or RGB arrays "
+                "(denseil.Embedder takes PIL images and tensors too)"
+            )
+        else:
+            paths: Sequence[str | os.PathLike[str]] = clip.source  # type: ignore[assignment]  # all of one kind
+            image = read_frame(paths, position, name=clip.name, on_corrupt=on_corrupt, buffer=scratch)
+        target[:] = resize_image(image, (out.shape[1], out.shape[2]))
+
+
+def _embed_clips(
+    model: DenseIL, clips: list[_Clip], pixels: Tensor, *, dtype: torch.dtype | None, chunk: int | None
+) -> Tensor:
+    """Embeddings (B, num_features) of clips whose frames' pixels (N, 3, H, W) are given in order."""
+    offsets = np.cumsum([0, *(len(clip.positions) for clip in clips)])
+    slots = torch.from_numpy(np.stack([clip.slots + start for clip, start in zip(clips, offsets, strict=False)]))
+    mask = torch.from_numpy(np.stack([clip.mask for clip in clips]))
+    tokens = encode_pixels(model, pixels, dtype=dtype, chunk=chunk)
+    return decode_clips(model, tokens[slots.to(tokens.device)], mask, dtype=dtype)
+
+
+@torch.inference_mode()
+def encode_pixels(
+    model: DenseIL, pixels: Tensor, *, dtype: torch.dtype | None = None, chunk: int | None = None
+) -> Tensor:
+    """Tokens (N, P, sum of widths) of frames (N, 3, H, W) uint8, on the model's device; options as above."""
+    cfg, like = model.pretrained_cfg, next(model.parameters())
+    device = like.device
+    with evaluating(model), torch.autocast(device.type, dtype, enabled=dtype is not None):
+        return torch.cat(
+            [
+                model.encode_frames(normalize(part.to(device), cfg["mean"], cfg["std"]).to(like.dtype))
+                for part in pixels.split(chunk or (16 if device.type == "cpu" else 64))
+            ]
+        )
+
+
+@torch.inference_mode()
+def decode_clips(model: DenseIL, tokens: Tensor, mask: Tensor, *, dtype: torch.dtype | None = None) -> Tensor:
+    """Embeddings (B, num_features), float32 on the CPU, of tokens (B, T, P, sum of widths) under a mask (B, T)."""
+    with evaluating(model), torch.autocast(tokens.device.type, dtype, enabled=dtype is not None):
+        vectors = model.decode(tokens, None if mask.all() else mask.to(tokens.device))
+    assert isinstance(vectors, Tensor)  # eval mode
+    return vectors.float().cpu()

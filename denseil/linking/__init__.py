@@ -1,0 +1,1 @@
+"""From vectors and times of tracklets to persons."""

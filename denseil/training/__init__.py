@@ -1,0 +1,11 @@
+"""Training: from a config to a folder with a trained model, and the paper's tables as experiments."""
+
+from denseil.training.ablate import ablate as ablate
+from denseil.training.ablation_tables import AblationTable as AblationTable
+from denseil.training.ablation_tables import tables as tables
+from denseil.training.config import TrainConfig as TrainConfig
+from denseil.training.config import recipes as recipes
+from denseil.training.dry_run import Plan as Plan
+from denseil.training.dry_run import dry_run as dry_run
+from denseil.training.train import TrainResult as TrainResult
+from denseil.training.train import train as train

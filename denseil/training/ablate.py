@@ -1,0 +1,126 @@
+"""The paper's tables as an experiment: each row trained with n seeds and judged, resumable."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from denseil.common.files import replacing
+from denseil.data import Tracklet, VideoReIDDataset, read_dataset
+from denseil.data.readers.manifest import write_manifest
+from denseil.embedding.evaluate import evaluate
+from denseil.metrics import RankingResult
+from denseil.models import create_model
+from denseil.training.ablation_tables import AblationTable, Row, Scores, find_rows, tables
+from denseil.training.config import TrainConfig
+from denseil.training.train import CONFIG, train
+
+SCORES = "scores.json"
+
+
+def ablate(
+    table: str, config: TrainConfig, *, seeds: int = 3, rows: Collection[str] | None = None
+) -> Iterator[AblationTable]:
+    """Train and judge the rows of a table, one seed of all rows after another.
+
+    Each training has its folder under `config.output`, and is not done again once it has been judged there; one that
+    was interrupted goes on. The config's validations are left out: a row is judged once, at its end.
+
+    Args:
+        table: A name in `tables()`: "1a" to "1f" of the paper, "frames" or "order".
+        config: The training that rows change.
+        seeds: How many, counted from the config's.
+        rows: Names of rows; None for all.
+
+    Yields:
+        The table so far, after each training.
+
+    Raises:
+        KeyError: If there is no such table or row.
+        ValueError: If `seeds` is less than 1, or as `train` raises.
+    """
+    chosen = find_rows(table, rows)
+    if seeds < 1:
+        raise ValueError(f"seeds={seeds}: at least 1")
+    title = tables()[table][0]
+    scores: dict[Row, list[Scores]] = {row: [] for row in chosen}
+    for seed in range(config.seed, config.seed + seeds):
+        for row in chosen:
+            scores[row].append(_run(row, config, Path(config.output) / table / _slug(row.name) / f"seed{seed}", seed))
+            yield AblationTable(table, title, {row: tuple(done) for row, done in scores.items() if done})
+
+
+def _run(row: Row, config: TrainConfig, folder: Path, seed: int) -> Scores:
+    """One row with one seed: trained unless it has been, judged unless it has been."""
+    folder.mkdir(parents=True, exist_ok=True)
+    dataset = read_dataset(config.dataset, config.root, **config.data_args)
+    fine = fine_queries(dataset.query, Path(config.root))
+    if row.shuffle != "none":
+        dataset = _shuffled(dataset, seed, train=row.shuffle == "all")
+        path = write_manifest(dataset, folder / "shuffled.csv")
+        config = replace(config, dataset="manifest", root=str(path), data_args={})
+    own = replace(
+        config,
+        **{
+            **row.train,
+            "model_args": {**config.model_args, **row.model},
+            "seed": seed,
+            "output": str(folder / "run"),
+            "validate_every": 0,
+            "test_frames": "none",
+        },
+    )
+    kept, begun = folder / SCORES, folder / "run" / CONFIG
+    if kept.is_file():
+        if changed := own.changed_from(TrainConfig.load(begun)):
+            raise ValueError(f"{folder} holds this row with another {changed[0]}: choose another output")
+        return Scores(**json.loads(kept.read_text(encoding="utf-8")))
+    done = train(own, resume=begun.is_file())
+    model = create_model(f"local-dir:{done.folder}", pretrained=True)
+    result = evaluate(model, dataset, protocol=config.protocol)
+    scores = Scores(seed, result.mAP, float(result.cmc[0]), *_over(result, fine))
+    with replacing(kept) as temporary:
+        temporary.write_text(json.dumps(vars(scores)), encoding="utf-8")
+    return scores
+
+
+def fine_queries(query: Iterable[Tracklet], root: Path) -> list[bool]:
+    """Which queries are told from others by one fine detail, as the manifest of rendered people knows."""
+    path = root / "manifest.json"
+    known = json.loads(path.read_text(encoding="utf-8"))["tracklets"] if path.is_file() else []
+    fine = {tracklet["name"] for tracklet in known if tracklet["fine_detail"]}
+    return [tracklet.name in fine for tracklet in query]
+
+
+def _over(result: RankingResult, chosen: list[bool]) -> tuple[float, float]:
+    """The mAP and R-1 over some queries; NaN over none."""
+    assert result.average_precision is not None
+    assert result.first_match is not None
+    counted = np.array(chosen) & ~np.isnan(result.average_precision)
+    if not counted.any():
+        return float("nan"), float("nan")
+    return float(result.average_precision[counted].mean()), float((result.first_match[counted] == 1).mean())
+
+
+def _shuffled(dataset: VideoReIDDataset, seed: int, *, train: bool) -> VideoReIDDataset:
+    """The dataset with each tracklet's frames in a random order; those of training only if asked."""
+    rng = np.random.default_rng(seed)
+
+    def shuffle(tracklets: Sequence[Tracklet]) -> list[Tracklet]:
+        return [replace(each, frames=[each.frames[i] for i in rng.permutation(len(each.frames))]) for each in tracklets]
+
+    return replace(
+        dataset,
+        train=shuffle(dataset.train) if train else dataset.train,
+        query=shuffle(dataset.query),
+        gallery=shuffle(dataset.gallery),
+    )
+
+
+def _slug(name: str) -> str:
+    """A row's name as a folder's."""
+    return "-".join("".join(c if c.isalnum() else " " for c in name.lower()).split())

@@ -1,0 +1,134 @@
+"""The paper's Table 1, row by row, and what came out of running it."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from difflib import get_close_matches
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import yaml
+
+from denseil.metrics.figures import new_figure, save_figure
+
+
+@dataclass(frozen=True, eq=False)
+class Row:
+    """A row of a table: what it changes.
+
+    Attributes:
+        name: As the table prints it.
+        model: Arguments of the model that it sets.
+        train: Fields of the config that it sets.
+        shuffle: Which tracklets' frames are put out of order: "none", those of "test", or "all".
+        paper: mAP and R-1 in percent that the paper reports on MARS; None where it has no such row.
+    """
+
+    name: str
+    model: Mapping[str, Any] = field(default_factory=dict)
+    train: Mapping[str, Any] = field(default_factory=dict)
+    shuffle: str = "none"
+    paper: tuple[float, float] | None = None
+
+
+@dataclass(frozen=True)
+class Scores:
+    """How one trained row was judged, in [0, 1]; `fine_*` over the queries told apart by one fine detail.
+
+    Rendered people know which queries those are; NaN for other datasets.
+    """
+
+    seed: int
+    mAP: float  # noqa: N815
+    rank1: float
+    fine_mAP: float  # noqa: N815
+    fine_rank1: float
+
+
+@dataclass(frozen=True)
+class AblationTable:
+    """What came out, row by row. Printing it gives Markdown, with the paper's figures beside it."""
+
+    name: str
+    title: str
+    rows: Mapping[Row, Sequence[Scores]]
+
+    def __str__(self) -> str:
+        lines = ["| row | mAP | R-1 | fine mAP | fine R-1 | seeds | paper mAP, R-1 |", "|---|---|---|---|---|---|---|"]
+        for row, scores in self.rows.items():
+            cells = [
+                spread([getattr(one, key) for one in scores]) for key in ("mAP", "rank1", "fine_mAP", "fine_rank1")
+            ]
+            paper = "{:.1f}, {:.1f}".format(*row.paper) if row.paper else ""
+            lines.append(f"| {row.name} | {' | '.join(cells)} | {len(scores)} | {paper} |")
+        return "\n".join(lines)
+
+    def plot(self, path: str | Path) -> Path:
+        """Draw mAP with its spread, and the paper's where it has the row; the suffix names the format.
+
+        Raises:
+            ModuleNotFoundError: If matplotlib is not installed.
+        """
+        figure = new_figure(6, 3.5)
+        axes, places = figure.subplots(), np.arange(len(self.rows))
+        for key, label, shift in (("mAP", "all queries", -0.12), ("fine_mAP", "fine detail", 0.12)):
+            for place, scores in zip(places, self.rows.values(), strict=True):
+                values = [100 * getattr(one, key) for one in scores]
+                colour = "C0" if key == "mAP" else "C1"
+                axes.plot([place + shift] * len(values), values, "o", color=colour, alpha=0.4, markersize=4)
+                axes.plot(
+                    place + shift, np.mean(values), "_", color=colour, markersize=18, label=label if not place else ""
+                )
+        paper = [(place, row.paper[0]) for place, row in zip(places, self.rows, strict=True) if row.paper]
+        if paper:
+            axes.plot(*zip(*paper, strict=True), "x", color="0.5", label="paper, on MARS")
+        axes.set_xticks(places, [row.name for row in self.rows], rotation=20, ha="right")
+        axes.set(ylabel="mAP (%)", title=f"{self.name}: {self.title}")
+        axes.grid(axis="y", alpha=0.3)
+        axes.legend(fontsize="small")
+        save_figure(figure, path)
+        return Path(path)
+
+
+def spread(values: Sequence[float]) -> str:
+    """Mean and sample standard deviation of shares, in percent."""
+    if np.isnan(values).any():
+        return ""
+    mean = f"{100 * statistics.mean(values):.1f}"
+    return mean if len(values) < 2 else f"{mean} ± {100 * statistics.stdev(values):.1f}"
+
+
+def tables() -> dict[str, tuple[str, list[Row]]]:
+    """The tables by name: title and rows."""
+    content = yaml.safe_load(files("denseil.recipes").joinpath("ablations.yaml").read_text(encoding="utf-8"))
+    return {
+        str(name): (table["title"], [_row(title, **entries) for title, entries in table["rows"].items()])
+        for name, table in content.items()
+    }
+
+
+def _row(name: str, *, paper: Sequence[float] | None = None, **entries: Any) -> Row:
+    return Row(name, paper=(paper[0], paper[1]) if paper else None, **entries)
+
+
+def find_rows(table: str, rows: Collection[str] | None = None) -> list[Row]:
+    """Rows of a table, in its order.
+
+    Raises:
+        KeyError: If there is no such table or row.
+    """
+    known = tables()
+    if table not in known:
+        raise KeyError(f"no table {table!r}; there are {', '.join(known)}")
+    names = [row.name for row in known[table][1]]
+    for name in rows or ():
+        if name not in names:
+            near = get_close_matches(name, names, n=1)
+            raise KeyError(
+                f"table {table} has no row {name!r}{f', did you mean {near[0]!r}' if near else ''}; it has {names}"
+            )
+    return [row for row in known[table][1] if rows is None or row.name in rows]

@@ -1,0 +1,108 @@
+"""What a training would do and cost, from two of its steps."""
+
+from __future__ import annotations
+
+import resource
+import sys
+import time
+from dataclasses import dataclass
+from itertools import chain, islice, repeat
+
+import torch
+
+from denseil.training.config import TrainConfig
+from denseil.training.optimizer import set_lr
+from denseil.training.schedule import lr_at
+from denseil.training.setup import set_up
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A training that was built, tried for two steps and left.
+
+    Attributes:
+        device: Where it runs.
+        processes: How many take part.
+        identities: Training identities.
+        tracklets: Of them.
+        params: Parameters that are trained.
+        batch: P, K and T of the global batch.
+        accumulate: Batches before a step of the optimizer.
+        epochs: How many.
+        steps_per_epoch: Steps of the optimizer in each.
+        seconds_per_step: Of the second step, data included.
+        peak_memory: Bytes, of this process, or of its GPU where it has one.
+        losses: Total loss of the two steps.
+    """
+
+    device: str
+    processes: int
+    identities: int
+    tracklets: int
+    params: int
+    batch: tuple[int, int, int]
+    accumulate: int
+    epochs: int
+    steps_per_epoch: int
+    seconds_per_step: float
+    peak_memory: int
+    losses: tuple[float, float]
+
+    @property
+    def hours(self) -> float:
+        """Of the whole training, validation left out."""
+        return self.epochs * self.steps_per_epoch * self.seconds_per_step / 3600
+
+    def __str__(self) -> str:
+        ids, each, frames = self.batch
+        several = f" x {self.accumulate} a step" if self.accumulate > 1 else ""
+        return (
+            f"{self.tracklets:,} tracklets of {self.identities:,} identities, {self.params / 1e6:.1f} M parameters\n"
+            f"batch: {ids} identities x {each} tracklets x {frames} frames = {ids * each * frames} frames{several}, "
+            f"{self.processes} process(es) on {self.device}\n"
+            f"steps: {self.epochs} epochs x {self.steps_per_epoch} = {self.epochs * self.steps_per_epoch:,}\n"
+            f"memory: {self.peak_memory / 2**30:.1f} GiB at the peak of a process\n"
+            f"time: {self.seconds_per_step:.2f} s a step, {self.hours:.1f} h in all without validation\n"
+            f"loss: {self.losses[0]:.3f}, then {self.losses[1]:.3f}"
+        )
+
+
+def dry_run(config: TrainConfig) -> Plan:
+    """Build everything that `train` would, run two steps, and write nothing.
+
+    Raises:
+        ValueError: As `train` does, and so for its other errors.
+    """
+    training = set_up(config)
+    training.start_epoch(0)
+    losses, seconds = [], 0.0
+    batches = chain.from_iterable(repeat(training.loader))  # an epoch may be one batch
+    for step in range(2):
+        start = time.perf_counter()
+        set_lr(training.optimizer, lr_at(config, step, training.steps_per_epoch))
+        for batch in islice(batches, config.accumulate):
+            loss = float(training.step(batch)[0])
+        losses.append(loss)
+        seconds = time.perf_counter() - start
+    return Plan(
+        device=str(training.accelerator.device),
+        processes=training.accelerator.num_processes,
+        identities=training.num_classes,
+        tracklets=len(training.clips),
+        params=sum(p.numel() for p in training.model.parameters() if p.requires_grad),
+        batch=(config.num_ids, config.num_tracklets, config.clip_len),
+        accumulate=config.accumulate,
+        epochs=config.epochs,
+        steps_per_epoch=training.steps_per_epoch,
+        seconds_per_step=seconds,
+        peak_memory=_peak_memory(training.accelerator.device),
+        losses=(losses[0], losses[1]),
+    )
+
+
+def _peak_memory(device: torch.device) -> int:
+    """Bytes at the peak, of a GPU or of the process."""
+    if device.type == "cuda":
+        return int(torch.cuda.max_memory_allocated(device))
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024  # macOS counts bytes, Linux kibibytes

@@ -1,0 +1,149 @@
+"""What a training says: a bar, a file of metrics, TensorBoard."""
+
+from __future__ import annotations
+
+import json
+import math
+import time
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+from tqdm import tqdm
+
+from denseil.common.extras import need
+from denseil.common.files import replacing
+from denseil.metrics import RankingResult
+
+METRICS = "metrics.jsonl"
+DIVERGED = 1e4
+"""No loss of re-ID is so large: identities would have to outnumber e^10000."""
+
+
+class Progress:
+    """Reports a training from its main process; the others only watch the loss.
+
+    Args:
+        folder: Of the run.
+        epoch: Epochs that are done.
+        steps_per_epoch: Steps of the optimizer in an epoch.
+        epochs: Of the whole training.
+        log_every: Steps between lines in the file.
+        main: Whether this process reports.
+    """
+
+    def __init__(
+        self, folder: Path, *, epoch: int, steps_per_epoch: int, epochs: int, log_every: int, main: bool
+    ) -> None:
+        self.log_every, self.main, self.steps_per_epoch = log_every, main, steps_per_epoch
+        self.step = epoch * steps_per_epoch
+        self._sum: Tensor | None = None
+        self._count, self._since = 0, time.perf_counter()
+        self._file = folder / METRICS
+        self._bar = tqdm(
+            total=epochs * steps_per_epoch,
+            initial=self.step,
+            unit="step",
+            desc="train",
+            disable=not main,
+            mininterval=0.5,
+        )
+        self._board: Any = None
+        if main:
+            _forget_after(self._file, epoch)
+            tensorboard = need("torch.utils.tensorboard", to="write TensorBoard's files", extra="train")
+            self._board = tensorboard.SummaryWriter(str(folder / "tensorboard"), purge_step=self.step)
+
+    def train_step(self, epoch: int, losses: Tensor, lr: float, clips: int) -> None:
+        """Take note of one step.
+
+        Args:
+            epoch: From 0.
+            losses: Total and its parts (4,), in the order of `ReIDLosses`.
+            lr: Its learning rate.
+            clips: In the step, of all processes.
+
+        Raises:
+            RuntimeError: If the loss is not finite or has diverged; it is looked at every `log_every` steps.
+        """
+        self._sum = losses.clone() if self._sum is None else self._sum + losses
+        self._count += 1
+        self.step += 1
+        self._bar.update()
+        if self.step % self.log_every == 0 or self.step % self.steps_per_epoch == 0:
+            self._flush(epoch, lr, clips)
+
+    def _flush(self, epoch: int, lr: float, clips: int) -> None:
+        assert self._sum is not None
+        total, cross_entropy, triplet, contrastive = (self._sum / self._count).tolist()
+        seconds = time.perf_counter() - self._since
+        if not math.isfinite(total) or total > DIVERGED:
+            raise RuntimeError(
+                f"the loss became {total:.4g} (cross-entropy {cross_entropy:.4g}, triplet {triplet:.4g}, contrastive "
+                f"{contrastive:.4g}) by step {self.step} of epoch {epoch + 1}: training is stopped. Try a lower lr, "
+                "warmup, clip_grad, or fp32"
+            )
+        third = f" contrastive {contrastive:.3f}" if contrastive else ""  # 0 where it has no weight
+        self._bar.set_postfix_str(
+            f"epoch {epoch + 1} loss {total:.3f} id {cross_entropy:.3f} triplet {triplet:.3f}{third} lr {lr:.1e}"
+        )
+        values = {
+            "loss": total,
+            "cross_entropy": cross_entropy,
+            "triplet": triplet,
+            "contrastive": contrastive,
+            "lr": lr,
+            "clips_per_second": self._count * clips / seconds,
+        }
+        self._write("train", epoch, values)
+        self._sum, self._count, self._since = None, 0, time.perf_counter()
+
+    def validation(self, epoch: int, result: RankingResult) -> None:
+        """Take note of a result after epoch `epoch`, from 0."""
+        values = {"mAP": result.mAP, "R-1": float(result.cmc[0]), "R-5": float(result.cmc[4]), "mINP": result.mINP}
+        if self.main:
+            self._bar.write(
+                f"epoch {epoch + 1}: mAP {result.mAP:.2%}, R-1 {result.cmc[0]:.2%} "
+                f"({result.protocol}, frames {result.frames})"
+            )
+        self._write("validation", epoch, values)
+        self._since = time.perf_counter()
+
+    def pause(self) -> None:
+        """Leave out of the rate what happened since the last step: a checkpoint was saved."""
+        self._since = time.perf_counter()
+
+    def close(self) -> None:
+        """End the bar and close the files."""
+        self._bar.close()
+        if self._board is not None:
+            self._board.close()
+
+    def _write(self, kind: str, epoch: int, values: dict[str, float]) -> None:
+        if not self.main:
+            return
+        line = {"kind": kind, "epoch": epoch + 1, "step": self.step, **values}
+        with self._file.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(line) + "\n")
+        for name, value in values.items():
+            self._board.add_scalar(f"{kind}/{name}", value, self.step)
+
+
+def read_metrics(folder: str | Path) -> list[dict[str, Any]]:
+    """The lines of a run's metrics file; one that was cut off is left out."""
+    path = Path(folder) / METRICS
+    lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
+    return [json.loads(line) for line in lines if line.startswith("{") and line.endswith("}")]
+
+
+def _forget_after(path: Path, epoch: int) -> None:
+    """Drop the lines of epochs that will be run again."""
+    kept = [line for line in read_metrics(path.parent) if line["epoch"] <= epoch]
+    with replacing(path) as temporary:
+        temporary.write_text("".join(json.dumps(line) + "\n" for line in kept), encoding="utf-8")
+
+
+def all_finite(tensors: dict[str, Tensor]) -> bool:
+    """Whether no floating-point tensor holds NaN or infinity."""
+    return all(bool(torch.isfinite(value).all()) for value in tensors.values() if value.is_floating_point())

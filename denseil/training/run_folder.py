@@ -1,0 +1,60 @@
+"""The folder that a training leaves: the model, its card, and the record of how it came about."""
+
+from __future__ import annotations
+
+import json
+import platform
+from pathlib import Path
+
+import numpy
+import safetensors
+import timm
+import torch
+import torchvision
+
+from denseil._version import __version__
+from denseil.common.files import replacing
+from denseil.metrics import RankingResult
+from denseil.models import save_pretrained
+from denseil.training.setup import Training
+
+
+def save_model(training: Training, folder: Path, result: RankingResult | None) -> None:
+    """Write the model, its card, train.yaml, environment.json and, where it was judged, result.json."""
+    config = training.config
+    persons, tracklets = training.num_classes, len(training.clips)
+    card = {
+        "data": (
+            f"Trained on {config.dataset}: {tracklets:,} tracklets of {persons:,} persons, {config.epochs} epochs of "
+            f"{training.steps_per_epoch} steps; `train.yaml` has the rest. Weights carry the terms of their data."
+        )
+    }
+    if result is not None:
+        card["results"] = f"On {config.dataset}:\n\n```\n{result}\n```"
+    folder.mkdir(parents=True, exist_ok=True)
+    save_pretrained(training.model, folder, card=card)
+    config.save(folder / "train.yaml")
+    with replacing(folder / "environment.json") as temporary:
+        temporary.write_text(json.dumps(environment(training), indent=2) + "\n", encoding="utf-8")
+    if result is not None:
+        result.save(folder / "result.json")
+
+
+def environment(training: Training) -> dict[str, str | int]:
+    """What the training ran on."""
+    device = training.accelerator.device
+    return {
+        "denseil": __version__,
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "torchvision": torchvision.__version__,
+        "timm": timm.__version__,
+        "numpy": numpy.__version__,
+        "safetensors": safetensors.__version__,
+        "platform": platform.platform(),
+        "device": torch.cuda.get_device_name(device)
+        if device.type == "cuda"
+        else f"{device.type} {platform.machine()}",
+        "processes": training.accelerator.num_processes,
+        "threads": torch.get_num_threads(),
+    }

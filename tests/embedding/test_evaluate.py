@@ -1,0 +1,161 @@
+"""Judging a model on real tracklets: the example's plain way, the cache, the command, two processes."""
+
+import json
+import logging
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+import denseil
+from denseil.cli import main
+from denseil.data import VideoReIDDataset, read_dataset
+from denseil.embedding import embed_tracklets, evaluate
+from denseil.metrics import Embeddings, RankingResult, rank
+
+ROOT = Path(__file__).parent.parent / "data" / "mars_tiny"
+
+
+@pytest.fixture(scope="module")
+def model() -> denseil.DenseIL:
+    torch.manual_seed(0)
+    return denseil.create_model("denseil", backbone="test_resnet", dim=32, depth=1, num_heads=4, ffn_dim=32).eval()
+
+
+@pytest.fixture(scope="module")
+def dataset() -> VideoReIDDataset:
+    return read_dataset("mars", ROOT)
+
+
+def embeddings(model: denseil.DenseIL, tracklets, **options) -> Embeddings:
+    vectors = torch.stack(list(embed_tracklets(model, tracklets, **options)))
+    return Embeddings(vectors, [t.pid for t in tracklets], [t.camid for t in tracklets])
+
+
+@pytest.mark.parametrize("frames", ["all", "even8"])
+@pytest.mark.parametrize("metric", ["cosine", "euclidean"])
+def test_is_embedding_and_ranking(model: denseil.DenseIL, dataset: VideoReIDDataset, frames: str, metric: str):
+    query, gallery = (embeddings(model, part, frames=frames) for part in (dataset.query, dataset.gallery))
+    expected = rank(query, gallery, metric=metric, frames=frames)
+    assert evaluate(model, dataset, frames=frames, metric=metric).to_dict() == expected.to_dict()
+    both, index = dataset.gallery_with_queries()
+    expected = rank(
+        gallery=embeddings(model, both, frames=frames),
+        query_index=index,
+        protocol="mars-official",
+        metric=metric,
+        frames=frames,
+    )
+    result = evaluate(model, dataset, frames=frames, metric=metric, protocol="mars-official")
+    assert result.to_dict() == expected.to_dict()
+    assert result.num_gallery == len(dataset.gallery) + len(dataset.query)
+
+
+def test_cache_serves_all_protocols_and_nothing_else(
+    model: denseil.DenseIL, dataset: VideoReIDDataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    encoded: list[int] = []
+    encode = model.encode_frames
+    monkeypatch.setattr(model, "encode_frames", lambda frames: encoded.append(len(frames)) or encode(frames))
+    first = evaluate(model, dataset, cache=tmp_path)
+    assert encoded
+    encoded.clear()
+    assert evaluate(model, dataset, cache=tmp_path).to_dict() == first.to_dict()
+    evaluate(model, dataset, cache=tmp_path, protocol="mars-official", metric="euclidean")
+    assert not encoded
+    evaluate(model, dataset, cache=tmp_path, frames="even8")
+    assert encoded  # another policy
+    encoded.clear()
+    weight = model.neck.bn.running_mean
+    before = weight.clone()
+    weight.add_(1)
+    evaluate(model, dataset, cache=tmp_path)
+    assert encoded  # other weights
+    weight.copy_(before)
+    encoded.clear()
+    shutil.copytree(ROOT, tmp_path / "moved")
+    evaluate(model, read_dataset("mars", tmp_path / "moved"), cache=tmp_path)
+    assert encoded  # other files
+
+
+def test_damaged_cache_is_made_anew(
+    model: denseil.DenseIL, dataset: VideoReIDDataset, tmp_path: Path, caplog: pytest.LogCaptureFixture
+):
+    first = evaluate(model, dataset, cache=tmp_path)
+    (file,) = tmp_path.iterdir()
+    whole = file.read_bytes()
+    file.write_bytes(whole[: len(whole) // 2])
+    with caplog.at_level(logging.WARNING):
+        assert evaluate(model, dataset, cache=tmp_path).to_dict() == first.to_dict()
+    assert "made anew" in caplog.text
+    assert file.stat().st_size == len(whole)
+
+
+def test_bad_input_is_one_clear_error(model: denseil.DenseIL, dataset: VideoReIDDataset):
+    with pytest.raises(ValueError, match="0 queries"):
+        evaluate(model, VideoReIDDataset(dataset.train, [], dataset.gallery))
+    with pytest.raises(ValueError, match="no protocol is named 'mars'"):
+        evaluate(model, dataset, protocol="mars")
+    with pytest.raises(ValueError, match="no metric is named"):
+        evaluate(model, dataset, metric="l1")
+
+
+@pytest.fixture(scope="module")
+def folder(model: denseil.DenseIL, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return denseil.save_pretrained(model, tmp_path_factory.mktemp("saved") / "tiny")
+
+
+def test_command_writes_a_page(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    page = tmp_path / "report.html"
+    arguments = [str(folder), "mars", str(ROOT), "--device", "cpu", "--output", str(tmp_path / "out")]
+    assert main(["evaluate", *arguments, "--protocol", "mars-official", "--page", str(page), "--attention"]) == 0
+    html = page.read_text(encoding="utf-8")
+    result = RankingResult.load(tmp_path / "out" / "tiny-mars-all-mars-official-cosine.json")
+    assert html.count("<article") == result.num_valid > 0
+    assert html.count('<table class="attention">') == result.num_valid
+    assert f"{100 * result.mAP:.2f}" in html
+    assert "data:image" in html
+    assert main(["evaluate", *arguments, "--attention"]) == 2
+    assert "give --page FILE.html" in capsys.readouterr().err
+
+
+def test_command_prints_and_saves_the_record(
+    folder: Path, dataset: VideoReIDDataset, model: denseil.DenseIL, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    out = tmp_path / "out"
+    arguments = [str(folder), "mars", str(ROOT), "--device", "cpu", "--output", str(out)]
+    assert main(["evaluate", *arguments, "--frames", "even8", "--protocol", "mars-official"]) == 0
+    printed = capsys.readouterr().out
+    assert "mars-official, cosine distance, frames: even8" in printed
+    saved = RankingResult.load(out / "tiny-mars-even8-mars-official-cosine.json")
+    assert saved.to_dict() == evaluate(model, dataset, frames="even8", protocol="mars-official").to_dict()
+    (features,) = out.glob("features-*.safetensors")  # of all test tracklets: they are judged again as they are
+    capsys.readouterr()
+    assert main(["evaluate", "--features", str(features), str(features)]) == 0
+    assert main(["evaluate", str(folder), "mars"]) == 2
+    assert "give MODEL DATASET ROOT" in capsys.readouterr().err
+    assert main(["evaluate", "denseil_r50", "mars", str(ROOT)]) == 2
+    assert "no weights are published" in capsys.readouterr().err
+
+
+def test_two_processes_give_the_same_record(
+    folder: Path, dataset: VideoReIDDataset, model: denseil.DenseIL, tmp_path: Path
+):
+    arguments = [str(folder), "mars", str(ROOT), "--device", "cpu", "--output", str(tmp_path)]
+    launch = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "--standalone"]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    done = subprocess.run(
+        [*launch, "-m", "denseil.cli", "evaluate", *arguments],
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("cosine distance") == 1  # one process prints
+    saved = json.loads((tmp_path / "tiny-mars-all-standard-cosine.json").read_text())
+    assert saved == evaluate(model, dataset).to_dict()

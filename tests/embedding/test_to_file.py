@@ -1,0 +1,175 @@
+"""`denseil embed`: the vectors of `Embedder`, whoever computes them and however often they are killed."""
+
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+import denseil
+from denseil import DenseIL, Embedder
+from denseil.cli import main
+from denseil.data import Tracklet, read_dataset
+from denseil.embedding import embed_to_file
+from denseil.metrics import load_features, load_records
+
+MARS = Path(__file__).parent.parent / "data" / "mars_tiny"
+ROOT = Path(__file__).parents[2]
+
+IN_SMALL_PARTS = """
+import sys
+import denseil.embedding.to_file as to_file
+from denseil.cli import main
+
+to_file.PART_FRAMES = 16
+if __name__ == "__main__":
+    sys.exit(main(["embed", *sys.argv[1:]]))
+"""
+
+
+@pytest.fixture(scope="module")
+def folder(model: DenseIL, tmp_path_factory) -> Path:
+    return denseil.save_pretrained(model, tmp_path_factory.mktemp("model"))
+
+
+def every_tracklet() -> list[Tracklet]:
+    mars = read_dataset("mars", MARS)
+    return [*mars.train, *mars.query, *mars.gallery]
+
+
+def test_a_dataset_becomes_vectors_with_their_records(folder, tmp_path, capsys):
+    out = tmp_path / "vectors.safetensors"
+    assert main(["embed", str(MARS), "--dataset", "mars", "--model", str(folder), "-o", str(out), "--no-progress"]) == 0
+    tracklets = every_tracklet()
+    assert f"{len(tracklets)} vectors: {out}" in capsys.readouterr().out
+    features, records = load_features(out), load_records(out)
+    expected = Embedder(folder, device="cpu").embed(tracklets)
+    torch.testing.assert_close(features.embeddings.vectors, expected, rtol=0, atol=1e-6)
+    assert features.embeddings.pids.tolist() == [t.pid for t in tracklets]
+    assert features.embeddings.camids.tolist() == [t.camid for t in tracklets]
+    assert features.metadata["frames"] == "all"
+    assert [record["frames"] for record in records] == [len(t.frames) for t in tracklets]
+    assert len({record["id"] for record in records}) == len(tracklets)
+    assert all(Path(record["thumbnail"]).is_file() for record in records)
+    assert [path.name for path in tmp_path.iterdir()] == [out.name]
+
+
+@pytest.mark.parametrize(("split", "count"), [("train", 4), ("query", 3), ("gallery", 9), ("gallery_with_queries", 12)])
+def test_parts_of_a_dataset(folder, tmp_path, split, count):
+    mars = read_dataset("mars", MARS)
+    found = mars.gallery_with_queries()[0] if split == "gallery_with_queries" else getattr(mars, split)
+    out = tmp_path / "v.safetensors"
+    arguments = ["embed", str(MARS), "--dataset", "mars", "--split", split, "--model", str(folder), "-o", str(out)]
+    assert main([*arguments, "--no-progress"]) == 0
+    assert load_features(out).embeddings.pids.tolist() == [t.pid for t in found]
+
+
+def test_a_folder_of_crops(folder, tmp_path):
+    out = tmp_path / "v.safetensors"
+    assert main(["embed", str(MARS / "bbox_test"), "--model", str(folder), "-o", str(out), "--no-progress"]) == 0
+    assert [record["id"] for record in load_records(out)] == ["0003", "0008", "0009"]
+    assert load_features(out).embeddings.pids.tolist() == [-1, -1, -1]
+
+
+def test_what_cannot_be_read_is_named_and_what_can_is_kept(model, tmp_path, caplog):
+    broken = tmp_path / "broken.jpg"
+    broken.write_bytes(b"\xff\xd8 not much of a picture")
+    good = every_tracklet()[:3]
+    bad = Tracklet([str(broken)] * 2, pid=5, camid=1, name="bad")
+    embedder = Embedder(model, device="cpu")
+    report = embed_to_file(embedder, [good[0], bad, *good[1:]], tmp_path / "v.safetensors")
+    assert (report.vectors, report.skipped) == (3, ("bad",))
+    assert "1 tracklets without a readable frame: bad" in str(report)
+    vectors = load_features(tmp_path / "v.safetensors").embeddings.vectors
+    torch.testing.assert_close(vectors, embedder.embed(good), rtol=0, atol=1e-6)
+    assert "broken.jpg" in caplog.text
+    with pytest.raises(ValueError, match=r"no frame of the 1 tracklets can be read, first of .*broken.jpg"):
+        embed_to_file(embedder, [bad], tmp_path / "none.safetensors")
+
+
+def test_nothing_is_overwritten_or_mixed_up(model, tmp_path, monkeypatch):
+    embedder, tracklets = Embedder(model, device="cpu"), every_tracklet()
+    out = tmp_path / "v.safetensors"
+    out.write_bytes(b"precious")
+    with pytest.raises(FileExistsError, match="is there already"):
+        embed_to_file(embedder, tracklets, out)
+    assert out.read_bytes() == b"precious"
+    with pytest.raises(FileNotFoundError, match="no folder"):
+        embed_to_file(embedder, tracklets, tmp_path / "none" / "v.safetensors")
+    with pytest.raises(ValueError, match="no tracklets"):
+        embed_to_file(embedder, [], tmp_path / "w.safetensors")
+    monkeypatch.setattr("denseil.embedding.to_file._finish", lambda *_: None)
+    embed_to_file(embedder, tracklets, tmp_path / "w.safetensors")
+    with pytest.raises(ValueError, match="parts of another run"):
+        embed_to_file(embedder, tracklets[1:], tmp_path / "w.safetensors")
+    with pytest.raises(ValueError, match="parts of another run"):
+        embed_to_file(Embedder(model, device="cpu", frames="even8"), tracklets, tmp_path / "w.safetensors")
+
+
+def test_a_model_that_makes_nan_is_not_called_unreadable(model, tmp_path):
+    broken = denseil.create_model("denseil", backbone="test_resnet", dim=32, depth=1, num_heads=4)
+    torch.nn.init.constant_(broken.neck.bn.running_mean, torch.nan)
+    with pytest.raises(RuntimeError, match="makes NaN of tracklet"):
+        embed_to_file(Embedder(broken, device="cpu"), every_tracklet()[:1], tmp_path / "v.safetensors")
+
+
+@pytest.fixture(scope="module")
+def script(tmp_path_factory) -> Path:
+    path = tmp_path_factory.mktemp("script") / "in_small_parts.py"
+    path.write_text(IN_SMALL_PARTS)
+    return path
+
+
+def arguments(folder: Path, out: Path) -> list[str]:
+    return [str(MARS), "--dataset", "mars", "--model", str(folder), "-o", str(out), "--device", "cpu", "--no-progress"]
+
+
+ENVIRONMENT = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+
+
+@pytest.fixture(scope="module")
+def undisturbed(folder, script, tmp_path_factory) -> Path:
+    out = tmp_path_factory.mktemp("alone") / "vectors.safetensors"
+    subprocess.run([sys.executable, script, *arguments(folder, out)], check=True, env=ENVIRONMENT)
+    return out
+
+
+def test_killed_it_resumes_to_the_same_file(folder, script, undisturbed, tmp_path, monkeypatch):
+    out = tmp_path / "vectors.safetensors"
+    parts = tmp_path / "vectors.safetensors.parts"
+    process = subprocess.Popen([sys.executable, script, *arguments(folder, out)], env=ENVIRONMENT)
+    while process.poll() is None and len(list(parts.glob("[0-9]*.safetensors"))) < 2:
+        time.sleep(0.005)
+    os.kill(process.pid, signal.SIGKILL)
+    assert process.wait() == -signal.SIGKILL, "it was done before it could be killed"
+    assert not out.exists()
+    again = shutil.copytree(parts, tmp_path / "again.safetensors.parts")
+    subprocess.run([sys.executable, script, *arguments(folder, out)], check=True, env=ENVIRONMENT)
+    assert out.read_bytes() == undisturbed.read_bytes()
+    assert not parts.exists()
+    # What was done before the kill is not done again: other vectors in its place are found in the file.
+    first = load_file(again / "000000.safetensors")["vectors"]
+    save_file({"vectors": -first}, again / "000000.safetensors")
+    monkeypatch.setattr("denseil.embedding.to_file.PART_FRAMES", 16)
+    embed_to_file(Embedder(folder, device="cpu"), every_tracklet(), tmp_path / "again.safetensors")
+    vectors = load_features(tmp_path / "again.safetensors").embeddings.vectors
+    torch.testing.assert_close(vectors[: len(first)], -first, rtol=0, atol=0)
+
+
+def test_two_processes_give_the_same_vectors(folder, script, undisturbed, tmp_path):
+    out = tmp_path / "vectors.safetensors"
+    launch = [sys.executable, "-m", "accelerate.commands.accelerate_cli", "launch", "--cpu", "--num_processes", "2"]
+    launch += ["--num_machines", "1", "--mixed_precision", "no", "--dynamo_backend", "no", "--main_process_port", "0"]
+    done = subprocess.run(
+        [*launch, str(script), *arguments(folder, out)], env=ENVIRONMENT, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert len(re.findall("16 vectors", done.stdout)) == 1  # one process speaks
+    assert out.read_bytes() == undisturbed.read_bytes()

@@ -1,0 +1,95 @@
+"""The paper's tables, run on real tracklets with the smallest training there is."""
+
+import dataclasses
+import json
+from pathlib import Path
+
+import pytest
+import torch
+
+import denseil
+from denseil.data import read_dataset
+from denseil.training import TrainConfig, ablate, tables
+from denseil.training.ablate import _shuffled, fine_queries
+from denseil.training.ablation_tables import spread
+
+TRACKLETS = Path(__file__).parents[1] / "data" / "mars_tiny"
+
+
+def smoke(output: Path) -> TrainConfig:
+    return TrainConfig.from_recipe("smoke", root=str(TRACKLETS), output=str(output), epochs=1)
+
+
+@pytest.mark.parametrize(("table", "row"), [(name, row) for name, (_, rows) in tables().items() for row in rows])
+def test_every_row_is_a_model_and_a_config(table: str, row):
+    with torch.device("meta"):
+        denseil.create_model("denseil", **({"backbone": "test_resnet", "dim": 64} | row.model))
+    dataclasses.replace(TrainConfig(), **row.train)
+    assert row.shuffle in ("none", "test", "all")
+
+
+def test_the_paper_s_full_model_is_one_row_of_each_of_its_tables():
+    for name, (_, rows) in tables().items():
+        if name.startswith("1"):
+            assert [row.paper for row in rows].count((87.0, 90.8)) == 1
+
+
+def test_rows_are_trained_once_and_printed_beside_the_paper(tmp_path: Path):
+    rows = ["Baseline", "Dense Attn."]
+    *_, table = ablate("1a", smoke(tmp_path), seeds=2, rows=rows)
+    assert [(row.name, [one.seed for one in scores]) for row, scores in table.rows.items()] == [
+        ("Baseline", [0, 1]),
+        ("Dense Attn.", [0, 1]),
+    ]
+    lines = str(table).splitlines()
+    assert lines[2].startswith("| Baseline | ")
+    assert lines[2].endswith("| 2 | 82.1, 87.3 |")
+    weights = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("final/model.safetensors")}
+    assert len(weights) == 4
+    keys = [set(denseil.models.read_weights(path)) for path in sorted(weights)]
+    assert keys[0] == keys[1] != keys[2]  # the baseline has no decoder
+    *_, again = ablate("1a", smoke(tmp_path), seeds=2, rows=rows)
+    assert str(again) == str(table)
+    assert weights == {path: path.stat().st_mtime_ns for path in tmp_path.rglob("final/model.safetensors")}
+    with pytest.raises(ValueError, match="another lr"):
+        next(ablate("1a", dataclasses.replace(smoke(tmp_path), lr=1e-3), seeds=2, rows=rows))
+    assert table.plot(tmp_path / "table.svg").read_text().count("Dense Attn.") >= 1
+
+
+def test_frames_out_of_order_are_the_same_frames():
+    dataset = read_dataset("mars", TRACKLETS)
+    mixed = _shuffled(dataset, 0, train=False)
+    assert mixed.train == dataset.train
+    assert [sorted(t.frames) for t in mixed.gallery] == [sorted(t.frames) for t in dataset.gallery]
+    assert [list(t.frames) for t in mixed.gallery] != [list(t.frames) for t in dataset.gallery]
+    assert [list(t.frames) for t in _shuffled(dataset, 0, train=True).train] != [list(t.frames) for t in dataset.train]
+
+
+def test_the_shuffled_row_runs(tmp_path: Path):
+    (table,) = ablate("order", smoke(tmp_path), seeds=1, rows=["shuffled everywhere"])
+    ((row, (scores,)),) = table.rows.items()
+    assert row.shuffle == "all"
+    assert 0 < scores.mAP <= 1
+
+
+def test_fine_queries_are_those_of_the_manifest(tmp_path: Path):
+    query = read_dataset("mars", TRACKLETS).query
+    assert fine_queries(query, tmp_path) == [False] * len(query)
+    known = [{"name": query[0].name, "fine_detail": "shoes"}, {"name": query[1].name, "fine_detail": ""}]
+    (tmp_path / "manifest.json").write_text(json.dumps({"tracklets": known}))
+    assert fine_queries(query, tmp_path) == [True, False]
+
+
+def test_spread():
+    assert spread([0.5]) == "50.0"
+    assert spread([0.5, 0.6]) == "55.0 ± 7.1"
+    assert spread([float("nan")]) == ""
+
+
+def test_unknown_names(tmp_path: Path):
+    with pytest.raises(KeyError, match="no table '2a'; there are 1a, 1b"):
+        next(ablate("2a", smoke(tmp_path)))
+    with pytest.raises(KeyError, match="did you mean 'Baseline'"):
+        next(ablate("1a", smoke(tmp_path), rows=["baseline"]))
+    with pytest.raises(ValueError, match="seeds=0"):
+        next(ablate("1a", smoke(tmp_path), seeds=0))
