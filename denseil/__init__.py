@@ -20,6 +20,7 @@ from denseil.embedding import TrackletEmbedder as TrackletEmbedder
 from denseil.embedding import evaluate as evaluate
 from denseil.exporters import export as export
 from denseil.models import DenseIL as DenseIL
+from denseil.models import Preprocessing as Preprocessing
 from denseil.models import create_model as create_model
 from denseil.models import is_model as is_model
 from denseil.models import list_models as list_models

@@ -16,6 +16,9 @@ from denseil.models.denseil import AttentionMap as AttentionMap
 from denseil.models.denseil import DenseIL as DenseIL
 from denseil.models.denseil import ReIDOutput as ReIDOutput
 from denseil.models.frame_encoder import FrameEncoder as FrameEncoder
+from denseil.models.interface import FrameTokenEncoder as FrameTokenEncoder
+from denseil.models.interface import Preprocessing as Preprocessing
+from denseil.models.interface import VideoEncoder as VideoEncoder
 from denseil.models.optimized import Agreement as Agreement
 from denseil.models.optimized import OptimizedDenseIL as OptimizedDenseIL
 from denseil.models.optimized import agreement as agreement

@@ -1,0 +1,128 @@
+"""What embedding, evaluating, training, exporting and linking need of a model: anybody's `nn.Module` can have it.
+
+`VideoEncoder` is enough everywhere. `FrameTokenEncoder` adds two methods that let a frame be encoded once and used in
+many clips. `Preprocessing` says how frames are prepared; models of this library carry theirs as `model.preprocessing`,
+and it may be given beside any other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from typing import Any, Literal, Protocol, TypeAlias, get_args, runtime_checkable
+
+from torch import Tensor, nn
+
+FramesPolicy: TypeAlias = Literal["all", "even8"]
+"""Which frames of a tracklet make its vector: all, or the middle ones of 8 equal chunks."""
+
+ColorOrder: TypeAlias = Literal["RGB", "BGR"]
+
+IMAGENET_MEAN = (0.485, 0.456, 0.406)
+IMAGENET_STD = (0.229, 0.224, 0.225)
+
+
+@dataclass(frozen=True)
+class Preprocessing:
+    """How the frames of a tracklet are prepared for a model.
+
+    Args:
+        size: Height and width of a frame in pixels.
+        mean: Per channel, of pixels in [0, 1], in the order of `color_order`.
+        std: Per channel, likewise.
+        clip_len: T, frames of a clip; a longer tracklet becomes several clips.
+        frames: "all" frames of a tracklet, or "even8" for 8 evenly spaced ones.
+        color_order: Of the channels that the model takes, "RGB" or "BGR".
+
+    Raises:
+        ValueError: If a value is out of its range.
+    """
+
+    size: tuple[int, int] = (256, 128)
+    mean: tuple[float, ...] = IMAGENET_MEAN
+    std: tuple[float, ...] = IMAGENET_STD
+    clip_len: int = 8
+    frames: FramesPolicy = "all"
+    color_order: ColorOrder = "RGB"
+
+    def __post_init__(self) -> None:
+        for name in ("size", "mean", "std"):
+            object.__setattr__(self, name, tuple(getattr(self, name)))
+        if len(self.size) != 2 or not all(isinstance(n, int) and 1 <= n <= 4096 for n in self.size):
+            raise ValueError(f"size={self.size}: give height and width in pixels, 1 to 4096 each")
+        if len(self.mean) != 3 or len(self.std) != 3 or not all(value > 0 for value in self.std):
+            raise ValueError(f"mean={self.mean}, std={self.std}: give three numbers each, std above 0")
+        if isinstance(self.clip_len, bool) or not isinstance(self.clip_len, int) or self.clip_len < 1:
+            raise ValueError(f"clip_len={self.clip_len!r}: give the number of frames of a clip, at least 1")
+        if self.frames not in get_args(FramesPolicy):
+            raise ValueError(f"frames={self.frames!r}: choose one of {', '.join(get_args(FramesPolicy))}")
+        if self.color_order not in get_args(ColorOrder):
+            raise ValueError(f"color_order={self.color_order!r}: choose 'RGB' or 'BGR' (what OpenCV reads)")
+
+    def to_dict(self) -> dict[str, Any]:
+        """As plain data for JSON."""
+        return {name: list(value) if isinstance(value, tuple) else value for name, value in asdict(self).items()}
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Preprocessing:
+        """Read what `to_dict` wrote; other keys are ignored.
+
+        Raises:
+            ValueError: If a value is missing or out of its range.
+        """
+        names = [field.name for field in fields(cls)]
+        if missing := [name for name in names if name not in data]:
+            raise ValueError(f"preprocessing has no {missing[0]!r}; it needs {', '.join(names)}")
+        values: dict[str, Any] = {name: data[name] for name in names}
+        return cls(**values)
+
+
+@runtime_checkable
+class VideoEncoder(Protocol):
+    """A module that turns clips into embeddings.
+
+    Called as `model(clips, mask=None)` with clips (B, T, 3, H, W), float and normalised, and a bool mask (B, T), True
+    where a frame is real. While training it returns `(logits, features)`, logits (B, identities) or None and features
+    (B, D); in eval mode the embedding (B, num_features).
+
+    Attributes:
+        num_features: Width of the embedding.
+    """
+
+    @property
+    def num_features(self) -> int:
+        """Width of the embedding."""
+
+    def __call__(self, clips: Tensor, mask: Tensor | None = None) -> Any:
+        """Embed clips."""
+
+
+@runtime_checkable
+class FrameTokenEncoder(VideoEncoder, Protocol):
+    """A `VideoEncoder` whose frames can be encoded apart from clips: `decode(encode_frames(...))` is the embedding."""
+
+    def encode_frames(self, frames: Tensor) -> Tensor:
+        """Tokens (N, ...) of frames (N, 3, H, W)."""
+
+    def decode(self, tokens: Tensor, mask: Tensor | None = None) -> Any:
+        """What calling the model returns, of tokens (B, T, ...) and a bool mask (B, T)."""
+
+
+def preprocessing_of(model: nn.Module, given: Preprocessing | None = None) -> Preprocessing:
+    """How a model's frames are prepared: as given, or as the model says.
+
+    Raises:
+        TypeError: If neither says it.
+    """
+    if given is not None:
+        if not isinstance(given, Preprocessing):
+            raise TypeError(f"preprocessing={given!r}: give a denseil.Preprocessing(size=..., mean=..., std=...)")
+        return given
+    own = getattr(model, "preprocessing", None)
+    if not isinstance(own, Preprocessing):
+        raise TypeError(
+            f"{type(model).__name__} does not say how its frames are prepared: pass "
+            "preprocessing=denseil.Preprocessing(size=(256, 128), mean=..., std=..., clip_len=...), or set it as "
+            "model.preprocessing"
+        )
+    return own
