@@ -28,5 +28,6 @@ from denseil.models import list_pretrained as list_pretrained
 from denseil.models import optimize as optimize
 from denseil.models import profile as profile
 from denseil.models import push_to_hub as push_to_hub
+from denseil.models import register_model as register_model
 from denseil.models import save_pretrained as save_pretrained
 from denseil.training import train as train

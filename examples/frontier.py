@@ -41,9 +41,9 @@ class Point(NamedTuple):
 def describe(model: denseil.DenseIL) -> str:
     encoder = f"{model.encoder.name} / {model.feature_info[-1]['reduction']}"  # its stride
     end = f"T = {model.denseil_cfg['clip_len']}"
-    if not hasattr(model.head, "decoder"):
+    if not hasattr(model.decoder, "interaction"):
         return f"{encoder}, frames averaged, {end}"
-    blocks = model.head.decoder.blocks
+    blocks = model.decoder.interaction.blocks
     fusion = "no fusion" if blocks[0].fusion is None else type(blocks[0].fusion).__name__
     return f"{encoder}, {fusion}, d = {model.num_features}, R = {len(blocks)}, {end}"
 

@@ -29,8 +29,8 @@ RIGHT, WRONG, QUERY = "#1a7f37", "#cf222e", "#57606a"
 
 def figure_4(model: denseil.DenseIL, clips: Sequence[Tracklet], path: Path) -> None:
     """Shares of attention by level, by level and frame, and by level and part; a row is a block."""
-    depth, levels = len(model.head.decoder.blocks), len(model.fused_levels) + 1
-    shares = np.zeros((depth, levels, model.denseil_cfg["clip_len"], model.head.pool_parts.num_parts))
+    depth, levels = len(model.decoder.interaction.blocks), len(model.fused_levels) + 1
+    shares = np.zeros((depth, levels, model.denseil_cfg["clip_len"], model.decoder.pool_parts.num_parts))
     for clip in clips:
         for block in range(depth):
             look = attend(model, clip.frames, block=block)

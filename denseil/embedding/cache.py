@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from denseil._version import __version__
 from denseil.data import Tracklet
 from denseil.metrics import Embeddings, load_features, save_features
-from denseil.models import DenseIL
+from denseil.models import DenseIL, original_name
 
 logger = logging.getLogger(__name__)
 
@@ -59,10 +59,10 @@ def _file_state(path: str) -> str:
 def weights_digest(model: nn.Module) -> str:
     """40 hexadecimal digits that change with any weight that an embedding depends on: all but the classifier's."""
     digest = hashlib.blake2b(digest_size=20)
-    for name, value in sorted(model.state_dict().items()):
+    for name, value in sorted(model.state_dict().items(), key=lambda item: original_name(item[0])):
         if name.startswith("neck.classifier."):
             continue
-        digest.update(f"{name} {value.dtype} {tuple(value.shape)}".encode())
+        digest.update(f"{original_name(name)} {value.dtype} {tuple(value.shape)}".encode())
         digest.update(value.detach().cpu().contiguous().flatten().view(torch.uint8).numpy())
     return digest.hexdigest()
 

@@ -201,8 +201,8 @@ def _parts(model: DenseIL, size: Sequence[int], apart: bool) -> dict[str, Part]:
         return {"whole": (_Whole(model), (clips, mask), ({0: batch, 1: frames}, {0: batch, 1: frames}))}
     with torch.no_grad():
         tokens = model.encode_frames(clips.flatten(0, 1)).unflatten(0, (2, 3))
-    encoder, decoder = _keep(model, "encoder", "head"), _keep(model, "head", "neck")
-    encoder.head = _keep(model.head, "pool_parts")
+    encoder, decoder = _keep(model, "encoder", "decoder"), _keep(model, "decoder", "neck")
+    encoder.decoder = _keep(model.decoder, "pool_parts")
     return {
         "encoder": (_Encoder(encoder), (clips.flatten(0, 1),), ({0: count},)),
         "decoder": (_Decoder(decoder), (tokens, mask), ({0: batch, 1: frames}, {0: batch, 1: frames})),

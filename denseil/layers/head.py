@@ -146,7 +146,7 @@ class DenseInteractionHead(ClipHead):
         self.level_projs = nn.ModuleList(xavier_linear(width, dim) for width in levels)
         self.level_norms = nn.ModuleList(nn.LayerNorm(dim) for _ in levels)
         self.pos_emb = SpatioTemporalPosEmb(dim, kind=pos_kind, formula=pos_formula)
-        self.decoder = DIDecoder(
+        self.interaction = DIDecoder(
             dim,
             depth,
             num_heads,
@@ -161,7 +161,7 @@ class DenseInteractionHead(ClipHead):
     @property
     def has_dense_attention(self) -> bool:
         """Whether the blocks have attention weights to show."""
-        return isinstance(self.decoder.blocks[0].fusion, DenseAttention)
+        return isinstance(self.interaction.blocks[0].fusion, DenseAttention)
 
     def decode(self, tokens: Tensor, mask: Tensor | None = None, *, weights: list[Tensor] | None = None) -> Tensor:
         """Turn part tokens into clip features.
@@ -187,7 +187,7 @@ class DenseInteractionHead(ClipHead):
         memory = self._embed_levels(levels, mask)
         token_mask = None if mask is None else repeat(mask, "b t -> b (t p)", p=tokens.shape[2])
         memory_mask = None if token_mask is None else token_mask.repeat(1, len(self.level_projs))
-        h = self.decoder(
+        h = self.interaction(
             rearrange(h, "b t p d -> b (t p) d"), memory, mask=token_mask, memory_mask=memory_mask, weights=weights
         )
         return clip_mean(rearrange(h, "b (t p) d -> b t p d", p=tokens.shape[2]), mask)

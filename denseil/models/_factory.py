@@ -10,6 +10,7 @@ import timm
 from denseil.models import variants
 from denseil.models._config import CONFIG_NAME, read_config
 from denseil.models._fetch import fetch
+from denseil.models._registry import registered_models
 from denseil.models._weights import build_with_weights, read_weights
 from denseil.models.denseil import DenseIL
 
@@ -26,9 +27,9 @@ def create_model(
     """Create a model.
 
     Args:
-        name: A registered name ("denseil_resnet50"), an alias ("denseil_r50"), either with a tag
-            ("denseil_resnet50.mars"), a Hub repository ("hf-hub:owner/name") or a folder that `save_pretrained` wrote
-            ("local-dir:path").
+        name: A registered name ("denseil_resnet50", or one of your own; see `register_model`), an alias
+            ("denseil_r50"), either with a tag ("denseil_resnet50.mars"), a Hub repository ("hf-hub:owner/name") or a
+            folder that `save_pretrained` wrote ("local-dir:path").
         pretrained: Load the whole model's weights. For timm's weights of the encoder alone, pass
             `pretrained_backbone=True` instead.
         num_classes: Training identities; 0 for no classifier. A classifier for other identities than the weights'
@@ -51,10 +52,11 @@ def create_model(
         >>> model(torch.randn(2, 8, 3, 256, 128)).shape
         torch.Size([2, 64])
     """
-    _check_model_args(model_args)
     if pretrained and checkpoint_path is not None:
         raise ValueError(f"pretrained=True and checkpoint_path={str(checkpoint_path)!r}: choose one source of weights")
     architecture, cfg, saved_args = _resolve_name(name, cache_dir)
+    if architecture in variants.__all__:
+        _check_model_args(model_args)
 
     def build() -> DenseIL:
         model: DenseIL = timm.model_entrypoint(architecture)(
@@ -73,18 +75,18 @@ def create_model(
 
 
 def list_models(filter: str = "") -> list[str]:
-    """Registered names that match a wildcard filter, all by default; aliases are hidden.
+    """List registered names that match a wildcard filter, all by default; aliases are hidden.
 
     Examples:
         >>> "denseil_resnet50" in list_models("denseil_res*")
         True
     """
-    return [name for name in timm.list_models(filter or "*") if name in variants.__all__]
+    return [name for name in timm.list_models(filter or "*") if name in registered_models()]
 
 
 def list_pretrained(filter: str = "") -> list[str]:
     """Names with tags whose weights are published, that match a wildcard filter."""
-    return [name for name in timm.list_pretrained(filter or "*") if name.partition(".")[0] in variants.__all__]
+    return [name for name in timm.list_pretrained(filter or "*") if name.partition(".")[0] in registered_models()]
 
 
 def is_model(name: str) -> bool:
@@ -110,7 +112,7 @@ def _resolve_name(name: str, cache_dir: str | Path | None) -> tuple[str, Any, di
         architecture, tag = _resolve_registered(name)
         return architecture, tag or None, {}
     config = read_config(folder)
-    if config.architecture not in variants.__all__:
+    if config.architecture not in registered_models():
         raise KeyError(f"{name!r} is a {config.architecture!r}, not a denseil model; open it with timm.create_model")
     saved_args = {key: value for key, value in config.model_args.items() if key in _MODEL_ARGS}
     return config.architecture, config.pretrained_cfg | entries, saved_args | {"pretrained_backbone": False}
@@ -120,8 +122,8 @@ def _resolve_registered(name: str) -> tuple[str, str]:
     """A registered name's architecture and tag, aliases resolved."""
     architecture, _, tag = name.partition(".")
     architecture = variants.ALIASES.get(architecture, architecture)
-    if architecture not in variants.__all__:
-        known = [*variants.__all__, *variants.ALIASES]
+    if architecture not in registered_models():
+        known = [*registered_models(), *variants.ALIASES]
         near = difflib.get_close_matches(architecture, known, n=2)
         hint = f"did you mean {' or '.join(near)}?" if near else f"known: {', '.join(known)}"
         raise KeyError(f"no denseil model {name!r}; {hint}")

@@ -18,6 +18,7 @@ from denseil.models.denseil import DenseIL
 WEIGHTS_NAME = "model.safetensors"
 CLASSIFIER = "neck.classifier.weight"
 ENCODER = "encoder.net."
+RENAMED = {"head.decoder.": "decoder.interaction.", "head.": "decoder."}  # parameters of DenseIL up to commit 6022594
 
 _logger = logging.getLogger(__name__)
 _Model = TypeVar("_Model", bound=nn.Module)
@@ -58,7 +59,26 @@ def read_weights(path: str | Path) -> dict[str, Tensor]:
     tensors = {name: value for name, value in weights.items() if isinstance(value, Tensor)}
     if not tensors:
         raise ValueError(f"{path} holds no tensors under {list(weights)[:5]}: expected a state dict")
-    return tensors
+    return current_names(tensors)
+
+
+def current_names(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Rename the parameters of a `DenseIL` saved under earlier names (`RENAMED`); other weights keep theirs."""
+    if not any(name.startswith((ENCODER, "neck.")) for name in weights):  # of a classifier, which has a head of its own
+        return dict(weights)
+    return {_replace_prefix(name, RENAMED): value for name, value in weights.items()}
+
+
+def original_name(name: str) -> str:
+    """Return the earliest name of a `DenseIL` parameter, which digests of weights are computed with."""
+    return _replace_prefix(name, {new: old for old, new in RENAMED.items()})
+
+
+def _replace_prefix(name: str, prefixes: Mapping[str, str]) -> str:
+    for old, new in prefixes.items():
+        if name.startswith(old):
+            return new + name.removeprefix(old)
+    return name
 
 
 def _read_safetensors(path: Path) -> dict[str, Any]:
@@ -106,7 +126,7 @@ def load_weights(model: nn.Module, weights: Mapping[str, Tensor], *, origin: str
         ValueError: If any other key is missing, left over, or of another shape; all are named.
     """
     own = model.state_dict()
-    weights = dict(weights)
+    weights = current_names(weights)
     theirs = weights.get(CLASSIFIER)
     if CLASSIFIER in own and (theirs is None or theirs.shape != own[CLASSIFIER].shape):
         _logger.warning("The classifier keeps its fresh weights: those of %s are for other identities.", origin)

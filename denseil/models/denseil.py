@@ -13,7 +13,8 @@ from torch import Tensor, nn
 from denseil.layers import BaselineHead, BNNeck, ClipHead, DenseInteractionHead, FusionName, PosFormula, PosKind
 from denseil.layers import ReIDOutput as ReIDOutput
 from denseil.layers._checks import check_frame_mask, check_frames
-from denseil.models.frame_encoder import FrameEncoder
+from denseil.models.frame_encoder import WITH_PREVIOUS, FrameEncoder
+from denseil.models.interface import Preprocessing
 
 
 @dataclass(frozen=True)
@@ -104,11 +105,11 @@ class DenseIL(nn.Module):
             backbone_args=backbone_args,
         )
         self.fused_levels = sorted(set(fused_levels))
-        self.head: ClipHead
+        self.decoder: ClipHead
         if depth == 0:
-            self.head = BaselineHead(self.encoder.channels[-1])
+            self.decoder = BaselineHead(self.encoder.channels[-1])
         else:
-            self.head = DenseInteractionHead(
+            self.decoder = DenseInteractionHead(
                 self.encoder.channels,
                 dim,
                 depth=depth,
@@ -123,7 +124,7 @@ class DenseIL(nn.Module):
                 drop=drop,
                 attn_drop=attn_drop,
             )
-        self.neck = BNNeck(self.head.dim, num_classes)
+        self.neck = BNNeck(self.decoder.dim, num_classes)
 
     def forward(self, clips: Tensor, mask: Tensor | None = None) -> ReIDOutput | Tensor:
         """Embed clips.
@@ -144,7 +145,7 @@ class DenseIL(nn.Module):
 
     def forward_features(self, clips: Tensor, mask: Tensor | None = None) -> Tensor:
         """Clip features (B, num_features) before the neck; arguments as in `forward`."""
-        return self.head.decode(self._encode_clips(clips, mask), mask)
+        return self.decoder.decode(self._encode_clips(clips, mask), mask)
 
     def forward_head(self, x: Tensor, pre_logits: bool = False) -> ReIDOutput | Tensor:
         """The neck on clip features (B, num_features); with `pre_logits` its batch norm alone, in every mode."""
@@ -160,11 +161,11 @@ class DenseIL(nn.Module):
         Returns:
             (N, P, sum of the levels' widths); P = 1 for the baseline.
         """
-        return self.head.pool(self.encoder(frames))
+        return self.decoder.pool(self.encoder(frames))
 
     def decode(self, tokens: Tensor, mask: Tensor | None = None) -> ReIDOutput | Tensor:
         """What `forward` returns, from tokens (B, T, P, sum of widths) of `encode_frames` and a bool mask (B, T)."""
-        return self.forward_head(self.head.decode(tokens, mask))
+        return self.forward_head(self.decoder.decode(tokens, mask))
 
     def attention_maps(self, clips: Tensor, mask: Tensor | None = None) -> list[AttentionMap]:
         """The Dense Attention weights of every block, on the explicit path; arguments as in `forward`.
@@ -172,11 +173,11 @@ class DenseIL(nn.Module):
         Raises:
             ValueError: If the model has no Dense Attention.
         """
-        if not isinstance(self.head, DenseInteractionHead) or not self.head.has_dense_attention:
+        if not isinstance(self.decoder, DenseInteractionHead) or not self.decoder.has_dense_attention:
             raise ValueError("this model has no Dense Attention to show; build it with fusion='attention', depth >= 1")
         weights: list[Tensor] = []
-        self.head.decode(self._encode_clips(clips, mask), mask, weights=weights)
-        frames, parts = clips.shape[1], self.head.pool_parts.num_parts
+        self.decoder.decode(self._encode_clips(clips, mask), mask, weights=weights)
+        frames, parts = clips.shape[1], self.decoder.pool_parts.num_parts
         keys = weights[0].shape[-1]
         levels = torch.tensor([*self.fused_levels, 0], device=clips.device)
         level, frame, part = (
@@ -210,17 +211,40 @@ class DenseIL(nn.Module):
         tokens: Tensor = self.encode_frames(clips.flatten(0, 1)).unflatten(0, clips.shape[:2])
         return tokens
 
+    @property
+    def preprocessing(self) -> Preprocessing:
+        """How frames are prepared: `pretrained_cfg` and `denseil_cfg` in one record.
+
+        Setting it changes both. A model that was not made by `create_model` has none until it is set.
+        """
+        cfg, block = self.pretrained_cfg, self.denseil_cfg
+        return Preprocessing(
+            size=(cfg["input_size"][1], cfg["input_size"][2]),
+            mean=tuple(cfg["mean"]),
+            std=tuple(cfg["std"]),
+            clip_len=block["clip_len"],
+            frames=block["frames"],
+            color_order=block["color_order"],
+        )
+
+    @preprocessing.setter
+    def preprocessing(self, value: Preprocessing) -> None:
+        cfg = {"input_size": (3, *value.size), "mean": value.mean, "std": value.std}
+        block = {"clip_len": value.clip_len, "frames": value.frames, "color_order": value.color_order}
+        self.pretrained_cfg = {**getattr(self, "pretrained_cfg", {}), **cfg}
+        self.denseil_cfg = {**getattr(self, "denseil_cfg", {}), **block}
+
     # timm's model contract
 
     @property
     def num_features(self) -> int:
         """Width of the embedding."""
-        return self.head.dim
+        return self.decoder.dim
 
     @property
     def head_hidden_size(self) -> int:
         """Width of the embedding, by timm's other name for it."""
-        return self.head.dim
+        return self.decoder.dim
 
     @property
     def num_classes(self) -> int:
@@ -243,13 +267,21 @@ class DenseIL(nn.Module):
     def set_grad_checkpointing(self, enable: bool = True) -> None:
         """Recompute activations of the encoder and the decoder in the backward pass instead of keeping them."""
         self.encoder.set_grad_checkpointing(enable)
-        if isinstance(self.head, DenseInteractionHead):
-            self.head.decoder.grad_checkpointing = enable
+        if isinstance(self.decoder, DenseInteractionHead):
+            self.decoder.interaction.grad_checkpointing = enable
 
     def group_matcher(self, coarse: bool = False) -> dict[str, Any]:
-        """Patterns that order the parameters by depth, for timm's layer-wise learning rates."""
-        blocks = r"^head\.decoder\.blocks\.(\d+)"
-        return {"stem": r"^encoder", "blocks": [(blocks, None), (r"^neck|^head\.decoder\.norm", (99999,))]}
+        """Return timm's patterns that order the parameters by depth, for layer-wise learning rates.
+
+        The backbone's own layers come first, as its own patterns order them; then the projections into the decoder,
+        the decoder's blocks, and the neck as the last layer.
+
+        Args:
+            coarse: One layer for each stage of the backbone instead of one for each of its blocks.
+        """
+        blocks = [(r"^decoder\.interaction\.blocks\.(\d+)", None), (r"^decoder\.interaction\.norm", WITH_PREVIOUS)]
+        inputs = r"^decoder\.(?:query|level)_"
+        return {**self.encoder.group_matcher(coarse), "inputs": inputs, "blocks": blocks, "neck": r"^neck"}
 
     def no_weight_decay(self) -> set[str]:
         """Names that weight decay should leave alone, besides norms and biases: none."""

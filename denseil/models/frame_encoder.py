@@ -1,6 +1,7 @@
 """The CNN encoder (Section 3.1): any timm backbone as the source of a frame's feature maps."""
 
 import difflib
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -10,6 +11,8 @@ from torch import Tensor, nn
 
 from denseil.models.last_stride import remove_last_stride
 
+WITH_PREVIOUS = (99999,)  # timm's mark for parameters that belong to the layer before
+DOT = r"\."
 _OWN_ARGS = {"features_only", "out_indices", "pretrained"}
 
 
@@ -54,7 +57,7 @@ class FrameEncoder(nn.Module):
             raise ValueError(f"levels={tuple(levels)}: choose among 1, 2, 3, 4; 4 is the highest")
         if last_stride not in (1, None):
             raise ValueError(f"last_stride={last_stride}: 1 removes the last stage's stride, None leaves it as it is")
-        args = dict(backbone_args or {})
+        args = self._args = dict(backbone_args or {})
         self.levels = sorted(set(levels))
         taps = sorted({3, 4, *levels})  # level 3 tells what the last stride is
         if isinstance(backbone, str):
@@ -105,6 +108,36 @@ class FrameEncoder(nn.Module):
             if enable:
                 raise ValueError(f"backbone {self.name!r} has no gradient checkpointing in timm") from error
 
+    def group_matcher(self, coarse: bool = False) -> dict[str, Any]:
+        r"""Return the backbone's own patterns that order its parameters by depth, for layer-wise learning rates.
+
+        They are written for names that begin with `encoder.net.`, as in a `DenseIL`. A backbone that has no patterns,
+        such as a network of your own, is one group.
+
+        Args:
+            coarse: One layer for each stage of the backbone instead of one for each of its blocks.
+        """
+        prefix = r"^encoder\.net\.(?:model\.)?"
+        groups: dict[str, Any] = {}
+        for group, patterns in self._backbone_matcher(coarse).items():
+            pairs = [(patterns, None)] if isinstance(patterns, str) else patterns or ()
+            # timm's feature networks join the names of nested modules by underscores: "blocks.0" becomes "blocks_0"
+            groups[f"encoder_{group}"] = [
+                (f"{prefix}(?:{_unanchored(pattern).replace(DOT, '[._]')})", suffix) for pattern, suffix in pairs
+            ]
+        rest = (prefix, WITH_PREVIOUS if groups else None)
+        return {**groups, "encoder_rest": [rest]}
+
+    def _backbone_matcher(self, coarse: bool) -> dict[str, Any]:
+        """The backbone's group matcher; empty if it has none."""
+        nets = [self.net, getattr(self.net, "model", None)]
+        if not any(hasattr(net, "group_matcher") for net in nets) and timm.is_model(self.name.split(".")[0]):
+            with torch.device("meta"):  # timm's feature networks have no matcher, the classifiers they are cut from do
+                nets.append(timm.create_model(self.name, **self._args))
+        found = next((net for net in nets if hasattr(net, "group_matcher")), None)
+        matcher = None if found is None else found.group_matcher(coarse=coarse)
+        return matcher if isinstance(matcher, dict) else {}
+
     def _all_maps(self, frames: Tensor) -> list[Tensor]:
         maps: Sequence[Tensor] = self.net(frames)
         return [level.permute(0, 3, 1, 2) for level in maps] if self._channels_last else list(maps)
@@ -142,6 +175,10 @@ def _create_features(name: str, taps: Sequence[int], pretrained: bool, args: Map
         net.out_indices = [len(info) * tap // 4 - 1 for tap in taps]
         info.out_indices = tuple(net.out_indices)
     return net
+
+
+def _unanchored(pattern: str) -> str:
+    return re.sub(r"(?<![\[\\])\^", "", pattern)
 
 
 def _fixed_size(cfg: Mapping[str, Any], args: Mapping[str, Any]) -> tuple[int, int] | None:

@@ -3,9 +3,10 @@
 from pathlib import Path
 from typing import Any
 
-from timm.models import generate_default_cfgs, register_model
+from timm.models import generate_default_cfgs
 
 from denseil.models._builder import build_denseil
+from denseil.models._registry import register_model
 from denseil.models.denseil import DenseIL
 
 __all__: list[str] = []  # `register_model` adds each name

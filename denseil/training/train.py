@@ -11,6 +11,7 @@ from pathlib import Path
 from denseil.embedding.evaluate import evaluate
 from denseil.embedding.tracklet_vectors import FramesPolicy
 from denseil.metrics import RankingResult
+from denseil.models import current_names
 from denseil.training.checkpoints import (
     Checkpoint,
     clear_unfinished,
@@ -140,7 +141,7 @@ def _after_epoch(training: Training, progress: Progress, epoch: int, best: float
 
 def _restore(training: Training, checkpoint: Checkpoint) -> tuple[int, float]:
     """Epochs done and the best mAP."""
-    training.model.load_state_dict(checkpoint.tensors["model"])
+    training.model.load_state_dict(current_names(checkpoint.tensors["model"]))
     restore_optimizer(training.optimizer, checkpoint.tensors["optimizer"])
     if checkpoint.state["scaler"] is not None and training.accelerator.scaler is not None:
         training.accelerator.scaler.load_state_dict(checkpoint.state["scaler"])

@@ -123,7 +123,7 @@ def summary(
     batch, gemm = options.batch, SQUARE**3
     product = "GEMM bfloat16" if "GEMM bfloat16" in seconds else "GEMM float32"
     encoder, decoder = cost.encoder_macs * batch, cost.decoder_macs * batch
-    weights = sum(p.numel() for p in model.head.parameters()) * 2  # bytes in bfloat16
+    weights = sum(p.numel() for p in model.decoder.parameters()) * 2  # bytes in bfloat16
     one = "optimised, decoder, 1 clip"
     ratios = [
         *(

@@ -42,7 +42,7 @@ def test_an_update_is_one_encoder_pass_a_crop_whatever_the_length(model: DenseIL
     encoded = []
     hook = model.encoder.register_forward_pre_hook(lambda _, inputs: encoded.append(len(inputs[0])))
     decoded = []
-    watch = model.head.decoder.register_forward_pre_hook(lambda _, inputs: decoded.append(inputs[0].shape[:2]))
+    watch = model.decoder.interaction.register_forward_pre_hook(lambda _, inputs: decoded.append(inputs[0].shape[:2]))
     try:
         tracks = TrackletEmbedder(model, device="cpu")
         for step in range(60):

@@ -66,7 +66,7 @@ def test_level_tokens_have_their_own_projection_norm_and_position():
 def test_positions_do_not_drown_what_they_are_added_to():
     """Whatever the scale of the encoder's maps, H^0 comes to the decoder on the scale of the positions."""
     head, seen = make_head(), []
-    head.decoder.register_forward_pre_hook(lambda module, inputs: seen.append(inputs[0]))
+    head.interaction.register_forward_pre_hook(lambda module, inputs: seen.append(inputs[0]))
     tokens = torch.randn(1, 3, 4, 16)
     head.decode(tokens)
     head.decode(1e-1 * tokens)

@@ -5,6 +5,7 @@ A new name is tested by being registered. Full-size models run under the slow ma
 """
 
 import copy
+import dataclasses
 import io
 import pickle
 
@@ -16,7 +17,8 @@ from timm.optim import create_optimizer_v2
 from torch import Tensor
 
 import denseil
-from denseil.models import DenseIL, ReIDOutput
+from denseil.layers import DenseInteractionHead
+from denseil.models import DenseIL, FrameTokenEncoder, Preprocessing, ReIDOutput, VideoEncoder
 
 TINY = {"backbone": "test_resnet", "dim": 64, "num_heads": 4, "ffn_dim": 64, "depth": 2}
 SIBLINGS = {
@@ -115,6 +117,12 @@ def test_encode_and_decode_apart_equal_forward(case: str):
     assert isinstance(model.train().decode(tokens.unflatten(0, (2, 4))), ReIDOutput)
 
 
+def test_the_contract_of_interface_is_kept(case: str):
+    model = build(case)
+    assert isinstance(model, VideoEncoder)
+    assert isinstance(model, FrameTokenEncoder)
+
+
 def test_features_then_head_equal_forward(case: str):
     model, clips = build(case).eval(), make_clips()
     features = model.forward_features(clips)
@@ -150,6 +158,19 @@ def test_cfg_is_true(case: str):
     assert cfg["architecture"] == CASES[case][0]
 
 
+def test_preprocessing_is_that_of_the_cfg(case: str):
+    model = build(case)
+    size = tuple(model.pretrained_cfg["input_size"][1:])
+    assert model.preprocessing == Preprocessing(
+        size, (0.5,) * 3, (0.5,) * 3, clip_len=model.denseil_cfg["clip_len"], frames="all"
+    )
+    model.preprocessing = dataclasses.replace(model.preprocessing, size=(64, 32), clip_len=4, color_order="BGR")
+    assert model.pretrained_cfg["input_size"] == (3, 64, 32)
+    assert model.denseil_cfg["clip_len"] == 4
+    assert model.preprocessing.color_order == "BGR"
+    assert build(case).preprocessing.size == size  # a model's own, not the registry's
+
+
 def test_classifier_can_be_replaced(case: str):
     model = build(case, num_classes=5).train()
     model.reset_classifier(9)
@@ -165,11 +186,25 @@ def test_timm_groups_every_parameter_by_depth(case: str):
     groups = group_parameters(model, model.group_matcher())
     grouped = [name for names in groups.values() for name in names]
     assert sorted(grouped) == sorted(n for n, _ in model.named_parameters())
+    scales = lr_scales(model)
+    assert scales["neck.classifier.weight"] == 1.0
+    stages = ["encoder.net.conv1.", *(f"encoder.net.layer{n}.0." for n in (1, 2, 3, 4))]  # test_resnet's, a block each
+    if isinstance(model.decoder, DenseInteractionHead):
+        assert scales["decoder.query_proj.weight"] == scales["decoder.query_norm.bias"]
+        stages += ["decoder.query_proj.", *(f"decoder.interaction.blocks.{n}." for n in (0, 1))]
+        inputs = [name for name in scales if name.startswith(("decoder.query_", "decoder.level_"))]
+        assert {scales[name] for name in inputs} == {scales["decoder.query_proj.weight"]}
+    stages.append("neck.")
+    found = [{scale for name, scale in scales.items() if name.startswith(stage)} for stage in stages]
+    for depth, layer in enumerate(reversed(found)):
+        assert list(layer) == [pytest.approx(0.8**depth)], stages[-1 - depth]
+
+
+def lr_scales(model: DenseIL) -> dict[str, float]:
+    """The factor of every parameter's learning rate under a layer decay of 0.8."""
     optimizer = create_optimizer_v2(model, "adamw", lr=1e-3, layer_decay=0.8)
-    scales = {group["lr_scale"] for group in optimizer.param_groups}
-    assert max(scales) == 1.0
-    if case != "denseil-baseline":
-        assert len(scales) >= 2  # the encoder learns slower than the neck
+    scale = {id(p): group["lr_scale"] for group in optimizer.param_groups for p in group["params"]}
+    return {name: scale[id(p)] for name, p in model.named_parameters() if p.requires_grad}
 
 
 def test_save_and_load_keep_every_value(case: str, tmp_path):
@@ -212,7 +247,7 @@ def test_meta_device(case: str):
 
 
 def model_tokens(model: DenseIL) -> tuple[int, int, int]:
-    return (3, model.head.pool_parts.num_parts, sum(model.encoder.channels))
+    return (3, model.decoder.pool_parts.num_parts, sum(model.encoder.channels))
 
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])

@@ -92,7 +92,7 @@ def test_defaults_of_the_names():
         r50, d121, light = (denseil.create_model(n) for n in ("denseil_r50", "denseil_d121", "denseil_resnet50_d256"))
     assert [m.num_features for m in (r50, d121, light)] == [2048, 1024, 256]
     for model in (r50, d121, light):
-        assert len(model.head.decoder.blocks) == 4
+        assert len(model.decoder.interaction.blocks) == 4
         assert model.fused_levels == [2, 3, 4]
         assert model.feature_info[-1]["reduction"] == 16
     assert r50.encoder.channels == [512, 1024, 2048]
@@ -130,7 +130,7 @@ def test_labels_point_at_the_keys_they_name():
     changed[2, 1, start : start + model.encoder.channels[1]] += 5
     weights: list[list[torch.Tensor]] = [[], []]
     for store, values in zip(weights, (tokens, changed), strict=True):
-        model.head.decode(values[None], weights=store)
+        model.decoder.decode(values[None], weights=store)
     ratio = weights[1][0] / weights[0][0]  # a softmax: the others keep their proportions
     moved = (ratio / ratio[..., :1] - 1).abs().amax((0, 1, 2)) > 1e-3
     assert moved.nonzero().flatten().tolist() == [

@@ -3,8 +3,10 @@
 import pytest
 import timm
 import torch
+from timm.models import group_parameters
 from torch import nn
 
+import denseil
 from denseil.models import FrameEncoder
 
 SMALL = (64, 32)
@@ -163,3 +165,31 @@ def test_a_backbone_without_checkpointing_says_so():
     with pytest.raises(ValueError, match="'Net' has no gradient checkpointing"):
         encoder.set_grad_checkpointing()
     encoder.set_grad_checkpointing(False)
+
+
+@pytest.mark.parametrize(
+    ("backbone", "deepest"),
+    [
+        ("test_resnet", 4),
+        ("test_efficientnet", 5),
+        ("test_vit", 6),  # within FeatureGetterNet
+        ("test_convnext", 9),
+        ("densenet121", 58),
+        ("hrnet_w18_small", 4),  # a feature network that has the matcher itself
+    ],
+)
+def test_the_backbones_own_matcher_reaches_inside_the_encoder(backbone: str, deepest: int):
+    with torch.device("meta"):
+        model = denseil.DenseIL(backbone, last_stride=None, dim=16, num_heads=2, ffn_dim=16, depth=1)
+    layers = group_parameters(model, model.group_matcher(), reverse=True)
+    of_encoder = {layers[name] for name in layers if name.startswith("encoder.")}
+    assert of_encoder == set(range(deepest + 1))
+    assert layers["decoder.query_proj.weight"] == deepest + 1
+    coarse = group_parameters(model, model.group_matcher(coarse=True), reverse=True)
+    assert max(coarse.values()) <= max(layers.values())
+
+
+def test_a_network_of_ones_own_is_one_layer():
+    model = denseil.DenseIL(timm.create_model("test_resnet", features_only=True), last_stride=None, dim=16, depth=1)
+    layers = group_parameters(model, model.group_matcher(), reverse=True)
+    assert {layers[name] for name in layers if name.startswith("encoder.")} == {0}

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 import denseil
-from denseil.models import DenseIL
+from denseil.models import DenseIL, original_name
 
 GOLDEN = Path(__file__).parent.parent / "data" / "golden.json"
 SIBLINGS = {
@@ -25,12 +25,12 @@ SIBLINGS = {
 
 
 def build(arguments: dict) -> DenseIL:
-    """A small model whose weights are waves that depend on the parameters' names alone."""
+    """A small model whose weights are waves that depend on the parameters' first names alone."""
     tiny = {"backbone": "test_resnet", "dim": 16, "num_heads": 2, "ffn_dim": 16, "depth": 2, "last_stride": 1}
     model = denseil.create_model("denseil", **(tiny | arguments)).eval()
     with torch.no_grad():
         for name, parameter in model.named_parameters():
-            phase = zlib.crc32(name.encode()) % 1000
+            phase = zlib.crc32(original_name(name).encode()) % 1000
             wave = torch.sin(torch.arange(parameter.numel(), dtype=torch.float64) * 1.7 + phase).view_as(parameter)
             parameter.copy_(1 + 0.1 * wave if parameter.dim() == 1 else wave * (3 / parameter[0].numel()) ** 0.5)
     return model.double()

@@ -62,7 +62,7 @@ def test_anything_else_is_strict_and_named(model: DenseIL, tmp_path: Path):
     state = model.state_dict()
     del state["neck.bn.weight"]
     state["extra.weight"] = torch.zeros(1)
-    state["head.query_proj.bias"] = torch.zeros(7)
+    state["decoder.query_proj.bias"] = torch.zeros(7)
     before = {key: value.clone() for key, value in model.state_dict().items()}
     with pytest.raises(ValueError) as caught:
         load_weights(model, state, origin="somewhere")
@@ -70,7 +70,7 @@ def test_anything_else_is_strict_and_named(model: DenseIL, tmp_path: Path):
         "somewhere does not fit",
         "1 missing there: neck.bn.weight",
         "1 not in the model: extra.weight",
-        "head.query_proj.bias ((7,) there, (32,) here)",
+        "decoder.query_proj.bias ((7,) there, (32,) here)",
     ):
         assert part in str(caught.value)
     assert all(torch.equal(value, before[key]) for key, value in model.state_dict().items())

@@ -129,8 +129,10 @@ def test_a_saved_model_is_fine_tuned(trained: TrainConfig, config: TrainConfig):
     train(tuned)
     before, after = weights(trained), weights(tuned)
     assert after["neck.classifier.weight"].shape[0] == 8
-    name = "head.decoder.blocks.0.ffn.0.weight"
-    name = name if name in before else next(key for key in before if key.startswith("head.") and before[key].ndim == 2)
+    name = "decoder.interaction.blocks.0.ffn.0.weight"
+    name = (
+        name if name in before else next(key for key in before if key.startswith("decoder.") and before[key].ndim == 2)
+    )
     torch.testing.assert_close(after[name], before[name], rtol=0, atol=1e-6)
 
 
@@ -327,12 +329,12 @@ def test_accumulation_is_the_mean_of_its_batches(config: TrainConfig):
     for batch in batches:
         clips, labels = training.to_device(batch)
         total = total + training.objective(*training.model(clips), labels).total / 2
-    expected = torch.autograd.grad(total, training.model.head.parameters(), allow_unused=True)
+    expected = torch.autograd.grad(total, training.model.decoder.parameters(), allow_unused=True)
     training.optimizer.step = lambda: None
     training.optimizer.zero_grad = lambda: None
     for batch in batches:
         training.step(batch)
-    for parameter, gradient in zip(training.model.head.parameters(), expected, strict=True):
+    for parameter, gradient in zip(training.model.decoder.parameters(), expected, strict=True):
         if gradient is not None:
             torch.testing.assert_close(parameter.grad, gradient, rtol=1e-4, atol=1e-6)
 

@@ -36,12 +36,12 @@ class FusedHead(DenseInteractionHead):
         nn.Module.__init__(self)
         self.in_channels, self.dim, self.dtype = head.in_channels, head.dim, dtype
         self.pool_parts, self.pos_emb = copy.deepcopy(head.pool_parts), copy.deepcopy(head.pos_emb)
-        self.norm = _copy(head.decoder.norm)
+        self.norm = _copy(head.interaction.norm)
         self.query_proj = PackedLinear([head.query_proj], dtype)  # type: ignore[assignment]
         self.level_projs = nn.ModuleList(PackedLinear([proj], dtype) for proj in head.level_projs)
         self.query_norm = _copy(head.query_norm)
         self.level_norms = nn.ModuleList(_copy(norm) for norm in head.level_norms)
-        blocks = [cast(DIDecoderBlock, block) for block in head.decoder.blocks]
+        blocks = [cast(DIDecoderBlock, block) for block in head.interaction.blocks]
         self.blocks = nn.ModuleList(_FusedBlock(block, dtype) for block in blocks)
         fusions = [block.fusion.attention for block in blocks if isinstance(block.fusion, DenseAttention)]
         self.num_heads = blocks[0].self_attn.num_heads

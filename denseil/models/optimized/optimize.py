@@ -93,7 +93,7 @@ class OptimizedDenseIL(DenseIL):
         frame = torch.zeros(1, 3, *self.pretrained_cfg["input_size"][1:], device=device)
         folded = fold_batch_norms(self.encoder, lambda: self.encoder(frame))
         self.encoder.to(dtype).to(memory_format=torch.channels_last)
-        self.head, decoder = _head(model.head, dtype)
+        self.decoder, decoder = _head(model.decoder, dtype)
         self.neck = copy.deepcopy(model.neck).float()
         self.requires_grad_(False).eval()
         self.steps = [
@@ -110,7 +110,7 @@ class OptimizedDenseIL(DenseIL):
         check_frames(frames)
         frames = frames.to(self.dtype, memory_format=torch.channels_last)
         parts = frames.split(CPU_CHUNK) if frames.is_cpu else [frames]
-        return torch.cat([self.head.pool(self.encoder(part)) for part in parts])
+        return torch.cat([self.decoder.pool(self.encoder(part)) for part in parts])
 
     def forward_head(self, x: Tensor, pre_logits: bool = False) -> Any:
         """As `DenseIL.forward_head`; float32."""
@@ -219,12 +219,12 @@ def _embed(model: DenseIL, clips: Tensor) -> Tensor:
 def _head(head: nn.Module, dtype: torch.dtype) -> tuple[Any, list[str]]:
     """The head for inference, and what was done to it."""
     if isinstance(head, DenseInteractionHead):
-        fusion = head.decoder.blocks[0].fusion
+        fusion = head.interaction.blocks[0].fusion
         if fusion is None or isinstance(fusion, DenseAttention):
             steps = ["queries, keys and values of a block from one product, positions looked up"]
             if fusion is not None:
                 steps.insert(
-                    0, f"keys and values of all levels for all {len(head.decoder.blocks)} blocks in one product"
+                    0, f"keys and values of all levels for all {len(head.interaction.blocks)} blocks in one product"
                 )
             return FusedHead(head, dtype), steps
         # Dense Sum. and Dense Concat. are for comparisons: nothing to rearrange

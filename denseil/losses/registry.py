@@ -1,0 +1,61 @@
+"""Objectives by name, so that a config can name a project's own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from denseil.common.text import did_you_mean
+from denseil.losses.interface import Objective
+from denseil.losses.objective import ReIDObjective
+
+_Factory = TypeVar("_Factory", bound=Callable[..., Objective])
+_factories: dict[str, Callable[..., Objective]] = {"reid": ReIDObjective}
+
+
+def register_objective(name: str) -> Callable[[_Factory], _Factory]:
+    """Register a class, or a function that builds an objective, under a name that configs can give.
+
+    Registering a name again replaces it.
+
+    Args:
+        name: The name; "reid" is `ReIDObjective`, the default.
+
+    Raises:
+        ValueError: If the name is empty or "reid".
+
+    Examples:
+        >>> @register_objective("mine")
+        ... class MyObjective(torch.nn.Module):
+        ...     def forward(self, logits, features, labels):
+        ...         return torch.nn.functional.cross_entropy(logits, labels)
+    """
+    if not name or name == "reid":
+        raise ValueError(f"objective name {name!r} is taken or empty: choose another")
+
+    def register(factory: _Factory) -> _Factory:
+        _factories[name] = factory
+        return factory
+
+    return register
+
+
+def create_objective(name: str, **arguments: Any) -> Objective:
+    """Build a registered objective.
+
+    Args:
+        name: A registered name.
+        arguments: Arguments of what was registered.
+
+    Raises:
+        KeyError: If the name is unknown.
+    """
+    if name not in _factories:
+        hint = did_you_mean(name, _factories) or f"known: {', '.join(_factories)}"
+        raise KeyError(f"no objective {name!r}; {hint} Register yours with denseil.losses.register_objective")
+    return _factories[name](**arguments)
+
+
+def list_objectives() -> list[str]:
+    """Registered names, "reid" first."""
+    return list(_factories)
