@@ -26,9 +26,10 @@ def models(filter: str = "", frames: int = 4) -> int:
     rows = [(name, _profile(name, frames, (256, 128), {})) for name in denseil.list_models(filter)]
     print(f"{'model':24} {'params':>9} {'encoder':>9} {'GMACs':>7} {'encoder':>8} {'decoder':>8}  weights")
     for name, cost in rows:
+        encoder, parts = cost.encoder_params or 0, (cost.encoder_macs or 0, cost.decoder_macs or 0)
         print(
-            f"{name:24} {cost.params / 1e6:7.1f} M {cost.encoder_params / 1e6:7.1f} M {cost.macs / 1e9:7.2f}"
-            f" {cost.encoder_macs / 1e9:8.2f} {cost.decoder_macs / 1e9:8.2f}  {'yes' if name in pretrained else 'none'}"
+            f"{name:24} {cost.params / 1e6:7.1f} M {encoder / 1e6:7.1f} M {cost.macs / 1e9:7.2f}"
+            f" {parts[0] / 1e9:8.2f} {parts[1] / 1e9:8.2f}  {'yes' if name in pretrained else 'none'}"
         )
     print(f"GMACs: 10^9 multiply-adds of one clip of T = {frames} frames of 256 x 128.")
     return 0

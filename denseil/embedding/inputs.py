@@ -14,7 +14,7 @@ from torch import Tensor
 from denseil.common.processes import best_device
 from denseil.data.images import pillow_rgb
 from denseil.embedding.exported import SUFFIXES, ExportedModel
-from denseil.models import DenseIL, create_model
+from denseil.models import ClipModel, DenseIL, create_model
 from denseil.models.denseil import check_made
 
 ColorOrder: TypeAlias = Literal["RGB", "BGR"]
@@ -26,7 +26,7 @@ def open_model(model: DenseIL | ExportedModel | str | os.PathLike[str], device: 
     """A model, or the trained one of a name or folder, in eval mode on its device: an accelerator if there is one."""
     if isinstance(model, ExportedModel):
         return cast(DenseIL, model.eval())  # it has what embedding needs, and computes where its runtime does
-    if not isinstance(model, DenseIL):
+    if not isinstance(model, ClipModel):
         if os.fspath(model).endswith(SUFFIXES):
             raise ValueError(f"{os.fspath(model)} is an exported model: open it with Embedder.from_exported")
         folder = os.path.isdir(model)  # noqa: PTH112 (a str or a path)

@@ -1,5 +1,6 @@
 """Checks of user input, shared by the layers."""
 
+import operator
 from collections.abc import Sequence
 
 import torch
@@ -12,9 +13,35 @@ def check_choice(name: str, value: str, choices: Sequence[str]) -> None:
         raise ValueError(f"{name}={value!r} is unknown; choose one of {', '.join(map(repr, choices))}")
 
 
+# No published model comes near these; a config that exceeds them is damaged or hostile.
+LARGEST = {"depth": 1000, "dim": 65536, "ffn_dim": 1048576, "num_heads": 65536, "num_parts": 1024}
+
+
+def check_size(name: str, value: int, least: int = 1) -> None:
+    """Raise unless an integer argument is within `least` and what `LARGEST` allows under its name.
+
+    Raises:
+        TypeError: If it is not an integer.
+        ValueError: If it is out of its range.
+    """
+    try:
+        if isinstance(value, bool) or not least <= operator.index(value) <= LARGEST[name]:
+            raise ValueError(f"{name}={value!r}: give an integer from {least} to {LARGEST[name]}")
+    except TypeError:
+        raise TypeError(f"{name}={value!r}: give an integer from {least} to {LARGEST[name]}") from None
+
+
+def check_dropout(name: str, value: float) -> None:
+    """Raise ValueError unless a dropout probability is in [0, 1)."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < 1:  # NaN too
+        raise ValueError(f"{name}={value!r}: give a dropout probability of at least 0 and below 1")
+
+
 def check_heads(dim: int, num_heads: int) -> None:
-    """Raise ValueError unless `num_heads` heads divide `dim`."""
-    if num_heads < 1 or dim % num_heads:
+    """Raise unless both are in their range, and `num_heads` heads divide `dim`."""
+    check_size("dim", dim)
+    check_size("num_heads", num_heads)
+    if dim % num_heads:
         raise ValueError(f"dim={dim} cannot be split into num_heads={num_heads} heads; num_heads must divide dim")
 
 
@@ -24,6 +51,12 @@ def check_frames(frames: Tensor) -> None:
         raise TypeError(
             f"frames have dtype {frames.dtype}; convert them to float and normalise with the model's mean, std"
         )
+
+
+def check_token_width(tokens: Tensor, in_channels: Sequence[int]) -> None:
+    """Raise ValueError unless tokens (..., W) are as wide as all levels together."""
+    if tokens.shape[-1] != sum(in_channels):
+        raise ValueError(f"tokens are {tokens.shape[-1]} wide; the levels {list(in_channels)} need their sum")
 
 
 def check_frame_mask(mask: Tensor | None, batch: int, frames: int) -> None:

@@ -1,12 +1,13 @@
-"""From feature maps of any encoder to one vector a clip: no timm, no trainer, no registry behind it."""
+"""Heads: from the feature maps of any encoder to one vector per clip (Sections 3.1 to 3.4)."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 
 import torch
 from einops import rearrange, repeat
 from torch import Tensor, nn
 
-from denseil.layers._checks import check_frame_mask
+from denseil.layers._checks import check_frame_mask, check_size, check_token_width
 from denseil.layers._linear import xavier_linear
 from denseil.layers.decoder import DIDecoder
 from denseil.layers.dense_attention import DenseAttention
@@ -15,30 +16,34 @@ from denseil.layers.part_pool import PartPool
 from denseil.layers.pos_emb import PosFormula, PosKind, SpatioTemporalPosEmb
 
 
-class ClipHead(nn.Module):
-    """What turns the maps of frames into clip features, in two steps that can be run apart.
+class ClipHead(nn.Module, ABC):
+    """Base of modules that turn the feature maps of frames into clip features, in two steps.
 
-    `pool` makes a frame's part tokens, once; `decode` makes the feature of any set of frames from their tokens.
-    Subclasses set `num_parts` and `dim` and implement `decode`.
+    `pool` computes a frame's part tokens, once; `decode` computes the feature of any set of frames from their tokens.
+    Subclasses implement `decode`.
+
+    Attributes:
+        dim: Width of a clip feature.
+        pool_parts: Makes the part tokens.
     """
 
     dim: int
     pool_parts: PartPool
 
     def pool(self, maps: Sequence[Tensor]) -> Tensor:
-        """Part tokens (N, P, sum of C_l) of the frames' maps, a sequence of (N, C_l, H_l, W_l), lowest level first."""
+        """Compute part tokens (N, P, sum of C_l) from maps (N, C_l, H_l, W_l), lowest level first."""
         return torch.cat([self.pool_parts(level) for level in maps], -1)
 
+    @abstractmethod
     def decode(self, tokens: Tensor, mask: Tensor | None = None) -> Tensor:
-        """Clip features (B, dim) of part tokens (B, T, P, sum of C_l) under a bool mask (B, T)."""
-        raise NotImplementedError
+        """Compute clip features (B, dim) from part tokens (B, T, P, sum of C_l) and a bool mask (B, T)."""
 
     def forward(self, maps: Sequence[Tensor], mask: Tensor | None = None) -> Tensor:
         """Turn the maps of clips into clip features.
 
         Args:
-            maps: One tensor (B, T, C_l, H_l, W_l) a level, lowest level first.
-            mask: Bool (B, T), True where a frame is real; what stands in the other frames has no effect.
+            maps: One tensor (B, T, C_l, H_l, W_l) per level, lowest level first.
+            mask: Bool (B, T), True where a frame is real; other frames have no effect.
 
         Returns:
             (B, dim).
@@ -50,6 +55,25 @@ class ClipHead(nn.Module):
         batch, frames = maps[0].shape[:2]
         tokens = self.pool([level.flatten(0, 1) for level in maps])
         return self.decode(tokens.unflatten(0, (batch, frames)), mask)
+
+
+class AttentionHead(ClipHead):
+    """Base of heads whose blocks may have Dense Attention."""
+
+    @property
+    @abstractmethod
+    def has_dense_attention(self) -> bool:
+        """Whether the blocks have Dense Attention, and so attention maps."""
+
+    @abstractmethod
+    def attention_maps(self, tokens: Tensor, mask: Tensor | None = None) -> list[Tensor]:
+        """Compute the attention weights (B, heads, T * P, K) of every block; arguments as in `decode`.
+
+        The keys run over (level, frame, part), lowest level first, then over H^r's (frame, part).
+
+        Raises:
+            ValueError: If the blocks have no Dense Attention.
+        """
 
 
 def clear_padding(tokens: Tensor, mask: Tensor | None) -> Tensor:
@@ -80,17 +104,17 @@ class BaselineHead(ClipHead):
         self.pool_parts = PartPool(1)
 
     def decode(self, tokens: Tensor, mask: Tensor | None = None) -> Tensor:
-        """Mean over the real frames; see `ClipHead.decode`."""
+        """Average the real frames; see `ClipHead.decode`."""
         check_frame_mask(mask, *tokens.shape[:2])
         return clip_mean(tokens, mask)
 
 
-class DenseInteractionHead(ClipHead):
+class DenseInteractionHead(AttentionHead):
     """PartPool, projection to one width, STEP-Emb, the DI decoder, and the mean over all tokens (Section 3).
 
-    The last map is the highest level: H^0 is made from it. All maps (but the last, without `attend_last`) are the
-    levels that the fusion sees. H^0 and each level have one Linear and one LayerNorm, applied once: so keys of every
-    level and H^r meet on one scale, and positions do not drown what they are added to.
+    The last map is the highest level: H^0 is computed from it. The fusion sees all maps, or all but the last without
+    `attend_last`. H^0 and each level have one Linear and one LayerNorm, applied once, so that the keys of every level
+    and H^r have one scale, which positional embeddings do not dominate.
 
     Args:
         in_channels: C_l of each level, lowest first.
@@ -139,6 +163,8 @@ class DenseInteractionHead(ClipHead):
             raise ValueError("in_channels is empty: give the width of at least one level, the highest last")
         self.in_channels = list(in_channels)
         self.dim = dim
+        check_size("dim", dim)
+        check_size("num_parts", num_parts)
         levels = [] if fusion == "none" else self.in_channels if attend_last else self.in_channels[:-1]
         self.pool_parts = PartPool(num_parts)
         self.query_proj = xavier_linear(self.in_channels[-1], dim)
@@ -160,17 +186,15 @@ class DenseInteractionHead(ClipHead):
 
     @property
     def has_dense_attention(self) -> bool:
-        """Whether the blocks have attention weights to show."""
+        """Whether the blocks have Dense Attention, and so attention maps."""
         return isinstance(self.interaction.blocks[0].fusion, DenseAttention)
 
-    def decode(self, tokens: Tensor, mask: Tensor | None = None, *, weights: list[Tensor] | None = None) -> Tensor:
+    def decode(self, tokens: Tensor, mask: Tensor | None = None) -> Tensor:
         """Turn part tokens into clip features.
 
         Args:
             tokens: (B, T, P, sum of C_l), as `pool` gives them frame by frame.
             mask: Bool (B, T), True where a frame is real.
-            weights: A list to append each block's attention weights (B, heads, T * P, K) to; the keys run over
-                (level, frame, part), lowest level first, then over H^r's (frame, part).
 
         Returns:
             (B, dim).
@@ -179,21 +203,30 @@ class DenseInteractionHead(ClipHead):
             ValueError: If the tokens' width or the mask's shape is wrong, or a row of the mask is all False.
             TypeError: If the mask is not boolean.
         """
-        if tokens.shape[-1] != sum(self.in_channels):
-            raise ValueError(f"tokens are {tokens.shape[-1]} wide; the levels {self.in_channels} need their sum")
+        h, memory, masks = self._embed(tokens, mask)
+        h = self.interaction(h, memory, **masks)
+        return clip_mean(rearrange(h, "b (t p) d -> b t p d", p=tokens.shape[2]), mask)
+
+    def attention_maps(self, tokens: Tensor, mask: Tensor | None = None) -> list[Tensor]:
+        """Compute the attention weights of every block; see `AttentionHead.attention_maps`."""
+        h, memory, masks = self._embed(tokens, mask)
+        if memory is None or not self.has_dense_attention:
+            raise ValueError("this head has no Dense Attention to show; build it with fusion='attention'")
+        return self.interaction.attention_maps(h, memory, **masks)
+
+    def _embed(self, tokens: Tensor, mask: Tensor | None) -> tuple[Tensor, Tensor | None, dict[str, Tensor | None]]:
+        """H^0 (B, T * P, D), the levels' tokens (B, L * T * P, D), and the masks of both."""
+        check_token_width(tokens, self.in_channels)
         check_frame_mask(mask, *tokens.shape[:2])
         levels = clear_padding(tokens, mask).split(self.in_channels, -1)
         h = self.pos_emb(self.query_norm(self.query_proj(levels[-1])), mask)  # H^0, (B, T, P, D)
-        memory = self._embed_levels(levels, mask)
         token_mask = None if mask is None else repeat(mask, "b t -> b (t p)", p=tokens.shape[2])
         memory_mask = None if token_mask is None else token_mask.repeat(1, len(self.level_projs))
-        h = self.interaction(
-            rearrange(h, "b t p d -> b (t p) d"), memory, mask=token_mask, memory_mask=memory_mask, weights=weights
-        )
-        return clip_mean(rearrange(h, "b (t p) d -> b t p d", p=tokens.shape[2]), mask)
+        masks = {"mask": token_mask, "memory_mask": memory_mask}
+        return rearrange(h, "b t p d -> b (t p) d"), self._embed_levels(levels, mask), masks
 
     def _embed_levels(self, levels: Sequence[Tensor], mask: Tensor | None) -> Tensor | None:
-        """The levels' tokens at the decoder's width, with positions, side by side: (B, L * T * P, D)."""
+        """The levels' tokens at the decoder's width, with positions, concatenated: (B, L * T * P, D)."""
         if not self.level_projs:
             return None
         embedded = [

@@ -1,5 +1,6 @@
 """Models: frame encoders on any timm backbone, DenseIL and its siblings, names and weights."""
 
+from denseil.layers import ReIDOutput as ReIDOutput
 from denseil.models._card import model_card as model_card
 from denseil.models._config import read_config as read_config
 from denseil.models._config import update_config as update_config
@@ -15,9 +16,9 @@ from denseil.models._weights import load_backbone as load_backbone
 from denseil.models._weights import load_weights as load_weights
 from denseil.models._weights import original_name as original_name
 from denseil.models._weights import read_weights as read_weights
-from denseil.models.denseil import AttentionMap as AttentionMap
+from denseil.models.attention_maps import AttentionMap as AttentionMap
+from denseil.models.clip_model import ClipModel as ClipModel
 from denseil.models.denseil import DenseIL as DenseIL
-from denseil.models.denseil import ReIDOutput as ReIDOutput
 from denseil.models.frame_encoder import FrameEncoder as FrameEncoder
 from denseil.models.interface import FrameTokenEncoder as FrameTokenEncoder
 from denseil.models.interface import Preprocessing as Preprocessing

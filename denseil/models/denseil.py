@@ -4,37 +4,17 @@ Written from the paper; no code of its authors is public. https://arxiv.org/abs/
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from denseil.layers import BaselineHead, BNNeck, ClipHead, DenseInteractionHead, FusionName, PosFormula, PosKind
-from denseil.layers import ReIDOutput as ReIDOutput
-from denseil.layers._checks import check_frame_mask, check_frames
+from denseil.layers import BaselineHead, BNNeck, DenseInteractionHead, FusionName, PosFormula, PosKind, ReIDOutput
+from denseil.models.clip_model import ClipModel
 from denseil.models.frame_encoder import WITH_PREVIOUS, FrameEncoder
-from denseil.models.interface import Preprocessing
 
 
-@dataclass(frozen=True)
-class AttentionMap:
-    """The Dense Attention weights of one decoder block, with a label on every key (Figure 4 is drawn from these).
-
-    Attributes:
-        weights: (B, heads, T * P, K); the queries run over (frame, part). The last axis sums to 1.
-        level: (K,) int64, the encoder level 1..4 of each key, 0 for H^r.
-        frame: (K,) int64, the position 0..T-1 of the key's frame in the clip.
-        part: (K,) int64, the key's part 0..P-1, top to bottom.
-    """
-
-    weights: Tensor
-    level: Tensor
-    frame: Tensor
-    part: Tensor
-
-
-class DenseIL(nn.Module):
+class DenseIL(ClipModel):
     """A tracklet in, one embedding out: frame encoder, DI decoder and neck (Figure 2).
 
     The paper's other models are arguments: `depth=0` is the baseline (the encoder's mean and the neck),
@@ -70,8 +50,6 @@ class DenseIL(nn.Module):
         KeyError: If timm has no such backbone.
     """
 
-    pretrained_cfg: dict[str, Any]
-    denseil_cfg: dict[str, Any]
     _model_args: dict[str, Any]  # timm's record of the arguments, for save and load
 
     def __init__(
@@ -105,7 +83,6 @@ class DenseIL(nn.Module):
             backbone_args=backbone_args,
         )
         self.fused_levels = sorted(set(fused_levels))
-        self.decoder: ClipHead
         if depth == 0:
             self.decoder = BaselineHead(self.encoder.channels[-1])
         else:
@@ -126,120 +103,16 @@ class DenseIL(nn.Module):
             )
         self.neck = BNNeck(self.decoder.dim, num_classes)
 
-    def forward(self, clips: Tensor, mask: Tensor | None = None) -> ReIDOutput | Tensor:
-        """Embed clips.
-
-        Args:
-            clips: Float (B, T, 3, H, W), normalised as `pretrained_cfg` says; any T >= 1.
-            mask: Bool (B, T), True where a frame is real. Other frames have no effect and, in eager mode, no cost.
-
-        Returns:
-            In eval mode the embedding (B, num_features), after the neck's batch norm, not L2-normalised; while training
-            `ReIDOutput(logits, features)`.
-
-        Raises:
-            ValueError: If a shape is wrong, or a row of the mask is all False.
-            TypeError: If the clips are not floating point, or the mask is not boolean.
-        """
-        return self.forward_head(self.forward_features(clips, mask))
-
-    def forward_features(self, clips: Tensor, mask: Tensor | None = None) -> Tensor:
-        """Clip features (B, num_features) before the neck; arguments as in `forward`."""
-        return self.decoder.decode(self._encode_clips(clips, mask), mask)
+    def encode_frames(self, frames: Tensor) -> Tensor:
+        """Compute the part tokens of single frames; see `ClipModel.encode_frames`."""
+        return self.decoder.pool(self.encoder(frames))
 
     def forward_head(self, x: Tensor, pre_logits: bool = False) -> ReIDOutput | Tensor:
-        """The neck on clip features (B, num_features); with `pre_logits` its batch norm alone, in every mode."""
+        """Apply the neck to clip features (B, num_features); with `pre_logits` only its batch norm, in every mode."""
         output: ReIDOutput | Tensor = self.neck.bn(x) if pre_logits else self.neck(x)
         return output
 
-    def encode_frames(self, frames: Tensor) -> Tensor:
-        """Part tokens of single frames, for `decode` to use as often as it likes.
-
-        Args:
-            frames: Float (N, 3, H, W), normalised.
-
-        Returns:
-            (N, P, sum of the levels' widths); P = 1 for the baseline.
-        """
-        return self.decoder.pool(self.encoder(frames))
-
-    def decode(self, tokens: Tensor, mask: Tensor | None = None) -> ReIDOutput | Tensor:
-        """What `forward` returns, from tokens (B, T, P, sum of widths) of `encode_frames` and a bool mask (B, T)."""
-        return self.forward_head(self.decoder.decode(tokens, mask))
-
-    def attention_maps(self, clips: Tensor, mask: Tensor | None = None) -> list[AttentionMap]:
-        """The Dense Attention weights of every block, on the explicit path; arguments as in `forward`.
-
-        Raises:
-            ValueError: If the model has no Dense Attention.
-        """
-        if not isinstance(self.decoder, DenseInteractionHead) or not self.decoder.has_dense_attention:
-            raise ValueError("this model has no Dense Attention to show; build it with fusion='attention', depth >= 1")
-        weights: list[Tensor] = []
-        self.decoder.decode(self._encode_clips(clips, mask), mask, weights=weights)
-        frames, parts = clips.shape[1], self.decoder.pool_parts.num_parts
-        keys = weights[0].shape[-1]
-        levels = torch.tensor([*self.fused_levels, 0], device=clips.device)
-        level, frame, part = (
-            axis.flatten()[:keys]  # H^r's keys come last, and are not there without attend_self
-            for axis in torch.meshgrid(
-                levels,
-                torch.arange(frames, device=clips.device),
-                torch.arange(parts, device=clips.device),
-                indexing="ij",
-            )
-        )
-        return [AttentionMap(block, level, frame, part) for block in weights]
-
-    def _encode_clips(self, clips: Tensor, mask: Tensor | None) -> Tensor:
-        """Part tokens (B, T, P, sum of widths), zero where the mask is False."""
-        _check_clips(clips)
-        batch, frames = clips.shape[:2]
-        check_frame_mask(mask, batch, frames)
-        if mask is None:
-            return self._encode_all(clips)
-        if torch.compiler.is_compiling():
-            if self.training:
-                raise ValueError("a mask while training needs eager mode: compiled, batch norm would see the padding")
-            return self._encode_all(torch.where(mask[:, :, None, None, None], clips, 0))
-        real = self.encode_frames(clips[mask])  # (number of real frames, P, sum of widths)
-        tokens = real.new_zeros(batch, frames, *real.shape[1:])
-        tokens[mask] = real
-        return tokens
-
-    def _encode_all(self, clips: Tensor) -> Tensor:
-        tokens: Tensor = self.encode_frames(clips.flatten(0, 1)).unflatten(0, clips.shape[:2])
-        return tokens
-
-    @property
-    def preprocessing(self) -> Preprocessing:
-        """How frames are prepared: `pretrained_cfg` and `denseil_cfg` in one record.
-
-        Setting it changes both. A model that was not made by `create_model` has none until it is set.
-        """
-        cfg, block = self.pretrained_cfg, self.denseil_cfg
-        return Preprocessing(
-            size=(cfg["input_size"][1], cfg["input_size"][2]),
-            mean=tuple(cfg["mean"]),
-            std=tuple(cfg["std"]),
-            clip_len=block["clip_len"],
-            frames=block["frames"],
-            color_order=block["color_order"],
-        )
-
-    @preprocessing.setter
-    def preprocessing(self, value: Preprocessing) -> None:
-        cfg = {"input_size": (3, *value.size), "mean": value.mean, "std": value.std}
-        block = {"clip_len": value.clip_len, "frames": value.frames, "color_order": value.color_order}
-        self.pretrained_cfg = {**getattr(self, "pretrained_cfg", {}), **cfg}
-        self.denseil_cfg = {**getattr(self, "denseil_cfg", {}), **block}
-
     # timm's model contract
-
-    @property
-    def num_features(self) -> int:
-        """Width of the embedding."""
-        return self.decoder.dim
 
     @property
     def head_hidden_size(self) -> int:
@@ -300,11 +173,3 @@ def check_made_float32(model: DenseIL) -> None:
     dtype = next(model.parameters()).dtype
     if dtype != torch.float32:
         raise ValueError(f"the model is in {dtype}: give it in float32 (model.float()); lower precision is an option")
-
-
-def _check_clips(clips: Tensor) -> None:
-    if clips.dim() != 5 or clips.shape[2] != 3:
-        raise ValueError(
-            f"clips have shape {tuple(clips.shape)}; they must be (B, T, 3, H, W): for one tracklet use B=1"
-        )
-    check_frames(clips)

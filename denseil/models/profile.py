@@ -1,53 +1,61 @@
-"""What a model costs: parameters and multiply-adds, with the number of frames stated."""
+"""The cost of a model: parameters and multiply-adds, with the number of frames stated."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 from torch.utils.flop_counter import FlopCounterMode
 
-from denseil.models.denseil import DenseIL
-from denseil.models.optimized.optimize import OptimizedDenseIL
+from denseil.common.modes import evaluating
+from denseil.models.interface import FrameTokenEncoder
+from denseil.models.optimized import OptimizedDenseIL
 
 
 @dataclass(frozen=True)
 class Profile:
     """The cost of one clip.
 
+    Encoder and decoder are told apart where a model is a `FrameTokenEncoder`; of any other model only the whole is
+    known, and the three fields of the parts are None.
+
     Attributes:
         params: Parameters of the model.
-        encoder_params: Those of the frame encoder.
-        macs: Multiply-adds of one clip: those of convolutions and matrix products.
-        encoder_macs: Those of the frame encoder, for all frames of the clip.
-        decoder_macs: Those of everything after it.
+        encoder_params: Parameters of `model.encoder`.
+        macs: Multiply-adds of one clip in convolutions and matrix products.
+        encoder_macs: Those of `encode_frames`, for all frames of the clip.
+        decoder_macs: Those of `decode`.
         frames: T, the frames of the clip.
         size: Height and width of a frame in pixels.
     """
 
     params: int
-    encoder_params: int
+    encoder_params: int | None
     macs: int
-    encoder_macs: int
-    decoder_macs: int
+    encoder_macs: int | None
+    decoder_macs: int | None
     frames: int
     size: tuple[int, int]
 
     def __str__(self) -> str:
         height, width = self.size
-        return (
-            f"{self.params / 1e6:.1f} M parameters (encoder {self.encoder_params / 1e6:.1f} M); "
-            f"{self.macs / 1e9:.2f} GMACs for T = {self.frames} frames of {height} x {width} "
-            f"(encoder {self.encoder_macs / 1e9:.2f}, decoder {self.decoder_macs / 1e9:.2f})"
-        )
+        params, macs = f"{self.params / 1e6:.1f} M parameters", f"{self.macs / 1e9:.2f} GMACs"
+        clip = f"for T = {self.frames} frames of {height} x {width}"
+        if self.encoder_params is not None:
+            params += f" (encoder {self.encoder_params / 1e6:.1f} M)"
+        if self.encoder_macs is not None and self.decoder_macs is not None:
+            clip += f" (encoder {self.encoder_macs / 1e9:.2f}, decoder {self.decoder_macs / 1e9:.2f})"
+        return f"{params}; {macs} {clip}"
 
 
-def profile(model: DenseIL, *, frames: int = 8, size: tuple[int, int] = (256, 128)) -> Profile:
-    """Count a model's parameters and the multiply-adds of one clip, without running it: shapes alone are computed.
+def profile(model: nn.Module, *, frames: int = 8, size: tuple[int, int] = (256, 128)) -> Profile:
+    """Count a model's parameters and the multiply-adds of one clip, from shapes only, without running it.
 
     Args:
-        model: The model, on any device, "meta" included.
+        model: A `DenseIL`, or any module called as `model(clips)` (`denseil.models.VideoEncoder`), on any device,
+            "meta" included.
         frames: T, the frames of the clip.
         size: Height and width of a frame in pixels.
 
@@ -55,7 +63,8 @@ def profile(model: DenseIL, *, frames: int = 8, size: tuple[int, int] = (256, 12
         The counts for a batch of one clip.
 
     Raises:
-        ValueError: If `frames` is less than 1, the frames are too small for the encoder, or the model is optimised.
+        ValueError: If `frames` is less than 1, the frames are too small for the encoder, the model is optimised, or it
+            cannot be run on tensors without values (torch's "meta" device).
     """
     if isinstance(model, OptimizedDenseIL):
         raise ValueError("an optimised model computes in other products: profile the model that create_model made")
@@ -64,13 +73,20 @@ def profile(model: DenseIL, *, frames: int = 8, size: tuple[int, int] = (256, 12
     if min(size) < 32:
         raise ValueError(f"size={tuple(size)}: height and width are at least 32 pixels")
     clip = torch.empty(frames, 3, *size, device="meta")
-    tokens: list[Tensor] = []
-    encoder_macs = _macs(model, lambda net: tokens.append(net.encode_frames(clip)))
-    decoder_macs = _macs(model, lambda net: net.decode(tokens[0].unsqueeze(0)))
+    encoder = getattr(model, "encoder", None)
+    in_parts = isinstance(model, FrameTokenEncoder)
+    encoder_macs = decoder_macs = None
+    if in_parts:
+        tokens: list[Tensor] = []
+        encoder_macs = _macs(model, lambda net: tokens.append(net.encode_frames(clip)))
+        decoder_macs = _macs(model, lambda net: net.decode(tokens[0].unsqueeze(0)))
+        macs = encoder_macs + decoder_macs
+    else:
+        macs = _macs(model, lambda net: net(clip.unsqueeze(0)))
     return Profile(
         params=_count(model),
-        encoder_params=_count(model.encoder),
-        macs=encoder_macs + decoder_macs,
+        encoder_params=_count(encoder) if in_parts and isinstance(encoder, nn.Module) else None,
+        macs=macs,
         encoder_macs=encoder_macs,
         decoder_macs=decoder_macs,
         frames=frames,
@@ -81,7 +97,7 @@ def profile(model: DenseIL, *, frames: int = 8, size: tuple[int, int] = (256, 12
 class _Call(nn.Module):
     """A module whose forward is any call on the model, for `functional_call`."""
 
-    def __init__(self, model: DenseIL, call: Callable[[DenseIL], object]) -> None:
+    def __init__(self, model: nn.Module, call: Callable[[Any], object]) -> None:
         super().__init__()
         self.model = model
         self.call = call
@@ -90,17 +106,19 @@ class _Call(nn.Module):
         self.call(self.model)
 
 
-def _macs(model: DenseIL, call: Callable[[DenseIL], object]) -> int:
-    """Multiply-adds of a call on the model with its tensors on the meta device, in eval mode."""
+def _macs(model: nn.Module, call: Callable[[Any], object]) -> int:
+    """Count the multiply-adds of a call on the model, with its tensors on the meta device and in eval mode."""
     runner = _Call(model, call)
     state = {name: torch.empty_like(value, device="meta") for name, value in runner.state_dict().items()}
-    training = model.training
-    model.eval()
     try:
-        with torch.no_grad(), FlopCounterMode(display=False) as counter:
+        with evaluating(model), torch.no_grad(), FlopCounterMode(display=False) as counter:
             functional_call(runner, state, ())
-    finally:
-        model.train(training)
+    except RuntimeError as error:
+        if "meta" not in str(error):
+            raise
+        raise ValueError(
+            f"{type(model).__name__} cannot be profiled, since it reads the values of its tensors ({error})"
+        ) from error
     return int(counter.get_total_flops() // 2)  # torch counts a multiply-add as two operations
 
 

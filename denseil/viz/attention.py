@@ -12,7 +12,7 @@ from torch import Tensor
 from denseil.data import decode_image, normalize, sample_even
 from denseil.data.images import resize_image
 from denseil.models import DenseIL
-from denseil.models.denseil import AttentionMap
+from denseil.models.attention_maps import AttentionMap
 
 
 @dataclass(frozen=True)

@@ -1,14 +1,18 @@
 """Multi-head attention and Dense Attention against numpy and against torch's own layer."""
 
+import tokenize
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
 
-from denseil.layers import DenseAttention, MultiHeadAttention
+import denseil
+from denseil.layers import DenseAttention, MultiHeadAttention, SelfAttention
 
 
-def numpy_attention(layer: MultiHeadAttention, query: Tensor, memory: Tensor) -> np.ndarray:
+def numpy_attention(layer: MultiHeadAttention | SelfAttention, query: Tensor, memory: Tensor) -> np.ndarray:
     """Eq. 1 by plain loops, its d read per head, in float64."""
     w_q, w_k, w_v, w_o = (
         p.weight.detach().double().numpy() for p in (layer.q_proj, layer.k_proj, layer.v_proj, layer.out_proj)
@@ -34,9 +38,27 @@ def test_dense_attention_equals_equations_1_and_3():
     h, memory = torch.randn(2, 5, 24), torch.randn(2, 7, 24)
     expected = numpy_attention(layer.attention, h, torch.cat([memory, h], 1))
     np.testing.assert_allclose(layer(h, memory).detach().numpy(), expected, atol=1e-5)
-    out, weights = layer(h, memory, need_weights=True)
-    np.testing.assert_allclose(out.detach().numpy(), expected, atol=1e-5)
-    assert weights.shape == (2, 3, 5, 12)
+    assert layer.weights(h, memory).shape == (2, 3, 5, 12)
+
+
+def test_self_attention_equals_equations_1_and_2():
+    torch.manual_seed(0)
+    layer, z = SelfAttention(24, 3).eval(), torch.randn(2, 5, 24)
+    np.testing.assert_allclose(layer(z).detach().numpy(), numpy_attention(layer, z, z), atol=1e-5)
+
+
+def test_each_equation_stands_once_on_the_line_that_computes_it():
+    lines = []
+    for path in sorted(Path(denseil.layers.__file__).parent.glob("*.py")):
+        with path.open("rb") as file:
+            comments = [token for token in tokenize.tokenize(file.readline) if token.type == tokenize.COMMENT]
+        lines += [token.line for token in comments if "Eq." in token.string or "Fig." in token.string]
+    found = {n: [line.strip() for line in lines if f"Eq. {n}" in line] for n in (1, 2, 3)}
+    assert {n: len(found[n]) for n in found} == {1: 1, 2: 1, 3: 1}
+    assert found[1][0].startswith("return F.scaled_dot_product_attention(q, k, v, ")
+    assert found[2][0].startswith("q, k, v = self.q_proj(z), self.k_proj(z), self.v_proj(z)")
+    assert found[3][0].startswith("keys = torch.cat([memory, h], 1)")
+    assert len([line for line in lines if "Fig. 2c" in line]) == 3  # the block's three residuals
 
 
 def test_without_attend_self_only_memory_is_attended_to():
@@ -72,22 +94,21 @@ def test_equals_torch_multihead_attention(bias: bool, masked: bool):
         need_weights=True,
         average_attn_weights=False,
     )
-    explicit, weights = ours(query, memory, mask=mask, need_weights=True)
+    weights = ours.weights(query, memory, mask=mask)
     torch.testing.assert_close(ours(query, memory, mask=mask), expected, atol=1e-5, rtol=1e-5)
-    torch.testing.assert_close(explicit, expected, atol=1e-5, rtol=1e-5)
     torch.testing.assert_close(weights, expected_weights, atol=1e-5, rtol=1e-5)
 
 
-@pytest.mark.parametrize("need_weights", [False, True])
-def test_gradcheck_in_float64(need_weights: bool):
+@pytest.mark.parametrize("method", ["forward", "weights"])
+def test_gradcheck_in_float64(method: str):
     torch.manual_seed(2)
     layer = DenseAttention(6, 2).double()
     mask = torch.tensor([[True, True, False]])
     memory_mask = torch.tensor([[True, False, True, True]])
 
     def run(h: Tensor, memory: Tensor) -> Tensor:
-        out = layer(h, memory, mask=mask, memory_mask=memory_mask, need_weights=need_weights)
-        return out[0] if need_weights else out
+        out: Tensor = getattr(layer, method)(h, memory, mask=mask, memory_mask=memory_mask)
+        return out
 
     inputs = [torch.randn(1, n, 6, dtype=torch.float64, requires_grad=True) for n in (3, 4)]
     assert torch.autograd.gradcheck(run, inputs)
@@ -98,7 +119,7 @@ def test_masked_keys_have_no_weight_and_no_effect():
     layer = DenseAttention(16, 4).eval()
     h, memory = torch.randn(2, 4, 16), torch.randn(2, 6, 16)
     memory_mask = torch.tensor([[True] * 6, [True, False, True, False, True, False]])
-    out, weights = layer(h, memory, memory_mask=memory_mask, need_weights=True)
+    out, weights = (call(h, memory, memory_mask=memory_mask) for call in (layer, layer.weights))
     assert weights[1, :, :, [1, 3, 5]].abs().max() == 0
     assert weights[1, :, :, 6:].min() > 0  # H^r is attended to although only memory's mask is given
     changed = memory.clone()
@@ -106,15 +127,14 @@ def test_masked_keys_have_no_weight_and_no_effect():
     torch.testing.assert_close(layer(h, changed, memory_mask=memory_mask), out, atol=1e-5, rtol=1e-5)
 
 
-def test_attention_dropout_acts_in_training_on_both_paths():
+def test_attention_dropout_acts_in_training():
     torch.manual_seed(4)
     layer = MultiHeadAttention(16, 4, attn_drop=0.5)
     x = torch.randn(1, 8, 16)
-    for mode in (False, True):
-        first, second = (layer(x, x, need_weights=mode) for _ in range(2))
-        assert not torch.equal(*(out[0] if mode else out for out in (first, second)))
+    assert not torch.equal(layer(x, x), layer(x, x))
+    assert torch.equal(layer.weights(x, x), layer.weights(x, x))
     layer.eval()
-    torch.testing.assert_close(layer(x, x), layer(x, x, need_weights=True)[0])
+    assert torch.equal(layer(x, x), layer(x, x))
 
 
 def test_heads_that_do_not_divide_are_refused():

@@ -12,7 +12,7 @@ def test_block_is_three_pre_ln_residuals():
     block = DIDecoderBlock(16, 4, 32, fusion=DenseAttention(16, 4)).eval()
     h, memory = torch.randn(2, 6, 16), torch.randn(2, 12, 16)
     x = block.self_norm(h)
-    expected = h + block.self_attn(x, x)
+    expected = h + block.self_attn(x)
     expected = expected + block.fusion(block.fusion_norm(expected), memory)
     x = block.ffn_norm(expected)
     hidden = (x @ block.ffn[0].weight.T + block.ffn[0].bias).clamp(min=0)  # w_2 max(w_1 x + b_1, 0) + b_2
@@ -58,8 +58,7 @@ def test_padded_tokens_have_no_effect():
 
 def test_weights_of_every_block():
     decoder = DIDecoder(16, 3, 4, 32, num_levels=2)
-    weights: list[torch.Tensor] = []
-    decoder(torch.randn(2, 5, 16), torch.randn(2, 10, 16), weights=weights)
+    weights = decoder.attention_maps(torch.randn(2, 5, 16), torch.randn(2, 10, 16))
     assert [w.shape for w in weights] == [(2, 4, 5, 15)] * 3
     torch.testing.assert_close(weights[0].sum(-1), torch.ones(2, 4, 5))
 
@@ -80,7 +79,8 @@ def test_gradient_checkpointing_gives_the_same_gradients(fusion: str):
 
 
 def test_dropout_is_on_the_branches_alone():
-    block = DIDecoderBlock(16, 4, 32, fusion=DenseSum(), drop=1.0).train()
+    block = DIDecoderBlock(16, 4, 32, fusion=DenseSum()).train()
+    block.drop.p = 1.0
     h = torch.randn(2, 5, 16)
     torch.testing.assert_close(block(h, torch.randn(2, 10, 16)), h)
 

@@ -74,11 +74,9 @@ def test_positions_do_not_drown_what_they_are_added_to():
 
 
 def test_attend_last_decides_whether_the_highest_level_is_a_key():
-    weights: list[Tensor] = []
     tokens = torch.randn(1, 3, 4, 16)
     for attend_last, keys in ((True, 36), (False, 24)):
-        weights.clear()
-        make_head(attend_last=attend_last).decode(tokens, weights=weights)
+        weights = make_head(attend_last=attend_last).attention_maps(tokens)
         assert weights[0].shape == (1, 4, 12, keys)
 
 

@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from torch import nn
 
 import denseil
 
@@ -49,3 +50,31 @@ def test_frames_scale_the_encoder_and_the_model_is_left_alone():
         denseil.profile(model, frames=0)
     with pytest.raises(ValueError, match=r"size=\(0, 32\)"):
         denseil.profile(model, size=(0, 32))
+
+
+class Pooled(nn.Module):
+    """A VideoEncoder of somebody else's: a convolution over space and time, and the mean."""
+
+    num_features = 8
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = nn.Conv3d(3, 8, 3, padding=1)
+
+    def forward(self, clips, mask=None):
+        return self.conv(clips.transpose(1, 2)).mean((2, 3, 4))
+
+
+class Peeking(Pooled):
+    def forward(self, clips, mask=None):
+        return super().forward(clips) if clips.sum().item() > 0 else clips
+
+
+def test_any_video_encoder_is_counted_whole():
+    cost = denseil.profile(Pooled(), frames=5, size=(64, 32))
+    assert cost.macs == 5 * 64 * 32 * 8 * 3 * 27
+    assert cost.params == 8 * 3 * 27 + 8
+    assert (cost.encoder_params, cost.encoder_macs, cost.decoder_macs) == (None, None, None)
+    assert str(cost) == "0.0 M parameters; 0.01 GMACs for T = 5 frames of 64 x 32"
+    with pytest.raises(ValueError, match="Peeking cannot be profiled, since it reads the values"):
+        denseil.profile(Peeking())

@@ -1,6 +1,6 @@
 """The same model for inference, faster: folded batch norms, fewer and larger products, lower precision."""
 
-from denseil.models.optimized.optimize import Agreement as Agreement
-from denseil.models.optimized.optimize import OptimizedDenseIL as OptimizedDenseIL
-from denseil.models.optimized.optimize import agreement as agreement
+from denseil.models.optimized.agreement import Agreement as Agreement
+from denseil.models.optimized.agreement import agreement as agreement
+from denseil.models.optimized.model import OptimizedDenseIL as OptimizedDenseIL
 from denseil.models.optimized.optimize import optimize as optimize

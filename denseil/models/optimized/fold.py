@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, cast
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -11,20 +11,20 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 
 def fold_batch_norms(net: nn.Module, run: Callable[[], object]) -> int:
-    """Fold, in place, each batch norm that reads what a convolution wrote.
+    """Fold each batch norm that reads a convolution's output into that convolution, in place.
 
-    Which reads what is seen on a run, not guessed from names or the order of modules, so any network will do. timm's
-    batch norms with an activation leave the activation behind.
+    The pairs are found by running the network, not guessed from names or the order of modules, so any network will do.
+    The activation of timm's batch norms with an activation stays.
 
     Args:
         net: A network in eval mode.
         run: Runs it once, on any input.
 
     Returns:
-        The number of folded batch norms.
+        The number of batch norms folded.
     """
     written: dict[int, tuple[str, nn.Conv2d, Tensor]] = {}  # by the identity of the output, which is kept alive
-    pairs: list[tuple[str, str]] = []
+    pairs: list[tuple[str, nn.Conv2d, str, nn.BatchNorm2d]] = []
     calls: dict[str, int] = {}
 
     def note(name: str) -> Callable[[nn.Module, tuple[Any, ...], Tensor], None]:
@@ -33,7 +33,8 @@ def fold_batch_norms(net: nn.Module, run: Callable[[], object]) -> int:
             if type(module) is nn.Conv2d:  # a subclass may change its weights on the way
                 written[id(output)] = (name, module, output)
             elif isinstance(module, nn.BatchNorm2d) and id(inputs[0]) in written:
-                pairs.append((written[id(inputs[0])][0], name))
+                conv_name, conv, _ = written[id(inputs[0])]
+                pairs.append((conv_name, conv, name, module))
 
         return hook
 
@@ -48,9 +49,8 @@ def fold_batch_norms(net: nn.Module, run: Callable[[], object]) -> int:
     finally:
         for handle in handles:
             handle.remove()
-    pairs = [pair for pair in pairs if calls[pair[0]] == calls[pair[1]] == 1]  # shared modules stay as they are
-    for conv, norm in pairs:
-        old: Any = net.get_submodule(norm)
-        net.set_submodule(conv, fuse_conv_bn_eval(cast(nn.Conv2d, net.get_submodule(conv)), old))
-        net.set_submodule(norm, getattr(old, "act", nn.Identity()))
+    pairs = [pair for pair in pairs if calls[pair[0]] == calls[pair[2]] == 1]  # shared modules stay as they are
+    for conv_name, conv, norm_name, norm in pairs:
+        net.set_submodule(conv_name, fuse_conv_bn_eval(conv, norm))
+        net.set_submodule(norm_name, getattr(norm, "act", nn.Identity()))
     return len(pairs)

@@ -4,23 +4,23 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Sequence
-from typing import cast
 
 import torch
 from einops import rearrange, repeat
 from torch import Tensor, nn
-from torch.nn import functional as F
 
-from denseil.layers import DenseInteractionHead, DIDecoderBlock
-from denseil.layers._checks import check_frame_mask
+from denseil.layers import AttentionHead, DenseInteractionHead, DIDecoderBlock
+from denseil.layers._checks import check_frame_mask, check_token_width
+from denseil.layers.attention import attend, attention_weights
 from denseil.layers.dense_attention import DenseAttention
 from denseil.layers.head import clear_padding, clip_mean
 from denseil.models.optimized.packed_linear import PackedLinear
 
-POSITIONS = 64  # frames whose positions are computed beforehand
+POSITIONS = 64  # frames whose positional embeddings are computed beforehand
+Pair = tuple[Tensor, Tensor]  # keys and values (B, h, L * T * P, D / h)
 
 
-class FusedHead(DenseInteractionHead):
+class FusedHead(AttentionHead):
     """A `DenseInteractionHead` with Dense Attention, or without a fusion, rearranged for inference.
 
     Keys and values of the levels do not depend on H^r: those of all blocks come from one product, before the first
@@ -28,21 +28,21 @@ class FusedHead(DenseInteractionHead):
     in `dtype`; sums, norms and positions stay in float32.
 
     Args:
-        head: The head to take the weights of; it is left as it is.
-        dtype: Of the products.
+        head: The head whose weights are copied.
+        dtype: Precision of the products.
     """
 
     def __init__(self, head: DenseInteractionHead, dtype: torch.dtype) -> None:
-        nn.Module.__init__(self)
+        super().__init__()
         self.in_channels, self.dim, self.dtype = head.in_channels, head.dim, dtype
         self.pool_parts, self.pos_emb = copy.deepcopy(head.pool_parts), copy.deepcopy(head.pos_emb)
         self.norm = _copy(head.interaction.norm)
-        self.query_proj = PackedLinear([head.query_proj], dtype)  # type: ignore[assignment]
+        self.query_proj = PackedLinear([head.query_proj], dtype)
         self.level_projs = nn.ModuleList(PackedLinear([proj], dtype) for proj in head.level_projs)
         self.query_norm = _copy(head.query_norm)
         self.level_norms = nn.ModuleList(_copy(norm) for norm in head.level_norms)
-        blocks = [cast(DIDecoderBlock, block) for block in head.interaction.blocks]
-        self.blocks = nn.ModuleList(_FusedBlock(block, dtype) for block in blocks)
+        blocks = [block for block in head.interaction.blocks if isinstance(block, DIDecoderBlock)]
+        self.blocks = nn.ModuleList(FusedBlock(block, dtype) for block in blocks)
         fusions = [block.fusion.attention for block in blocks if isinstance(block.fusion, DenseAttention)]
         self.num_heads = blocks[0].self_attn.num_heads
         keys_values = [proj for fusion in fusions for proj in (fusion.k_proj, fusion.v_proj)]
@@ -53,23 +53,37 @@ class FusedHead(DenseInteractionHead):
 
     @property
     def has_dense_attention(self) -> bool:
-        """Whether the blocks have attention weights to show."""
+        """Whether the blocks have Dense Attention, and so attention maps."""
         return self.memory_proj is not None
 
-    def decode(self, tokens: Tensor, mask: Tensor | None = None, *, weights: list[Tensor] | None = None) -> Tensor:
+    def decode(self, tokens: Tensor, mask: Tensor | None = None) -> Tensor:
         """Turn part tokens into clip features, float32; see `DenseInteractionHead.decode`."""
-        if tokens.shape[-1] != sum(self.in_channels):
-            raise ValueError(f"tokens are {tokens.shape[-1]} wide; the levels {self.in_channels} need their sum")
+        h, memory, token_mask = self._embed(tokens, mask)
+        for block, pair in zip(self.blocks, memory, strict=True):
+            h = block(h, pair, mask=token_mask)
+        return clip_mean(rearrange(self.norm(h), "b (t p) d -> b t p d", p=tokens.shape[2]), mask)
+
+    def attention_maps(self, tokens: Tensor, mask: Tensor | None = None) -> list[Tensor]:
+        """Compute the attention weights of every block, float32; see `AttentionHead.attention_maps`."""
+        h, memory, token_mask = self._embed(tokens, mask)
+        maps = []
+        for block, pair in zip(self.blocks, memory, strict=True):
+            assert isinstance(block, FusedBlock)
+            if pair is None:
+                raise ValueError("this head has no Dense Attention to show; build it with fusion='attention'")
+            maps.append(block.attention_map(h, pair, mask=token_mask))
+            h = block(h, pair, mask=token_mask)
+        return maps
+
+    def _embed(self, tokens: Tensor, mask: Tensor | None) -> tuple[Tensor, Sequence[Pair | None], Tensor | None]:
+        """H^0 (B, T * P, D), the levels' keys and values for each block, and the mask of H^0's tokens."""
+        check_token_width(tokens, self.in_channels)
         check_frame_mask(mask, *tokens.shape[:2])
-        parts = tokens.shape[2]
         levels = clear_padding(tokens.to(self.dtype), mask).split(self.in_channels, -1)
         positions = self._positions(tokens.shape[1], mask)
-        h = rearrange(self.query_norm(self.query_proj(levels[-1]).float()) + positions, "b t p d -> b (t p) d")  # H^0
-        token_mask = None if mask is None else repeat(mask, "b t -> b (t p)", p=parts)
-        memory = self._memory(levels, positions)
-        for block, pair in zip(self.blocks, memory, strict=True):
-            h = block(h, pair, mask=token_mask, weights=weights)
-        return clip_mean(rearrange(self.norm(h), "b (t p) d -> b t p d", p=parts), mask)
+        h = rearrange(self.query_norm(self.query_proj(levels[-1]).float()) + positions, "b t p d -> b (t p) d")
+        token_mask = None if mask is None else repeat(mask, "b t -> b (t p)", p=tokens.shape[2])
+        return h, self._memory(levels, positions), token_mask
 
     def _positions(self, frames: int, mask: Tensor | None) -> Tensor:
         """Embeddings (T, P, D), or under a mask (B, T, P, D), of the frames' ranks among the real ones."""
@@ -79,8 +93,8 @@ class FusedHead(DenseInteractionHead):
             return self.pos_emb.embedding(ranks, self.pool_parts.num_parts)
         return self.positions[ranks]
 
-    def _memory(self, levels: Sequence[Tensor], positions: Tensor) -> Sequence[tuple[Tensor, Tensor] | None]:
-        """Keys and values (B, h, L * T * P, D / h) of the levels for each block; None where there is no fusion."""
+    def _memory(self, levels: Sequence[Tensor], positions: Tensor) -> Sequence[Pair | None]:
+        """The levels' keys and values for each block; None where there is no fusion."""
         if self.memory_proj is None:
             return [None] * len(self.blocks)
         embedded = [
@@ -92,8 +106,8 @@ class FusedHead(DenseInteractionHead):
         return [(keys, values) for keys, values in heads]
 
 
-class _FusedBlock(nn.Module):
-    """One decoder block; see `DIDecoderBlock`, whose order of steps it keeps."""
+class FusedBlock(nn.Module):
+    """One decoder block, with the steps of `DIDecoderBlock` in their order."""
 
     def __init__(self, block: DIDecoderBlock, dtype: torch.dtype) -> None:
         super().__init__()
@@ -111,24 +125,31 @@ class _FusedBlock(nn.Module):
             self.fusion_qkv = PackedLinear(of_h, dtype)
             self.fusion_out = PackedLinear([dense.out_proj], dtype)
 
-    def forward(
-        self, h: Tensor, memory: tuple[Tensor, Tensor] | None, *, mask: Tensor | None, weights: list[Tensor] | None
-    ) -> Tensor:
-        """H^{r-1} (B, N, D) float32 to H^r, with the levels' keys and values of this block."""
-        q, k, v = self._heads(self.self_qkv(self.self_norm(h)))
-        h = h + self.self_out(_join(F.scaled_dot_product_attention(q, k, v, attn_mask=_key_mask(mask))))
+    def forward(self, h: Tensor, memory: Pair | None, *, mask: Tensor | None) -> Tensor:
+        """Refine H^{r-1} (B, N, D), float32, to H^r, with the levels' keys and values of this block."""
+        h = self._self_attention(h, mask)
         if memory is not None:
-            q, *own = self._heads(self.fusion_qkv(self.fusion_norm(h)))
-            k, v = (torch.cat(pair, 2) for pair in zip(memory, own, strict=True)) if own else memory
-            levels = memory[0].shape[2] // h.shape[1]
-            key_mask = None if mask is None else mask.repeat(1, levels + self.attend_self)
-            if weights is not None:
-                scores = (q @ k.transpose(-2, -1)).float() * q.shape[-1] ** -0.5  # (B, h, N, K)
-                if key_mask is not None:
-                    scores = scores.masked_fill(~key_mask[:, None, None], -torch.inf)
-                weights.append(scores.softmax(-1))
-            h = h + self.fusion_out(_join(F.scaled_dot_product_attention(q, k, v, attn_mask=_key_mask(key_mask))))
+            q, k, v, key_mask = self._dense_attention_inputs(h, memory, mask)
+            h = h + self.fusion_out(_join(attend(q, k, v, mask=key_mask)))
         return h + self.ffn_out(self.ffn_in(self.ffn_norm(h)))  # type: ignore[no-any-return]
+
+    def attention_map(self, h: Tensor, memory: Pair, *, mask: Tensor | None) -> Tensor:
+        """Compute the Dense Attention's weights (B, heads, N, K), float32; arguments as in `forward`."""
+        q, k, _, key_mask = self._dense_attention_inputs(self._self_attention(h, mask), memory, mask)
+        return attention_weights(q.float(), k.float(), mask=key_mask)
+
+    def _self_attention(self, h: Tensor, mask: Tensor | None) -> Tensor:
+        q, k, v = self._heads(self.self_qkv(self.self_norm(h)))
+        return h + self.self_out(_join(attend(q, k, v, mask=mask)))  # type: ignore[no-any-return]
+
+    def _dense_attention_inputs(
+        self, h: Tensor, memory: Pair, mask: Tensor | None
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor | None]:
+        """Queries (B, h, N, d), keys and values (B, h, K, d), and the keys' mask (B, K)."""
+        q, *own = self._heads(self.fusion_qkv(self.fusion_norm(h)))
+        k, v = (torch.cat(pair, 2) for pair in zip(memory, own, strict=True)) if own else memory
+        levels = memory[0].shape[2] // h.shape[1]
+        return q, k, v, None if mask is None else mask.repeat(1, levels + self.attend_self)
 
     def _heads(self, projected: Tensor) -> Sequence[Tensor]:
         """Each D of (B, N, n * D) as (B, h, N, D / h)."""
@@ -140,12 +161,8 @@ def _join(heads: Tensor) -> Tensor:
     return rearrange(heads, "b h n d -> b n (h d)")
 
 
-def _key_mask(mask: Tensor | None) -> Tensor | None:
-    return None if mask is None else mask[:, None, None]  # (B, 1, 1, K)
-
-
 def _copy(norm: nn.Module) -> nn.LayerNorm:
-    """A norm of its own, in float32."""
+    """Copy a LayerNorm, in float32."""
     assert isinstance(norm, nn.LayerNorm)
     own = nn.LayerNorm(norm.normalized_shape, norm.eps, device=norm.weight.device)
     own.load_state_dict(norm.state_dict())

@@ -1,9 +1,9 @@
-"""A linear layer for inference whose weights lie in memory as the processor's kernels read them."""
+"""A linear layer for inference, with its weights in the memory layout that the processor's kernels read."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, cast
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -11,14 +11,14 @@ from torch.nn import functional as F
 
 
 class PackedLinear(nn.Module):
-    """Several linear layers as one: their outputs one after another, in `dtype`.
+    """Several linear layers as one: their outputs concatenated, in `dtype`.
 
-    On an x86 processor oneDNN's blocked layout is made once, where `nn.Linear` makes it in every call, or MKL computes.
-    Elsewhere the weights stay as they are. Where a gradient is wanted, it computes as `nn.Linear` does.
+    On an x86 processor the weights are converted to oneDNN's blocked layout once, not in every call as in `nn.Linear`.
+    Elsewhere they stay as they are. Where the input requires a gradient, it computes as `nn.Linear` does.
 
     Args:
-        linears: All with a bias, or none.
-        dtype: Of the product.
+        linears: Linear layers of one input width, all with a bias or none.
+        dtype: Precision of the product.
         relu: Apply ReLU to the result.
     """
 
@@ -26,7 +26,8 @@ class PackedLinear(nn.Module):
 
     def __init__(self, linears: Sequence[nn.Module], dtype: torch.dtype, *, relu: bool = False) -> None:
         super().__init__()
-        parts = [cast(nn.Linear, linear) for linear in linears]
+        parts = [linear for linear in linears if isinstance(linear, nn.Linear)]
+        assert len(parts) == len(linears)
         weight = torch.cat([part.weight.detach().to(dtype) for part in parts])
         has_bias = parts[0].bias is not None
         self.register_buffer("bias", torch.cat([part.bias.detach().to(dtype) for part in parts]) if has_bias else None)
@@ -37,7 +38,7 @@ class PackedLinear(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Float (..., in_features) to (..., out_features) of `dtype`."""
         x = x.to(self.weight.dtype)
-        wants_gradient = x.requires_grad and torch.is_grad_enabled()  # which oneDNN's product has not
+        wants_gradient = x.requires_grad and torch.is_grad_enabled()  # oneDNN's product has none
         if self.weight.is_mkldnn and not wants_gradient:
             after = "relu" if self.relu else "none"
             result: Tensor = torch.ops.mkldnn._linear_pointwise(x, self.weight, self.bias, after, [], "")
@@ -58,7 +59,7 @@ class PackedLinear(nn.Module):
 
 
 def _pack(weight: Tensor) -> Tensor:
-    """In the order that oneDNN computes in, where it is the fastest there is."""
+    """Convert a weight to oneDNN's layout where that is the fastest."""
     x86 = weight.device.type == "cpu" and torch.backends.cpu.get_cpu_capability().startswith("AVX")
     if not x86 or not torch.backends.mkldnn.is_available():
         return weight

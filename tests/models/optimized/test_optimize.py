@@ -13,7 +13,7 @@ from torch import Tensor, nn
 import denseil
 from denseil.data import sample_all
 from denseil.embedding import embed_tracklets
-from denseil.models import DenseIL, agreement
+from denseil.models import DenseIL, FrameTokenEncoder, agreement
 from denseil.models.optimized.fold import fold_batch_norms
 from denseil.models.optimized.fused_decoder import POSITIONS
 
@@ -58,7 +58,8 @@ def padded(batch: int, frames: int) -> tuple[Tensor, Tensor]:
 def test_float32_is_the_same_function(sibling: str):
     model = build(**SIBLINGS[sibling])
     fast = denseil.optimize(model, "float32", verbose=False)
-    assert isinstance(fast, DenseIL)
+    assert isinstance(fast, FrameTokenEncoder)
+    assert fast.preprocessing == model.preprocessing
     assert fast.num_features == model.num_features
     for shape in ((1, 1), (3, 5), (2, POSITIONS + 1) if sibling == "default" else (2, 8)):
         clips, mask = padded(*shape)
@@ -173,10 +174,18 @@ def test_whole_tracklets_run_through_it():
     assert len(sample_all(11, 8)[0]) == 2  # more than one clip was decoded
 
 
+def test_it_stays_in_eval_mode_and_has_nothing_to_train():
+    fast, clips = denseil.optimize(build(num_classes=5), "float32", verbose=False), torch.randn(2, 3, 3, 128, 64)
+    expected = fast(clips)
+    assert torch.equal(fast.train()(clips), expected)
+    assert not any(module.training for module in fast.modules())
+    assert not any(parameter.requires_grad for parameter in fast.parameters())
+
+
 def test_what_it_is_not_for():
     fast = denseil.optimize(build(), "float32", verbose=False)
-    with pytest.raises(ValueError, match="cannot be trained"):
-        fast.train()
+    with pytest.raises(TypeError, match=r"takes a DenseIL made by .*, not a Linear: .* torch.compile"):
+        denseil.optimize(nn.Linear(2, 2))
     with pytest.raises(ValueError, match="optimised already"):
         denseil.optimize(fast)
     with pytest.raises(ValueError, match="dtype='int4': choose"):
@@ -185,7 +194,7 @@ def test_what_it_is_not_for():
         denseil.optimize(build().double())
     with pytest.raises(TypeError, match=r"dtype torch.uint8; convert them to float"):
         fast.encode_frames(torch.zeros(1, 3, 128, 64, dtype=torch.uint8))
-    with pytest.raises(ValueError, match=r"are asked for\. Compare"):
+    with pytest.raises(ValueError, match=r"are required\. Compare"):
         denseil.optimize(build(), "float32", clips=torch.zeros(4, 2, 3, 128, 64))
     with pytest.raises(ValueError, match="only a model made by"):
         denseil.save_pretrained(fast, "nowhere")
