@@ -14,7 +14,7 @@ def check_choice(name: str, value: str, choices: Sequence[str]) -> None:
 
 
 # No published model comes near these; a config that exceeds them is damaged or hostile.
-LARGEST = {"depth": 1000, "dim": 65536, "ffn_dim": 1048576, "num_heads": 65536, "num_parts": 1024}
+LARGEST = {"depth": 1000, "dim": 65536, "ffn_dim": 1048576, "num_heads": 65536, "num_parts": 1024, "num_classes": 10**8}
 
 
 def check_size(name: str, value: int, least: int = 1) -> None:

@@ -164,7 +164,6 @@ class DenseInteractionHead(AttentionHead):
         self.in_channels = list(in_channels)
         self.dim = dim
         check_size("dim", dim)
-        check_size("num_parts", num_parts)
         levels = [] if fusion == "none" else self.in_channels if attend_last else self.in_channels[:-1]
         self.pool_parts = PartPool(num_parts)
         self.query_proj = xavier_linear(self.in_channels[-1], dim)

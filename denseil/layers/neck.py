@@ -1,12 +1,14 @@
-"""BNNeck: the batch norm and the bias-free classifier that end the model (Section 3.4)."""
+"""BNNeck: the final batch norm and the classifier without bias (Section 3.4)."""
 
 from typing import NamedTuple
 
 from torch import Tensor, nn
 
+from denseil.layers._checks import check_size
+
 
 class ReIDOutput(NamedTuple):
-    """What a re-ID model returns while training, as `logits, features = model(clips)`.
+    """Output of a re-ID model while training, as `logits, features = model(clips)`.
 
     Attributes:
         logits: Identity scores (B, num_classes), for the cross-entropy; None without a classifier.
@@ -38,18 +40,21 @@ class BNNeck(nn.Module):
         self.reset_classifier(num_classes)
 
     def reset_classifier(self, num_classes: int) -> None:
-        """Replace the classifier by a fresh one (std 0.001) for `num_classes` identities; 0 removes it."""
-        if num_classes < 0:
-            raise ValueError(f"num_classes={num_classes}: give the number of training identities, or 0 for none")
+        """Replace the classifier with a new one (std 0.001) for `num_classes` identities; 0 removes it.
+
+        Without a classifier no loss reaches the batch norm's scale: it then takes no gradient, so that
+        `DistributedDataParallel` does not wait for one.
+        """
+        check_size("num_classes", num_classes, least=0)
         self.num_classes = num_classes
-        weight = self.bn.weight
+        weight = self.bn.weight.requires_grad_(num_classes > 0)
         self.classifier: nn.Linear | None = None
         if num_classes:
             self.classifier = nn.Linear(self.dim, num_classes, bias=False, device=weight.device, dtype=weight.dtype)
             nn.init.normal_(self.classifier.weight, std=0.001)
 
     def forward(self, features: Tensor) -> ReIDOutput | Tensor:
-        """Finish clip features (B, D).
+        """Compute logits, or embeddings, from clip features (B, D).
 
         Returns:
             While training `ReIDOutput(logits, features)`; in eval mode the embedding (B, D), the feature after the

@@ -4,6 +4,8 @@ import torch.nn.functional as F
 from einops import rearrange
 from torch import Tensor, nn
 
+from denseil.layers._checks import check_size
+
 
 class PartPool(nn.Module):
     """Average each of P horizontal stripes of a feature map into one vector.
@@ -15,13 +17,12 @@ class PartPool(nn.Module):
         num_parts: P, the number of stripes, top to bottom.
 
     Raises:
-        ValueError: If `num_parts` is less than 1.
+        ValueError: If `num_parts` is less than 1, or absurdly large.
     """
 
     def __init__(self, num_parts: int = 4) -> None:
         super().__init__()
-        if num_parts < 1:
-            raise ValueError(f"num_parts={num_parts}: a map has at least 1 horizontal part; the paper uses 4")
+        check_size("num_parts", num_parts)
         self.num_parts = num_parts
 
     def forward(self, maps: Tensor) -> Tensor:

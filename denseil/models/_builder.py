@@ -1,10 +1,12 @@
 """From a registered name to a model, by timm's machinery; its weights by ours, which is strict."""
 
 from collections.abc import Mapping
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
 import timm
+import torch
 from timm.models import PretrainedCfg, build_model_with_cfg, resolve_pretrained_cfg
 from torch import Tensor
 
@@ -21,6 +23,8 @@ def build_denseil(
     pretrained_cfg: str | Mapping[str, Any] | PretrainedCfg | None = None,
     pretrained_cfg_overlay: Mapping[str, Any] | None = None,
     cache_dir: str | Path | None = None,
+    device: str | torch.device | None = None,
+    dtype: torch.dtype | None = None,
     **model_args: Any,
 ) -> DenseIL:
     """Build the registered model `variant`, as timm calls its entry points.
@@ -31,6 +35,8 @@ def build_denseil(
         pretrained_cfg: A tag of the variant, or a whole cfg, which a saved model brings.
         pretrained_cfg_overlay: Entries that replace those of the cfg.
         cache_dir: The Hub client's cache.
+        device: Where the parameters are created; None for torch's default device.
+        dtype: Of the parameters; None for float32.
         model_args: Arguments of `DenseIL`.
 
     Raises:
@@ -44,6 +50,8 @@ def build_denseil(
     if model_args.pop("in_chans", 3) != 3:
         raise ValueError(f"{variant!r} takes colour frames: in_chans must be 3")
     saved_args = model_args.pop("pretrained_model_args", None)
+    if (rate := model_args.pop("drop_rate", None)) is not None:  # timm's name
+        model_args["drop"] = rate
     if pretrained:
         require_weights(variant, cfg)
     if pretrained or saved_args:
@@ -69,7 +77,10 @@ def build_denseil(
         return read_weights(folder / WEIGHTS_NAME if folder else Path(cfg["file"]))
 
     origin = cfg.get("hf_hub_id") or str(cfg.get("file"))
-    model = build_with_weights(build, read, origin=origin) if pretrained else build()
+    with torch.device(device) if device is not None else nullcontext():
+        model = build_with_weights(build, read, origin=origin) if pretrained else build()
+    if dtype is not None:
+        model.to(dtype)
     model._model_args = {k: v for k, v in model_args.items() if k not in ("num_classes", "pretrained_backbone")}
     folder = _source_folder(cfg, cache_dir, fetch_weights=pretrained)
     model.denseil_cfg = DENSEIL_BLOCK | (read_config(folder).denseil if folder else {})

@@ -2,10 +2,12 @@
 
 import difflib
 import inspect
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
 import timm
+import torch
 
 from denseil.models import variants
 from denseil.models._config import CONFIG_NAME, read_config
@@ -22,6 +24,8 @@ def create_model(
     num_classes: int = 0,
     checkpoint_path: str | Path | None = None,
     cache_dir: str | Path | None = None,
+    device: str | torch.device | None = None,
+    dtype: torch.dtype | None = None,
     **model_args: Any,
 ) -> DenseIL:
     """Create a model.
@@ -37,6 +41,8 @@ def create_model(
         checkpoint_path: Weights to load, in a safetensors file or a checkpoint that holds nothing but tensors and plain
             data.
         cache_dir: Where the Hub client keeps its files.
+        device: Where the parameters are created, such as "cuda" or "meta"; None for torch's default device.
+        dtype: Of the parameters; None for float32.
         model_args: Arguments of `DenseIL`, such as `backbone`, `dim`, `depth`.
 
     Raises:
@@ -68,10 +74,13 @@ def create_model(
         )
         return model
 
-    if checkpoint_path is None:
-        return build()
-    model_args.pop("pretrained_backbone", None)  # the whole model's weights come instead
-    return build_with_weights(build, lambda: read_weights(checkpoint_path), origin=str(checkpoint_path))
+    with torch.device(device) if device is not None else nullcontext():
+        if checkpoint_path is None:
+            model = build()
+        else:
+            model_args.pop("pretrained_backbone", None)  # the whole model's weights come instead
+            model = build_with_weights(build, lambda: read_weights(checkpoint_path), origin=str(checkpoint_path))
+    return model if dtype is None else model.to(dtype)
 
 
 def list_models(filter: str = "") -> list[str]:
@@ -130,7 +139,7 @@ def _resolve_registered(name: str) -> tuple[str, str]:
     return architecture, tag
 
 
-_MODEL_ARGS = frozenset(inspect.signature(DenseIL).parameters) - {"num_classes"}
+_MODEL_ARGS = frozenset(inspect.signature(DenseIL).parameters) - {"num_classes"} | {"drop_rate"}  # timm's name of drop
 
 
 def _check_model_args(model_args: dict[str, Any]) -> None:

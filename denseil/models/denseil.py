@@ -7,11 +7,13 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
+from timm.models import FeatureInfo
 from torch import Tensor, nn
 
 from denseil.layers import BaselineHead, BNNeck, DenseInteractionHead, FusionName, PosFormula, PosKind, ReIDOutput
+from denseil.layers._checks import check_dropout, check_size
 from denseil.models.clip_model import ClipModel
-from denseil.models.frame_encoder import WITH_PREVIOUS, FrameEncoder
+from denseil.models.frame_encoder import WITH_PREVIOUS, FrameEncoder, check_levels
 
 
 class DenseIL(ClipModel):
@@ -47,6 +49,7 @@ class DenseIL(ClipModel):
 
     Raises:
         ValueError: If an argument is out of its range.
+        TypeError: If an argument is of the wrong type.
         KeyError: If timm has no such backbone.
     """
 
@@ -74,6 +77,12 @@ class DenseIL(ClipModel):
         attn_drop: float = 0.0,
     ) -> None:
         super().__init__()
+        check_size("depth", depth, least=0)
+        for name, size in {"dim": dim, "num_heads": num_heads, "ffn_dim": ffn_dim, "num_parts": num_parts}.items():
+            check_size(name, size)
+        check_levels(levels)
+        check_dropout("drop", drop)
+        check_dropout("attn_drop", attn_drop)
         fused_levels = () if fusion == "none" or depth == 0 else tuple(levels)
         self.encoder = FrameEncoder(
             backbone,
@@ -125,8 +134,8 @@ class DenseIL(ClipModel):
         return self.neck.num_classes
 
     @property
-    def feature_info(self) -> list[dict[str, Any]]:
-        """Record of the encoder levels in use: `num_chs`, `reduction`, `module`."""
+    def feature_info(self) -> FeatureInfo:
+        """Timm's record of the encoder levels in use; see `FrameEncoder`."""
         return self.encoder.feature_info
 
     def get_classifier(self) -> nn.Module | None:
@@ -157,8 +166,8 @@ class DenseIL(ClipModel):
         return {**self.encoder.group_matcher(coarse), "inputs": inputs, "blocks": blocks, "neck": r"^neck"}
 
     def no_weight_decay(self) -> set[str]:
-        """Names that weight decay should leave alone, besides norms and biases: none."""
-        return set()
+        """Names of parameters to exclude from weight decay besides norms and biases: the backbone's own."""
+        return {f"encoder.{name}" for name in self.encoder.no_weight_decay()}
 
 
 def check_made(model: DenseIL) -> None:

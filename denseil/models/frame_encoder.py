@@ -1,12 +1,13 @@
-"""The CNN encoder (Section 3.1): any timm backbone as the source of a frame's feature maps."""
+"""The CNN encoder (Section 3.1): feature maps of single frames from any timm backbone."""
 
 import difflib
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import timm
 import torch
+from timm.models import FeatureInfo
 from torch import Tensor, nn
 
 from denseil.models.last_stride import remove_last_stride
@@ -32,8 +33,9 @@ class FrameEncoder(nn.Module):
 
     Attributes:
         levels: The returned levels, ascending.
-        feature_info: timm's record of each returned level: `num_chs`, `reduction` (pixels a cell), `module`.
-        mean, std: Normalisation of the input, per colour, as the backbone's weights expect it.
+        feature_info: timm's record of the returned levels, with `channels()`, `reduction()` (pixels per cell) and
+            `module_name()`; also indexed by level, as in `feature_info[-1]["num_chs"]`.
+        mean, std: Normalisation of the input, per channel, as the backbone's weights expect it.
 
     Raises:
         ValueError: If an argument is out of its range, the backbone cannot give the levels, or its stride cannot be
@@ -53,8 +55,10 @@ class FrameEncoder(nn.Module):
         backbone_args: Mapping[str, Any] | None = None,
     ) -> None:
         super().__init__()
-        if not levels or not set(levels) <= {1, 2, 3, 4}:
-            raise ValueError(f"levels={tuple(levels)}: choose among 1, 2, 3, 4; 4 is the highest")
+        _check(backbone, backbone_args)
+        check_levels(levels)
+        if not levels:
+            raise ValueError("levels=(): choose among 1, 2, 3, 4; 4 is the highest")
         if last_stride not in (1, None):
             raise ValueError(f"last_stride={last_stride}: 1 removes the last stage's stride, None leaves it as it is")
         args = self._args = dict(backbone_args or {})
@@ -67,7 +71,7 @@ class FrameEncoder(nn.Module):
         self._positions = [taps.index(level) - len(taps) for level in self.levels]  # counted from the end
         self._channels_last = getattr(self.net, "output_fmt", "NCHW") == "NHWC"
         info = self.net.feature_info.get_dicts()
-        self.feature_info: list[dict[str, Any]] = [dict(info[i]) for i in self._positions]
+        self.feature_info = FeatureInfo([dict(info[i]) for i in self._positions], tuple(range(len(self.levels))))
         cfg: dict[str, Any] = getattr(self.net, "pretrained_cfg", {})
         self.mean: tuple[float, ...] = tuple(cfg.get("mean", (0.485, 0.456, 0.406)))
         self.std: tuple[float, ...] = tuple(cfg.get("std", (0.229, 0.224, 0.225)))
@@ -78,10 +82,11 @@ class FrameEncoder(nn.Module):
     @property
     def channels(self) -> list[int]:
         """C_l of each returned level."""
-        return [info["num_chs"] for info in self.feature_info]
+        widths: list[int] = self.feature_info.channels()
+        return widths
 
     def forward(self, frames: Tensor) -> list[Tensor]:
-        """Encode frames (N, 3, H, W), normalised, to one map (N, C_l, H_l, W_l) a level, lowest level first."""
+        """Encode frames (N, 3, H, W), normalised, to one map (N, C_l, H_l, W_l) per level, lowest level first."""
         if self.img_size and tuple(frames.shape[-2:]) != self.img_size and not torch.compiler.is_compiling():
             raise ValueError(
                 f"backbone {self.name!r} is built for frames of {self.img_size}, not {tuple(frames.shape[-2:])}; "
@@ -128,15 +133,30 @@ class FrameEncoder(nn.Module):
         rest = (prefix, WITH_PREVIOUS if groups else None)
         return {**groups, "encoder_rest": [rest]}
 
+    def no_weight_decay(self) -> set[str]:
+        """Names of the parameters that the backbone excludes from weight decay, such as positional embeddings."""
+        found = self._backbone_with("no_weight_decay")
+        excluded: set[str] = set() if found is None else found.no_weight_decay()
+        flat = {name.replace(".", "_") for name in excluded}
+        names = [name for name, _ in self.net.named_parameters()]
+        return {f"net.{name}" for name in names if name.removeprefix("model.").replace(".", "_") in flat}
+
     def _backbone_matcher(self, coarse: bool) -> dict[str, Any]:
         """The backbone's group matcher; empty if it has none."""
-        nets = [self.net, getattr(self.net, "model", None)]
-        if not any(hasattr(net, "group_matcher") for net in nets) and timm.is_model(self.name.split(".")[0]):
-            with torch.device("meta"):  # timm's feature networks have no matcher, the classifiers they are cut from do
-                nets.append(timm.create_model(self.name, **self._args))
-        found = next((net for net in nets if hasattr(net, "group_matcher")), None)
+        found = self._backbone_with("group_matcher")
         matcher = None if found is None else found.group_matcher(coarse=coarse)
         return matcher if isinstance(matcher, dict) else {}
+
+    def _backbone_with(self, method: str) -> Any:
+        """The backbone, as a module that has a method of timm's; None if it has none.
+
+        timm's feature networks lack these methods; the classifiers that they are cut from have them.
+        """
+        nets = [self.net, getattr(self.net, "model", None)]
+        if not any(hasattr(net, method) for net in nets) and timm.is_model(self.name.split(".")[0]):
+            with torch.device("meta"):
+                nets.append(timm.create_model(self.name, **self._args))
+        return next((net for net in nets if hasattr(net, method)), None)
 
     def _all_maps(self, frames: Tensor) -> list[Tensor]:
         maps: Sequence[Tensor] = self.net(frames)
@@ -151,6 +171,21 @@ class FrameEncoder(nn.Module):
             ) from error
         if 4 in self.levels:
             self.feature_info[-1]["reduction"] = self.net.feature_info.get_dicts()[-2]["reduction"]
+
+
+def check_levels(levels: object) -> None:
+    """Raise TypeError unless `levels` are integers, ValueError unless each is one of 1 to 4."""
+    if not isinstance(levels, Collection) or not all(type(level) is int for level in levels):
+        raise TypeError(f"levels={levels!r}: give integers among 1, 2, 3, 4, such as (2, 3, 4)")
+    if not set(levels) <= {1, 2, 3, 4}:
+        raise ValueError(f"levels={tuple(levels)}: choose among 1, 2, 3, 4; 4 is the highest")
+
+
+def _check(backbone: object, args: object) -> None:
+    if not isinstance(backbone, str | nn.Module):
+        raise TypeError(f"backbone={backbone!r}: give the name of a timm model, or a feature network")
+    if not isinstance(args, Mapping | None):
+        raise TypeError(f"backbone_args={args!r}: give a dict of arguments for timm.create_model")
 
 
 def _create_features(name: str, taps: Sequence[int], pretrained: bool, args: Mapping[str, Any]) -> Any:

@@ -2,7 +2,9 @@
 
 import pytest
 import torch
+import torch.distributed as dist
 from torch import nn
+from torch.nn.parallel import DistributedDataParallel
 
 from denseil.layers import BNNeck, ReIDOutput
 
@@ -49,3 +51,16 @@ def test_reset_classifier_keeps_dtype():
     assert "classifier.weight" not in neck.state_dict()
     with pytest.raises(ValueError, match="num_classes=-1"):
         neck.reset_classifier(-1)
+
+
+def test_without_a_classifier_ddp_waits_for_no_gradient():
+    model = nn.Sequential(nn.Linear(4, 4), BNNeck(4)).train()
+    dist.init_process_group("gloo", store=dist.HashStore(), rank=0, world_size=1)
+    try:
+        wrapped = DistributedDataParallel(model)
+        for _ in range(2):  # the second forward pass would complain of a parameter without a gradient
+            wrapped(torch.randn(3, 4)).features.sum().backward()
+    finally:
+        dist.destroy_process_group()
+    model[1].reset_classifier(5)
+    assert model[1].bn.weight.requires_grad

@@ -149,6 +149,13 @@ def test_feature_info_is_true(case: str):
         assert level.shape[1:] == (info["num_chs"], 128 // info["reduction"], 64 // info["reduction"])
 
 
+def test_timms_feature_info_says_the_same(case: str):
+    info = build(case).feature_info
+    assert info.channels() == [entry["num_chs"] for entry in info]
+    assert info.reduction() == [entry["reduction"] for entry in info]
+    assert len(info.module_name()) == len(info)
+
+
 def test_cfg_is_true(case: str):
     model = build(case, num_classes=5)
     cfg = model.pretrained_cfg

@@ -58,6 +58,26 @@ def test_is_model(name: str, known: bool):
         (None, {}, TypeError, "give a model name"),
         ("denseil", {"backbone": "test_resnet", "num_heads": 5}, ValueError, "num_heads must divide dim"),
         ("denseil", {"backbone": "test_resnet", "fusion": "mean"}, ValueError, "choose one of 'attention'"),
+        ("denseil", {"backbone": None}, TypeError, "backbone=None: give the name of a timm model"),
+        ("denseil", {"backbone_args": 3}, TypeError, "backbone_args=3: give a dict"),
+        ("denseil", {"levels": 4}, TypeError, "levels=4: give integers among"),
+        ("denseil", {"levels": "24"}, TypeError, "levels='24': give integers among"),
+        ("denseil", {"levels": (2.0,)}, TypeError, r"levels=\(2.0,\)"),
+        ("denseil", {"levels": (0, 4)}, ValueError, r"levels=\(0, 4\): choose among"),
+        ("denseil", {"dim": 0}, ValueError, "dim=0: give an integer from 1 to 65536"),
+        ("denseil", {"dim": 64.0}, TypeError, "dim=64.0: give an integer"),
+        ("denseil", {"dim": 10**7}, ValueError, "dim=10000000: "),
+        ("denseil", {"depth": -1}, ValueError, "depth=-1: give an integer from 0 to 1000"),
+        ("denseil", {"depth": 10**7}, ValueError, "depth=10000000: "),
+        ("denseil", {"depth": True}, ValueError, "depth=True: "),
+        ("denseil", {"ffn_dim": -1}, ValueError, "ffn_dim=-1: "),
+        ("denseil", {"num_heads": 0}, ValueError, "num_heads=0: "),
+        ("denseil", {"num_parts": 0}, ValueError, "num_parts=0: "),
+        ("denseil", {"num_parts": "4"}, TypeError, "num_parts='4': "),
+        ("denseil", {"drop": float("nan")}, ValueError, "drop=nan: give a dropout probability"),
+        ("denseil", {"drop": 1.0, "depth": 0}, ValueError, "drop=1.0: give a dropout probability"),
+        ("denseil", {"attn_drop": -0.1}, ValueError, "attn_drop=-0.1: give a dropout probability"),
+        ("denseil", {"backbone": "test_resnet", "num_classes": 2.5}, TypeError, "num_classes=2.5: give an integer"),
         ("denseil", {"backbone": "test_resnet", "num_classes": -1}, ValueError, "num_classes=-1"),
     ],
 )
@@ -85,6 +105,27 @@ def test_explicit_none_reaches_the_model():
     # timm.create_model drops arguments that are None.
     model = denseil.create_model("denseil_resnet50", **TINY, last_stride=None)
     assert model.feature_info[-1]["reduction"] == 32
+
+
+@pytest.mark.parametrize("create", [denseil.create_model, timm.create_model])
+def test_device_dtype_and_drop_rate_at_creation(create):
+    model = create("denseil", **TINY, num_classes=3, device="meta", dtype=torch.bfloat16, drop_rate=0.3)
+    assert {(p.device.type, p.dtype) for p in model.parameters()} == {("meta", torch.bfloat16)}
+    assert model.decoder.interaction.blocks[0].drop.p == 0.3
+
+
+def test_weights_are_read_to_the_device_and_dtype_asked_for(tmp_path):
+    source = denseil.create_model("denseil", **TINY)
+    denseil.save_pretrained(source, tmp_path)
+    arguments = {"device": "cpu", "dtype": torch.float16}
+    for model in (
+        denseil.create_model(f"local-dir:{tmp_path}", True, **arguments),
+        denseil.create_model("denseil", checkpoint_path=tmp_path / "model.safetensors", **TINY, **arguments),
+        timm.create_model(f"local-dir:{tmp_path}", True, **arguments),
+    ):
+        assert {(p.device.type, p.dtype) for p in model.parameters()} == {("cpu", torch.float16)}
+        assert torch.equal(model.decoder.query_proj.weight, source.decoder.query_proj.weight.half())
+        denseil.save_pretrained(model, tmp_path / "again")  # what it was placed on is not saved
 
 
 def test_defaults_of_the_names():

@@ -4,6 +4,7 @@ import pytest
 import timm
 import torch
 from timm.models import group_parameters
+from timm.optim import create_optimizer_v2
 from torch import nn
 
 import denseil
@@ -193,3 +194,13 @@ def test_a_network_of_ones_own_is_one_layer():
     model = denseil.DenseIL(timm.create_model("test_resnet", features_only=True), last_stride=None, dim=16, depth=1)
     layers = group_parameters(model, model.group_matcher(), reverse=True)
     assert {layers[name] for name in layers if name.startswith("encoder.")} == {0}
+
+
+def test_weight_decay_leaves_out_what_the_backbone_leaves_out():
+    model = denseil.DenseIL("test_vit", last_stride=None, dim=16, num_heads=2, ffn_dim=16, depth=1)
+    assert {"encoder.net.model.pos_embed", "encoder.net.model.cls_token"} <= model.no_weight_decay()
+    groups = create_optimizer_v2(model, "sgd", weight_decay=0.1).param_groups
+    decayed = {id(parameter) for group in groups if group["weight_decay"] for parameter in group["params"]}
+    assert id(model.encoder.net.model.pos_embed) not in decayed
+    assert id(model.decoder.query_proj.weight) in decayed
+    assert denseil.DenseIL("test_resnet", depth=0).no_weight_decay() == set()
