@@ -46,7 +46,7 @@ def check_heads(dim: int, num_heads: int) -> None:
 
 
 def check_frames(frames: Tensor) -> None:
-    """Raise TypeError unless pixels are floating point, as normalised ones are."""
+    """Raise TypeError unless frames are floating point, as normalised pixels are."""
     if not frames.is_floating_point():
         raise TypeError(
             f"frames have dtype {frames.dtype}; convert them to float and normalise with the model's mean, std"
@@ -60,13 +60,13 @@ def check_token_width(tokens: Tensor, in_channels: Sequence[int]) -> None:
 
 
 def check_frame_mask(mask: Tensor | None, batch: int, frames: int) -> None:
-    """Raise unless `mask` is a bool (B, T) tensor with a real frame in every row, or None with frames at all.
+    """Raise unless `mask` is None, or a bool (B, T) tensor with at least one real frame in every row.
 
-    While compiling or exporting nothing is checked: the answer would depend on data.
+    Nothing is checked while compiling or exporting, since the outcome would depend on data.
 
     Raises:
         TypeError: If the mask is not boolean.
-        ValueError: If its shape is wrong, a row is all False, or there is no frame.
+        ValueError: If its shape is wrong, a row is all False, or T is 0.
     """
     if torch.compiler.is_compiling():
         return

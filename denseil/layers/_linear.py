@@ -1,13 +1,13 @@
-"""The one linear layer that all of ours are made of."""
+"""Construction of linear layers."""
 
 import torch
 from torch import nn
 
 
 def xavier_linear(in_features: int, out_features: int, *, bias: bool = True) -> nn.Linear:
-    """A linear layer with Xavier-uniform weights and a zero bias."""
-    # skip_init: drawing torch's default weights first would double the time to build 180 million parameters
-    device = torch.empty(0).device  # of `with torch.device(...)`, which skip_init does not see
+    """Build a linear layer with Xavier-uniform weights and a zero bias."""
+    # skip_init: sampling torch's default weights first would double the time to build 180 million parameters
+    device = torch.empty(0).device  # skip_init does not see `with torch.device(...)`
     linear: nn.Linear = nn.utils.skip_init(nn.Linear, in_features, out_features, bias=bias, device=device)
     nn.init.xavier_uniform_(linear.weight)
     if bias:

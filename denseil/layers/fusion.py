@@ -14,14 +14,21 @@ FusionName = Literal["attention", "sum", "concat", "none"]
 
 
 class DenseSum(nn.Module):
-    """The sum of the levels' tokens at each position, for the block to add to H^r."""
+    """Sum the levels' tokens at each position; the block adds the result to H^r."""
 
-    reads_h = False  # only its shape: the block needs no norm for it
+    reads_h = False  # it uses only the shape of h, so the block has no norm before it
 
     def forward(
         self, h: Tensor, memory: Tensor, *, mask: Tensor | None = None, memory_mask: Tensor | None = None
     ) -> Tensor:
-        """Sum memory (B, L * N, D) over its L levels to (B, N, D). `h` (B, N, D) gives N; masks are not needed."""
+        """Sum memory (B, L * N, D) over its L levels, to (B, N, D).
+
+        Args:
+            h: (B, N, D), only for N.
+            memory: The levels' tokens.
+            mask: Unused: positions do not mix.
+            memory_mask: Unused.
+        """
         return reduce(memory, "b (l n) d -> b n d", "sum", n=h.shape[1])
 
 
@@ -41,7 +48,14 @@ class DenseConcat(nn.Module):
     def forward(
         self, h: Tensor, memory: Tensor, *, mask: Tensor | None = None, memory_mask: Tensor | None = None
     ) -> Tensor:
-        """Fuse h (B, N, D) with memory (B, L * N, D) to (B, N, D). Positions do not mix: masks are not needed."""
+        """Fuse h (B, N, D) with memory (B, L * N, D), to (B, N, D).
+
+        Args:
+            h: H^r.
+            memory: The levels' tokens.
+            mask: Unused: positions do not mix.
+            memory_mask: Unused.
+        """
         levels = rearrange(memory, "b (l n) d -> b n (l d)", l=self.num_levels)
         fused: Tensor = self.proj(torch.cat([levels, h], -1))
         return fused
@@ -56,10 +70,10 @@ def build_fusion(
     attend_self: bool = True,
     attn_drop: float = 0.0,
 ) -> nn.Module | None:
-    """The fusion module of one decoder block.
+    """Build the fusion module of one decoder block.
 
     Args:
-        name: "attention" (Dense Attention), "sum", "concat", or "none" for a block without one (CNN-TransEnc).
+        name: "attention" (Dense Attention), "sum", "concat", or "none" for a block without fusion (CNN-TransEnc).
         dim: D, the width of the tokens.
         num_levels: L, the levels in memory.
         num_heads: Heads of "attention".
@@ -67,7 +81,7 @@ def build_fusion(
         attn_drop: Dropout on the weights of "attention".
 
     Raises:
-        ValueError: If the name is unknown, or a fusion is asked for without levels.
+        ValueError: If the name is unknown, or there are no levels to fuse.
     """
     check_choice("fusion", name, get_args(FusionName))
     if name == "none":

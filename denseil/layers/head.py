@@ -77,14 +77,14 @@ class AttentionHead(ClipHead):
 
 
 def clear_padding(tokens: Tensor, mask: Tensor | None) -> Tensor:
-    """Tokens (B, T, ...) with zeros where the mask (B, T) is False: NaN times zero would be NaN."""
+    """Set tokens (B, T, ...) to zero where the mask (B, T) is False; multiplying would keep NaN."""
     if mask is None:
         return tokens
     return torch.where(mask.view(*mask.shape, *[1] * (tokens.dim() - 2)), tokens, 0)
 
 
 def clip_mean(tokens: Tensor, mask: Tensor | None) -> Tensor:
-    """Mean of tokens (B, T, P, D) over all parts of the real frames, (B, D)."""
+    """Average tokens (B, T, P, D) over all parts of the real frames, to (B, D)."""
     if mask is None:
         return tokens.mean((1, 2))
     total = clear_padding(tokens, mask).sum((1, 2))

@@ -10,8 +10,7 @@ from denseil.layers._checks import check_size
 class PartPool(nn.Module):
     """Average each of P horizontal stripes of a feature map into one vector.
 
-    The height need not be a multiple of P: the stripes are those of adaptive average pooling, which then
-    share their border rows.
+    If the height is not a multiple of P, neighbouring stripes share their border rows, as in adaptive average pooling.
 
     Args:
         num_parts: P, the number of stripes, top to bottom.
@@ -31,5 +30,5 @@ class PartPool(nn.Module):
         return rearrange(parts, "n c p 1 -> n p c")
 
     def extra_repr(self) -> str:
-        """What `print` shows."""
+        """Describe the layer's arguments, for `print`."""
         return f"num_parts={self.num_parts}"

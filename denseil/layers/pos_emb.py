@@ -12,7 +12,7 @@ PosFormula = Literal["paper", "vaswani", "factored"]
 
 
 def sinusoid(position: Tensor, dim: int, formula: PosFormula = "paper") -> Tensor:
-    """Sinusoidal embedding of positions counted from 1.
+    """Compute sinusoidal embeddings of positions counted from 1.
 
     "paper" (and each half of "factored") is the printed formula: for the hidden index j = 1..d,
     sin(pos / 10000^(j/d)) where j is even and cos of the same where it is odd. "vaswani" counts positions and
@@ -21,7 +21,7 @@ def sinusoid(position: Tensor, dim: int, formula: PosFormula = "paper") -> Tenso
     Args:
         position: Positions of any shape, counted from 1.
         dim: d, the length of an embedding.
-        formula: Which of the two forms.
+        formula: "vaswani", or "paper" for the printed formula.
 
     Returns:
         Float32 embeddings, shape `(*position.shape, dim)`.
@@ -64,7 +64,7 @@ class SpatioTemporalPosEmb(nn.Module):
         self.formula: PosFormula = formula
 
     def embedding(self, frames: Tensor, num_parts: int) -> Tensor:
-        """Embeddings of every part in the given frames.
+        """Compute the embeddings of every part in the given frames.
 
         Args:
             frames: Temporal indices i, counted from 1, of any shape (..., T).
@@ -105,5 +105,5 @@ class SpatioTemporalPosEmb(nn.Module):
         return tokens + self.embedding(frames, tokens.shape[2]).to(tokens.dtype)
 
     def extra_repr(self) -> str:
-        """What `print` shows."""
+        """Describe the layer's arguments, for `print`."""
         return f"dim={self.dim}, kind={self.kind!r}, formula={self.formula!r}"

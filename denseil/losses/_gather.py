@@ -1,4 +1,4 @@
-"""A batch that is spread over processes, made whole."""
+"""Gathering a batch that is split over processes."""
 
 import torch
 import torch.distributed as dist
@@ -6,7 +6,7 @@ from torch import Tensor
 
 
 class _AllGather(torch.autograd.Function):
-    """Tensors of all ranks, with the gradient that every rank's loss sends back to this rank's share."""
+    """All-gather whose backward pass sums the gradients that all ranks' losses have for this rank's share."""
 
     @staticmethod
     def forward(ctx: torch.autograd.function.FunctionCtx, share: Tensor) -> Tensor:
@@ -22,7 +22,7 @@ class _AllGather(torch.autograd.Function):
 
 
 def gather_ranks(share: Tensor) -> Tensor:
-    """The shares (B, ...) of all ranks in the order of ranks, (world * B, ...); itself without a process group.
+    """All-gather along the batch: (B, ...) to (world * B, ...), in rank order; a no-op without a process group.
 
     Every rank must give the same shape. The gradient of a share is the sum over the ranks' losses, which DDP's mean
     over ranks turns into the gradient of the mean loss.
@@ -34,7 +34,7 @@ def gather_ranks(share: Tensor) -> Tensor:
 
 
 def whole_batch(features: Tensor, labels: Tensor, *, gather: bool) -> tuple[Tensor, Tensor]:
-    """What a loss sees: features (B, D) and labels (B,), those of all ranks together if asked.
+    """Return features (B, D) and labels (B,), with `gather` those of all ranks together.
 
     Raises:
         ValueError: If the shapes do not fit.

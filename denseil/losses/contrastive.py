@@ -1,5 +1,7 @@
 """The supervised contrastive loss (Khosla et al., "Supervised Contrastive Learning", 2020)."""
 
+import math
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -8,29 +10,28 @@ from denseil.losses._gather import whole_batch
 
 
 class SupervisedContrastive(nn.Module):
-    """For every clip of a batch, each other clip of its identity must be picked out among all others of the batch.
+    """Supervised contrastive loss: each clip should be most similar to the other clips of its identity.
 
     The loss of an anchor is the mean over its positives of -log softmax, over all other clips, of cosine / temperature
-    (the paper's L_out); that of the batch is the mean over anchors that have a positive, zero if none has. Where the
-    batch-hard triplet loss learns from one pair of each kind, this learns from all of them. It is computed in float32
-    whatever the autocast.
+    (L_out in the paper); the loss of the batch is the mean over anchors that have a positive, zero if none has. Unlike
+    the batch-hard triplet loss it uses all pairs. It is computed in float32, even under autocast.
 
     Args:
-        temperature: Smaller looks at the hardest pairs alone.
+        temperature: Divides the cosines; smaller values concentrate on the hardest pairs.
         gather: As in `BatchHardTriplet`.
 
     Raises:
-        ValueError: If the temperature is not positive.
+        ValueError: If the temperature is not positive and finite.
     """
 
     def __init__(self, temperature: float = 0.1, *, gather: bool = False) -> None:
         super().__init__()
-        if not temperature > 0:
-            raise ValueError(f"temperature={temperature}: it is above 0")
+        if not 0 < temperature < math.inf:
+            raise ValueError(f"temperature={temperature}: give a number above 0")
         self.temperature, self.gather = temperature, gather
 
     def forward(self, features: Tensor, labels: Tensor) -> Tensor:
-        """The loss, a scalar.
+        """Compute the loss, a scalar.
 
         Args:
             features: (B, D).
@@ -50,5 +51,5 @@ class SupervisedContrastive(nn.Module):
             return -log_p.sum() / (count > 0).sum().clamp(min=1)
 
     def extra_repr(self) -> str:
-        """The arguments, for `print`."""
+        """Describe the loss's arguments, for `print`."""
         return f"temperature={self.temperature}, gather={self.gather}"

@@ -1,5 +1,6 @@
-"""What is trained for: by default the paper's cross-entropy plus batch-hard triplet loss (Section 4.2)."""
+"""The default training objective: cross-entropy plus batch-hard triplet loss (Sections 3.4 and 4.2)."""
 
+import math
 from typing import Literal, NamedTuple
 
 import torch
@@ -11,13 +12,13 @@ from denseil.losses.triplet import BatchHardTriplet
 
 
 class ReIDLosses(NamedTuple):
-    """The objective and its parts, each a scalar in float32.
+    """The total loss and its terms, each a scalar in float32.
 
     Attributes:
-        total: What to call `backward` on.
-        cross_entropy: Its first part, before its weight.
-        triplet: Its second part, before its weight.
-        contrastive: A third part, which the paper does not have, before its weight; 0 at weight 0.
+        total: The weighted sum, to call `backward` on.
+        cross_entropy: Cross-entropy, unweighted.
+        triplet: Triplet loss, unweighted.
+        contrastive: Supervised contrastive loss, unweighted, not in the paper; 0 at weight 0.
     """
 
     total: Tensor
@@ -27,18 +28,18 @@ class ReIDLosses(NamedTuple):
 
 
 class ReIDObjective(nn.Module):
-    """Cross-entropy plus batch-hard triplet, weighted; by option with the supervised contrastive loss.
+    """Weighted sum of cross-entropy, batch-hard triplet loss and, optionally, supervised contrastive loss.
 
     Args:
-        margin: Of the triplet loss; None for the soft margin. The paper names none, 0.3 is its base code's.
-        distance: "euclidean" or "cosine".
-        label_smoothing: Of the cross-entropy, 0 to 1; the paper's is plain.
+        margin: Margin of the triplet loss; None for the soft margin. The paper gives none; 0.3 is its base code's.
+        distance: Distance of the triplet loss, "euclidean" or "cosine".
+        label_smoothing: Label smoothing of the cross-entropy, 0 to 1; the paper uses none.
         triplet_weight: Weight of the triplet loss; the cross-entropy's is 1.
-        contrastive_weight: Weight of the supervised contrastive loss; the paper has none of it.
-        temperature: Of that loss.
-        gather: Whether these two losses see the batches of all ranks; see `BatchHardTriplet`.
-        standardize: Whether these two see features standardised over this rank's batch, as after a batch norm
-            without parameters, where AP3D and SINet take theirs. Features cannot shrink to one point then.
+        contrastive_weight: Weight of the supervised contrastive loss, which the paper does not use.
+        temperature: Temperature of the supervised contrastive loss.
+        gather: Compute these two losses on the batches of all ranks; see `BatchHardTriplet`.
+        standardize: Compute these two losses on features standardised over this rank's batch, as after a batch norm
+            without parameters, where AP3D and SINet compute theirs. It keeps features from collapsing to one point.
 
     Raises:
         ValueError: If an argument is out of its range.
@@ -57,21 +58,21 @@ class ReIDObjective(nn.Module):
         standardize: bool = False,
     ) -> None:
         super().__init__()
-        if not 0 <= label_smoothing <= 1 or min(triplet_weight, contrastive_weight) < 0:
-            raise ValueError(
-                "label_smoothing is 0 to 1, triplet_weight and contrastive_weight at least 0, got label_smoothing="
-                f"{label_smoothing}, triplet_weight={triplet_weight}, contrastive_weight={contrastive_weight}"
-            )
+        if not 0 <= label_smoothing <= 1:
+            raise ValueError(f"label_smoothing={label_smoothing}: give a number from 0 to 1")
+        for name, weight in {"triplet_weight": triplet_weight, "contrastive_weight": contrastive_weight}.items():
+            if not 0 <= weight < math.inf:
+                raise ValueError(f"{name}={weight}: give a number of at least 0")
         self.label_smoothing, self.standardize = label_smoothing, standardize
         self.triplet_weight, self.contrastive_weight = triplet_weight, contrastive_weight
         self.triplet = BatchHardTriplet(margin, distance=distance, gather=gather)
         self.contrastive = SupervisedContrastive(temperature, gather=gather)
 
     def forward(self, logits: Tensor | None, features: Tensor, labels: Tensor) -> ReIDLosses:
-        """The losses of a batch.
+        """Compute the losses of a batch.
 
         Args:
-            logits: (B, identities) of the classifier.
+            logits: (B, identities), from the classifier.
             features: (B, D), before the neck's batch norm.
             labels: (B,) int64 class labels, 0 to identities - 1.
 

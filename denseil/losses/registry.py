@@ -25,10 +25,12 @@ def register_objective(name: str) -> Callable[[_Factory], _Factory]:
         ValueError: If the name is empty or "reid".
 
     Examples:
-        >>> @register_objective("mine")
-        ... class MyObjective(torch.nn.Module):
-        ...     def forward(self, logits, features, labels):
-        ...         return torch.nn.functional.cross_entropy(logits, labels)
+        ```python
+        @denseil.losses.register_objective("mine")
+        class MyObjective(nn.Module):
+            def forward(self, logits, features, labels):
+                return F.cross_entropy(logits, labels)
+        ```
     """
     if not name or name == "reid":
         raise ValueError(f"objective name {name!r} is taken or empty: choose another")

@@ -1,5 +1,6 @@
 """The batch-hard triplet loss (Hermans et al., "In Defense of the Triplet Loss for Person Re-Identification", 2017)."""
 
+import math
 from typing import Literal
 
 import torch
@@ -10,20 +11,20 @@ from denseil.losses._gather import whole_batch
 
 
 class BatchHardTriplet(nn.Module):
-    """For every clip of a batch, its farthest positive must be nearer than its nearest negative.
+    """Batch-hard triplet loss: each clip's farthest positive should be nearer than its nearest negative.
 
-    The loss of an anchor is max(0, d_p - d_n + margin), or log(1 + exp(d_p - d_n)) with a soft margin; that of the
+    The loss of an anchor is max(0, d_p - d_n + margin), or log(1 + exp(d_p - d_n)) with a soft margin; the loss of the
     batch is the mean over anchors that have a positive (another clip of the identity) and a negative, zero if none has.
-    It is computed in float32 whatever the autocast.
+    It is computed in float32, even under autocast.
 
     Args:
         margin: In the distance's units; None for the soft margin.
         distance: "euclidean" (not squared), or "cosine", 1 - cos.
-        gather: Whether the batch is that of all ranks together. Each then computes the same loss, with a gradient
-            that DDP's mean turns into that of one process with the whole batch. Ranks must hold equally many clips.
+        gather: Compute the loss on the batches of all ranks together. Its gradient, averaged by DDP, is that of one
+            process with the whole batch. All ranks must hold the same number of clips.
 
     Raises:
-        ValueError: If the margin is negative or the distance unknown.
+        ValueError: If the margin is negative or not finite, or the distance unknown.
     """
 
     def __init__(
@@ -34,14 +35,14 @@ class BatchHardTriplet(nn.Module):
         gather: bool = False,
     ) -> None:
         super().__init__()
-        if margin is not None and margin < 0:
-            raise ValueError(f"margin={margin}: it is at least 0, or None for the soft margin")
+        if margin is not None and not 0 <= margin < math.inf:
+            raise ValueError(f"margin={margin}: give a number of at least 0, or None for the soft margin")
         if distance not in ("euclidean", "cosine"):
-            raise ValueError(f"distance is 'euclidean' or 'cosine', got {distance!r}")
+            raise ValueError(f"distance={distance!r}: choose 'euclidean' or 'cosine'")
         self.margin, self.distance, self.gather = margin, distance, gather
 
     def forward(self, features: Tensor, labels: Tensor) -> Tensor:
-        """The loss, a scalar.
+        """Compute the loss, a scalar.
 
         Args:
             features: (B, D).
@@ -66,9 +67,9 @@ class BatchHardTriplet(nn.Module):
         if self.distance == "cosine":
             unit = F.normalize(features, dim=1)
             return 1 - unit @ unit.T
-        # Without the matrix product's shortcut, which loses the small distances that batch-hard picks.
+        # Not by a matrix product, which would lose precision in small distances.
         return torch.cdist(features, features, compute_mode="donot_use_mm_for_euclid_dist")
 
     def extra_repr(self) -> str:
-        """The arguments, for `print`."""
+        """Describe the loss's arguments, for `print`."""
         return f"margin={self.margin}, distance={self.distance!r}, gather={self.gather}"

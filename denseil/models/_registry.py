@@ -1,4 +1,4 @@
-"""Names that `create_model` knows: those of this library, and those that a project registers for models of its own."""
+"""The model names that `create_model` knows: this library's, and those that other projects register."""
 
 import functools
 from collections.abc import Callable
@@ -13,7 +13,7 @@ _TIMM_ARGS = ("pretrained_cfg", "pretrained_cfg_overlay", "cache_dir")
 
 
 def register_model(factory: _Factory) -> _Factory:
-    """Register a function that builds a model, under its own name, with timm and with `denseil.create_model`.
+    """Register a function that builds a model with timm and `denseil.create_model`, under the function's name.
 
     It is called as `factory(pretrained=..., num_classes=..., **model_args)` and returns a module that implements
     `denseil.models.VideoEncoder`, whether a `DenseIL` or not. `pretrained_cfg` and `cache_dir` are passed only if they
@@ -29,9 +29,11 @@ def register_model(factory: _Factory) -> _Factory:
         ValueError: If timm has a model of that name.
 
     Examples:
-        >>> @register_model
-        ... def my_model(pretrained=False, num_classes=0, **model_args):
-        ...     return MyModel(num_classes, **model_args)
+        ```python
+        @denseil.register_model
+        def my_model(pretrained=False, num_classes=0, **model_args):
+            return MyModel(num_classes, **model_args)
+        ```
     """
     name = factory.__name__
     if name not in _factories and timm.is_model(name):
@@ -39,7 +41,7 @@ def register_model(factory: _Factory) -> _Factory:
 
     @functools.wraps(factory)
     def build(pretrained: bool = False, **model_args: Any) -> Any:
-        # timm passes these to every model, in use or not
+        # timm passes these to every model, even if they are None
         unused = [key for key in _TIMM_ARGS if model_args.get(key) is None]
         return factory(pretrained=pretrained, **{k: v for k, v in model_args.items() if k not in unused})
 

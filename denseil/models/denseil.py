@@ -1,6 +1,6 @@
 """DenseIL: Dense Interaction Learning for Video-based Person Re-identification (He et al., ICCV 2021).
 
-Written from the paper; no code of its authors is public. https://arxiv.org/abs/2103.09013
+Written from the paper (https://arxiv.org/abs/2103.09013); its authors have not published code.
 """
 
 from collections.abc import Mapping, Sequence
@@ -17,7 +17,7 @@ from denseil.models.frame_encoder import WITH_PREVIOUS, FrameEncoder, check_leve
 
 
 class DenseIL(ClipModel):
-    """A tracklet in, one embedding out: frame encoder, DI decoder and neck (Figure 2).
+    """Video re-ID model: frame encoder, Dense Interaction decoder and neck (Figure 2).
 
     The paper's other models are arguments: `depth=0` is the baseline (the encoder's mean and the neck),
     `fusion="none"` is CNN-TransEnc, `levels=(4,), attend_self=False` is CNN-TransDec, `fusion="sum"` and `"concat"` are
@@ -25,10 +25,10 @@ class DenseIL(ClipModel):
 
     Args:
         backbone: A timm model name, or a feature network (see `FrameEncoder`).
-        num_classes: Training identities; 0 for no classifier.
+        num_classes: Number of training identities; 0 for no classifier.
         pretrained_backbone: Load timm's weights of the backbone.
-        levels: The encoder levels, of 1..4, that the fusion sees. H^0 is always made from level 4.
-        last_stride: 1 removes the stride of the encoder's last stage, None leaves it.
+        levels: The encoder levels, of 1..4, that the fusion sees. H^0 is always computed from level 4.
+        last_stride: 1 removes the stride of the encoder's last stage, None keeps it.
         num_parts: P, horizontal parts of a frame.
         dim: d, the decoder's width.
         depth: R, the number of decoder blocks.
@@ -43,9 +43,13 @@ class DenseIL(ClipModel):
         attn_drop: Dropout on attention weights.
 
     Attributes:
+        encoder: The `FrameEncoder`.
+        decoder: A `DenseInteractionHead`, or a `BaselineHead` at `depth=0`.
+        neck: The `BNNeck`.
         num_features: Width of the embedding: d, or that of the encoder's highest level at `depth=0`.
-        pretrained_cfg: Set by `create_model`, timm's record: input size, mean, std, where the weights come from.
-        denseil_cfg: Set by `create_model`, what timm's record cannot hold: clip length, frames policy, colour order.
+        preprocessing: How frames are prepared; set by `create_model`.
+        pretrained_cfg: timm's record: input size, mean, std, where the weights come from; set by `create_model`.
+        denseil_cfg: What timm's record cannot hold: clip length, frames policy, colour order; set by `create_model`.
 
     Raises:
         ValueError: If an argument is out of its range.
@@ -125,12 +129,12 @@ class DenseIL(ClipModel):
 
     @property
     def head_hidden_size(self) -> int:
-        """Width of the embedding, by timm's other name for it."""
+        """Width of the embedding, under timm's name for it."""
         return self.decoder.dim
 
     @property
     def num_classes(self) -> int:
-        """Training identities; 0 without a classifier."""
+        """Number of training identities; 0 without a classifier."""
         return self.neck.num_classes
 
     @property
@@ -139,15 +143,15 @@ class DenseIL(ClipModel):
         return self.encoder.feature_info
 
     def get_classifier(self) -> nn.Module | None:
-        """The classifier, None at `num_classes=0`."""
+        """Return the classifier, None at `num_classes=0`."""
         return self.neck.classifier
 
     def reset_classifier(self, num_classes: int) -> None:
-        """Replace the classifier by a fresh one; 0 removes it."""
+        """Replace the classifier with a new one for `num_classes` identities; 0 removes it."""
         self.neck.reset_classifier(num_classes)
 
     def set_grad_checkpointing(self, enable: bool = True) -> None:
-        """Recompute activations of the encoder and the decoder in the backward pass instead of keeping them."""
+        """Recompute activations of the encoder and the decoder in the backward pass instead of storing them."""
         self.encoder.set_grad_checkpointing(enable)
         if isinstance(self.decoder, DenseInteractionHead):
             self.decoder.interaction.grad_checkpointing = enable
@@ -166,18 +170,18 @@ class DenseIL(ClipModel):
         return {**self.encoder.group_matcher(coarse), "inputs": inputs, "blocks": blocks, "neck": r"^neck"}
 
     def no_weight_decay(self) -> set[str]:
-        """Names of parameters to exclude from weight decay besides norms and biases: the backbone's own."""
+        """Names of the backbone's parameters to exclude from weight decay, besides norms and biases."""
         return {f"encoder.{name}" for name in self.encoder.no_weight_decay()}
 
 
 def check_made(model: DenseIL) -> None:
-    """Raise a TypeError unless a model was made by `create_model`, and so knows how frames are prepared."""
+    """Raise TypeError unless a model was made by `create_model`, and so knows how frames are prepared."""
     if not hasattr(model, "denseil_cfg"):
         raise TypeError("the model was not made by denseil.create_model: it does not know how frames are prepared")
 
 
 def check_made_float32(model: DenseIL) -> None:
-    """As `check_made`; a ValueError too unless its weights are in float32, as `create_model` makes them."""
+    """Check as `check_made` does, and raise ValueError unless the weights are in float32."""
     check_made(model)
     dtype = next(model.parameters()).dtype
     if dtype != torch.float32:

@@ -18,21 +18,21 @@ _OWN_ARGS = {"features_only", "out_indices", "pretrained"}
 
 
 class FrameEncoder(nn.Module):
-    """Feature maps of single frames, from the last four levels of a timm backbone.
+    """Feature maps of single frames at up to four levels of a timm backbone.
 
     Levels 1..4 are the last four feature maps; in a plain ViT, the outputs of its blocks at 1/4, 2/4, 3/4 and 4/4 of
     the depth. Widths and strides come from the backbone's `feature_info`.
 
     Args:
-        backbone: A timm model name, or a network of your own that returns a list of feature maps, the levels asked for
-            last, and has timm's `feature_info`.
+        backbone: A timm model name, or a network of your own that has timm's `feature_info` and returns a list of
+            feature maps that ends with the levels.
         levels: Which levels to return, in 1..4.
-        last_stride: 1 removes the stride of the last stage, without dilation (Section 4.2); None leaves it.
+        last_stride: 1 removes the stride of the last stage, without dilation (Section 4.2); None keeps it.
         pretrained: Load timm's weights of the backbone.
         backbone_args: More arguments for `timm.create_model`, such as `img_size` for a ViT, Swin or LeViT.
 
     Attributes:
-        levels: The returned levels, ascending.
+        levels: The levels returned, ascending.
         feature_info: timm's record of the returned levels, with `channels()`, `reduction()` (pixels per cell) and
             `module_name()`; also indexed by level, as in `feature_info[-1]["num_chs"]`.
         mean, std: Normalisation of the input, per channel, as the backbone's weights expect it.
@@ -60,7 +60,7 @@ class FrameEncoder(nn.Module):
         if not levels:
             raise ValueError("levels=(): choose among 1, 2, 3, 4; 4 is the highest")
         if last_stride not in (1, None):
-            raise ValueError(f"last_stride={last_stride}: 1 removes the last stage's stride, None leaves it as it is")
+            raise ValueError(f"last_stride={last_stride}: 1 removes the last stage's stride, None keeps it")
         args = self._args = dict(backbone_args or {})
         self.levels = sorted(set(levels))
         taps = sorted({3, 4, *levels})  # level 3 tells what the last stride is
@@ -81,7 +81,7 @@ class FrameEncoder(nn.Module):
 
     @property
     def channels(self) -> list[int]:
-        """C_l of each returned level."""
+        """Width C_l of each level returned."""
         widths: list[int] = self.feature_info.channels()
         return widths
 
@@ -96,7 +96,7 @@ class FrameEncoder(nn.Module):
         return [maps[i] for i in self._positions]
 
     def set_grad_checkpointing(self, enable: bool = True) -> None:
-        """Recompute the backbone's activations in the backward pass instead of keeping them.
+        """Recompute the backbone's activations in the backward pass instead of storing them.
 
         NOTE: timm recomputes whole stages, batch norms included: their running statistics then move twice a step.
 
@@ -105,7 +105,7 @@ class FrameEncoder(nn.Module):
         """
         net = self.net if hasattr(self.net, "set_grad_checkpointing") else getattr(self.net, "model", self.net)
         for child in net.children() if enable else ():
-            if getattr(child, "inplace", False):  # timm before 1.0.31 recomputes it by itself, over its own input
+            if getattr(child, "inplace", False):  # before 1.0.31, timm recomputes it over its own input
                 child.inplace = False
         try:
             net.set_grad_checkpointing(enable)

@@ -1,8 +1,8 @@
-"""What embedding, evaluating, training, exporting and linking need of a model: anybody's `nn.Module` can have it.
+"""The contract of a model, which any `nn.Module` can implement.
 
-`VideoEncoder` is enough everywhere. `FrameTokenEncoder` adds two methods that let a frame be encoded once and used in
-many clips. `Preprocessing` says how frames are prepared; models of this library carry theirs as `model.preprocessing`,
-and it may be given beside any other.
+`VideoEncoder` is enough for embedding, evaluation, training, export and linking. `FrameTokenEncoder` adds two methods
+that let a frame be encoded once and used in many clips. `Preprocessing` says how frames are prepared: models of this
+library have it as `model.preprocessing`, for others it is passed as an argument.
 """
 
 from __future__ import annotations
@@ -28,11 +28,11 @@ class Preprocessing:
 
     Args:
         size: Height and width of a frame in pixels.
-        mean: Per channel, of pixels in [0, 1], in the order of `color_order`.
-        std: Per channel, likewise.
+        mean: Mean of each channel, of pixels in [0, 1], in the order of `color_order`.
+        std: Standard deviation of each channel, likewise.
         clip_len: T, frames of a clip; a longer tracklet becomes several clips.
         frames: "all" frames of a tracklet, or "even8" for 8 evenly spaced ones.
-        color_order: Of the channels that the model takes, "RGB" or "BGR".
+        color_order: Order of the channels that the model expects, "RGB" or "BGR".
 
     Raises:
         ValueError: If a value is out of its range.
@@ -60,7 +60,7 @@ class Preprocessing:
             raise ValueError(f"color_order={self.color_order!r}: choose 'RGB' or 'BGR' (what OpenCV reads)")
 
     def to_dict(self) -> dict[str, Any]:
-        """As plain data for JSON."""
+        """Return plain data for JSON."""
         return {name: list(value) if isinstance(value, tuple) else value for name, value in asdict(self).items()}
 
     @classmethod
@@ -99,20 +99,20 @@ class VideoEncoder(Protocol):
 
 @runtime_checkable
 class FrameTokenEncoder(VideoEncoder, Protocol):
-    """A `VideoEncoder` whose frames can be encoded apart from clips: `decode(encode_frames(...))` is the embedding."""
+    """A `VideoEncoder` that can encode frames apart from clips: `decode(encode_frames(...))` is the embedding."""
 
     def encode_frames(self, frames: Tensor) -> Tensor:
-        """Tokens (N, ...) of frames (N, 3, H, W)."""
+        """Compute tokens (N, ...) of frames (N, 3, H, W)."""
 
     def decode(self, tokens: Tensor, mask: Tensor | None = None) -> Any:
-        """What calling the model returns, of tokens (B, T, ...) and a bool mask (B, T)."""
+        """Return what calling the model returns, from tokens (B, T, ...) and a bool mask (B, T)."""
 
 
 def preprocessing_of(model: nn.Module, given: Preprocessing | None = None) -> Preprocessing:
-    """How a model's frames are prepared: as given, or as the model says.
+    """Return how a model's frames are prepared: as given, else as the model says.
 
     Raises:
-        TypeError: If neither says it.
+        TypeError: If neither says so.
     """
     if given is not None:
         if not isinstance(given, Preprocessing):

@@ -1,7 +1,7 @@
 """Last stride 1, the re-ID edit of a CNN (Section 4.2): the last stage keeps the resolution of the one before it.
 
 timm's `output_stride=16` turns the removed stride into dilation, and some families do not have it. Here the stride is
-taken out of the modules that halve the last level, whatever the family, and the result is checked by running it.
+removed from the modules that halve the last level, in any family, and the result is checked by running the network.
 """
 
 from collections.abc import Callable
@@ -24,7 +24,7 @@ def remove_last_stride(net: nn.Module, levels: Maps, size: tuple[int, int]) -> N
         size: An image height and width in pixels that the network accepts.
 
     Raises:
-        ValueError: If the stride cannot be taken out. The network is then no longer usable.
+        ValueError: If the stride cannot be removed. The network is then no longer usable.
     """
     parameter = next(net.parameters())
     image = torch.zeros(1, 3, *size, device=parameter.device, dtype=parameter.dtype)
@@ -57,7 +57,7 @@ def _halving_modules(
 ) -> tuple[tuple[int, ...], tuple[int, ...], dict[str, nn.Module]]:
     """The sizes of both levels, and the strided modules, by name, that take a map from the first to the second.
 
-    Only those that run once the first level is there count: an earlier one, such as the key reduction of PVT's
+    Only modules that run after the first level is computed count: an earlier one, such as the key reduction of PVT's
     attention, may halve maps of the same size.
     """
     calls: list[tuple[str, nn.Module, Tensor, Tensor]] = []  # in order of execution
@@ -88,7 +88,7 @@ def _halving_modules(
 
 
 def _same_memory(a: Tensor, b: Tensor) -> bool:
-    """Whether two tensors are views of one memory, also on the meta device, which has no addresses."""
+    """Whether two tensors share memory; works on the meta device too, which has no addresses."""
     return bool(a.untyped_storage()._cdata == b.untyped_storage()._cdata)
 
 
@@ -99,6 +99,6 @@ def _remove_stride(net: nn.Module, name: str, module: nn.Module) -> None:
         if module.kernel_size[0] % 2 == 0:  # a patchify convolution, k = stride = 2
             module.padding = "same"
     elif isinstance(module, _POOLS) and module.kernel_size == module.stride:
-        net.set_submodule(name, nn.Identity())  # it only halves: without its stride nothing is left of it
+        net.set_submodule(name, nn.Identity())  # without its stride it does nothing
     elif isinstance(module, (BlurPool2d, *_POOLS)):
         module.stride = 1

@@ -1,4 +1,4 @@
-"""The registered models. timm's registry is global, so they are few; the paper's other rows are arguments."""
+"""The registered models. timm's registry is global, so only a few are; the paper's other rows are arguments."""
 
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ __all__: list[str] = []  # `register_model` adds each name
 # The account on the Hugging Face Hub that holds our weights; None until the maintainer names one that is theirs.
 HUB_OWNER: str | None = None
 
-# Folders of weights that travel in the wheel, by architecture and tag.
+# Folders of the weights in the wheel, by architecture and tag.
 SHIPPED = Path(__file__).parent / "shipped"
 
 ALIASES = {"denseil_r50": "denseil_resnet50", "denseil_d121": "denseil_densenet121"}
@@ -67,7 +67,7 @@ def denseil_resnet50_d256(pretrained: bool = False, **kwargs: Any) -> DenseIL:
 
 @register_model
 def denseil_densenet121(pretrained: bool = False, **kwargs: Any) -> DenseIL:
-    """DenseNet-121, last stride 1; the paper gives no d for it, ours is 1024, the encoder's own width."""
+    """The paper's second encoder: DenseNet-121, last stride 1. The paper gives no d for it; ours is its width, 1024."""
     args: dict[str, Any] = {"backbone": "densenet121", "last_stride": 1, "dim": 1024, "depth": 4}
     return build_denseil("denseil_densenet121", pretrained, **(args | kwargs))
 
@@ -88,5 +88,5 @@ def denseil_mobilenetv2_mean(pretrained: bool = False, **kwargs: Any) -> DenseIL
 
 @register_model
 def denseil(pretrained: bool = False, **kwargs: Any) -> DenseIL:
-    """Any backbone: `create_model("denseil", backbone="convnext_tiny", dim=256)`; its last stride is left as it is."""
+    """Any backbone: `create_model("denseil", backbone="convnext_tiny", dim=256)`; its last stride is kept."""
     return build_denseil("denseil", pretrained, **({"last_stride": None} | kwargs))

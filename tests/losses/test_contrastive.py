@@ -80,7 +80,7 @@ def test_a_part_of_the_objective_by_option():
 
 
 def test_bad_input_is_one_clear_error():
-    with pytest.raises(ValueError, match="temperature=0: it is above 0"):
+    with pytest.raises(ValueError, match="temperature=0: give a number above 0"):
         SupervisedContrastive(0)
     with pytest.raises(ValueError, match=r"got \(4, 2\) and \(3,\)"):
         SupervisedContrastive()(torch.zeros(4, 2), torch.zeros(3))

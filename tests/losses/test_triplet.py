@@ -127,14 +127,18 @@ def test_standardised_features_cannot_shrink_to_a_point():
 def test_bad_input_is_one_clear_error():
     with pytest.raises(ValueError, match="at least 0, or None"):
         BatchHardTriplet(-1)
-    with pytest.raises(ValueError, match="'euclidean' or 'cosine', got 'l1'"):
+    with pytest.raises(ValueError, match="distance='l1': choose 'euclidean' or 'cosine'"):
         BatchHardTriplet(distance="l1")
     with pytest.raises(ValueError, match=r"got \(4, 2\) and \(3,\)"):
         BatchHardTriplet()(torch.zeros(4, 2), torch.zeros(3))
     with pytest.raises(ValueError, match="no classifier"):
         ReIDObjective()(None, torch.zeros(4, 2), torch.zeros(4))
-    with pytest.raises(ValueError, match="label_smoothing is 0 to 1"):
+    with pytest.raises(ValueError, match=r"label_smoothing=3\.14.*: give a number from 0 to 1"):
         ReIDObjective(label_smoothing=math.pi)
+    for bad in ({"triplet_weight": -1.0}, {"contrastive_weight": math.nan}, {"margin": math.nan}):
+        (name,) = bad
+        with pytest.raises(ValueError, match=f"{name}={bad[name]}: give a number of at least 0"):
+            ReIDObjective(**bad)
 
 
 def _rank(rank: int, world: int, folder: str) -> None:

@@ -1,4 +1,4 @@
-"""The same model for inference, faster: folded batch norms, fewer and larger products, lower precision."""
+"""Faster inference with the same model: folded batch norms, fewer and larger products, lower precision."""
 
 from denseil.models.optimized.agreement import Agreement as Agreement
 from denseil.models.optimized.agreement import agreement as agreement
