@@ -10,13 +10,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from denseil._version import __version__
 from denseil.data import Tracklet
 from denseil.metrics import Embeddings, load_features, save_features
-from denseil.models import DenseIL, original_name
+from denseil.models import DenseIL
+from denseil.models import weights_digest as weights_digest
 
 logger = logging.getLogger(__name__)
 
@@ -54,17 +54,6 @@ def _file_state(path: str) -> str:
     except OSError:
         return f"{path} unreadable"
     return f"{path} {stat.st_size} {stat.st_mtime_ns}"
-
-
-def weights_digest(model: nn.Module) -> str:
-    """40 hexadecimal digits that change with any weight that an embedding depends on: all but the classifier's."""
-    digest = hashlib.blake2b(digest_size=20)
-    for name, value in sorted(model.state_dict().items(), key=lambda item: original_name(item[0])):
-        if name.startswith("neck.classifier."):
-            continue
-        digest.update(f"{original_name(name)} {value.dtype} {tuple(value.shape)}".encode())
-        digest.update(value.detach().cpu().contiguous().flatten().view(torch.uint8).numpy())
-    return digest.hexdigest()
 
 
 def cached_vectors(path: Path, tracklets: Sequence[Tracklet], width: int) -> Tensor | None:

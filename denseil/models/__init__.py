@@ -3,7 +3,8 @@
 from denseil.layers import ReIDOutput as ReIDOutput
 from denseil.models._card import model_card as model_card
 from denseil.models._config import read_config as read_config
-from denseil.models._config import update_config as update_config
+from denseil.models._digests import renew_digests as renew_digests
+from denseil.models._digests import update_config as update_config
 from denseil.models._factory import create_model as create_model
 from denseil.models._factory import is_model as is_model
 from denseil.models._factory import list_models as list_models
@@ -11,6 +12,7 @@ from denseil.models._factory import list_pretrained as list_pretrained
 from denseil.models._hub import push_to_hub as push_to_hub
 from denseil.models._hub import save_pretrained as save_pretrained
 from denseil.models._registry import register_model as register_model
+from denseil.models._unwrap import unwrap as unwrap
 from denseil.models._weights import current_names as current_names
 from denseil.models._weights import load_backbone as load_backbone
 from denseil.models._weights import load_weights as load_weights
@@ -20,6 +22,8 @@ from denseil.models.attention_maps import AttentionMap as AttentionMap
 from denseil.models.clip_model import ClipModel as ClipModel
 from denseil.models.denseil import DenseIL as DenseIL
 from denseil.models.frame_encoder import FrameEncoder as FrameEncoder
+from denseil.models.identity import model_id as model_id
+from denseil.models.identity import weights_digest as weights_digest
 from denseil.models.interface import FrameTokenEncoder as FrameTokenEncoder
 from denseil.models.interface import Preprocessing as Preprocessing
 from denseil.models.interface import VideoEncoder as VideoEncoder

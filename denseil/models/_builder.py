@@ -1,6 +1,7 @@
 """From a registered name to a model, by timm's machinery; its weights by ours, which is strict."""
 
-from collections.abc import Mapping
+import inspect
+from collections.abc import Callable, Mapping
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
@@ -10,10 +11,13 @@ import torch
 from timm.models import PretrainedCfg, build_model_with_cfg, resolve_pretrained_cfg
 from torch import Tensor
 
-from denseil.models._config import CONFIG_NAME, DENSEIL_BLOCK, read_config
-from denseil.models._fetch import fetch
-from denseil.models._weights import WEIGHTS_NAME, build_with_weights, read_weights
+from denseil.models._config import DENSEIL_BLOCK, WEIGHTS_NAME, SavedConfig, read_config
+from denseil.models._fetch import fetch_folder
+from denseil.models._saved_args import MOST_PARAMS, check_backbone, check_saved_args
+from denseil.models._weights import build_with_weights, check_digest, read_weights_and_digest
 from denseil.models.denseil import DenseIL
+
+MODEL_ARGS = frozenset(inspect.signature(DenseIL).parameters) - {"num_classes"} | {"drop_rate"}  # timm's name of drop
 
 
 def build_denseil(
@@ -49,12 +53,21 @@ def build_denseil(
         raise ValueError(f"{variant!r} has no features_only=True; use denseil.models.FrameEncoder for feature maps")
     if model_args.pop("in_chans", 3) != 3:
         raise ValueError(f"{variant!r} takes colour frames: in_chans must be 3")
-    saved_args = model_args.pop("pretrained_model_args", None)
     if (rate := model_args.pop("drop_rate", None)) is not None:  # timm's name
         model_args["drop"] = rate
+    check_backbone(model_args.get("backbone"), model_args.get("backbone_args"))
+    model_args.pop("pretrained_model_args", None)
     if pretrained:
         require_weights(variant, cfg)
-    if pretrained or saved_args:
+    folder = _saved_folder(cfg, cache_dir, weights=pretrained)
+    saved = read_config(folder) if folder else None
+    opened = saved is not None and isinstance(pretrained_cfg, Mapping | PretrainedCfg)
+    if saved and opened:  # by local-dir: or hf-hub:, of which timm reads more than is safe
+        check_saved_args(saved.model_args, MODEL_ARGS)
+        hub_id = cfg["hf_hub_id"] if cfg.get("source") == "hf-hub" else None
+        sources = {"file": str(folder), "source": cfg.get("source"), "hf_hub_id": hub_id}
+        cfg = _resolve_cfg(variant, saved.pretrained_cfg, pretrained_cfg_overlay) | sources
+    if pretrained or opened:
         model_args["pretrained_backbone"] = False  # the whole model's weights come instead, or did once
 
     def build() -> DenseIL:
@@ -72,19 +85,40 @@ def build_denseil(
                 model.pretrained_cfg["input_size"] = (3, *((size, size) if isinstance(size, int) else size))
         return model
 
-    def read() -> Mapping[str, Tensor]:
-        folder = _source_folder(cfg, cache_dir, fetch_weights=True)
-        return read_weights(folder / WEIGHTS_NAME if folder else Path(cfg["file"]))
-
-    origin = cfg.get("hf_hub_id") or str(cfg.get("file"))
+    if opened and not pretrained:
+        _check_size(build, folder)
     with torch.device(device) if device is not None else nullcontext():
-        model = build_with_weights(build, read, origin=origin) if pretrained else build()
+        model = _build_with_weights(build, cfg, folder, saved) if pretrained else build()
     if dtype is not None:
         model.to(dtype)
     model._model_args = {k: v for k, v in model_args.items() if k not in ("num_classes", "pretrained_backbone")}
-    folder = _source_folder(cfg, cache_dir, fetch_weights=pretrained)
-    model.denseil_cfg = DENSEIL_BLOCK | (read_config(folder).denseil if folder else {})
+    model.denseil_cfg = dict(saved.denseil if saved else DENSEIL_BLOCK)
     return model
+
+
+def _build_with_weights(
+    build: Callable[[], DenseIL], cfg: Mapping[str, Any], folder: Path | None, saved: SavedConfig | None
+) -> DenseIL:
+    """Build a model with the weights of a saved folder, whose digest is checked if it has one, or of a bare file."""
+    path = folder / WEIGHTS_NAME if folder else Path(cfg["file"])
+    digest = ""
+
+    def read() -> Mapping[str, Tensor]:
+        nonlocal digest
+        weights, digest = read_weights_and_digest(path)
+        return weights
+
+    model = build_with_weights(build, read, origin=cfg.get("hf_hub_id") or str(cfg.get("file")))
+    check_digest(path, digest, saved.digests.get("weights") if saved else None)  # last: other errors say more
+    return model
+
+
+def _check_size(build: Callable[[], DenseIL], folder: Path | None) -> None:
+    """Refuse a config that asks for a model of absurd size, before memory is taken for it."""
+    with torch.device("meta"):
+        params = sum(param.numel() for param in build().parameters())
+    if params > MOST_PARAMS:
+        raise ValueError(f"{folder} describes a model of {params:,} parameters; the limit is {MOST_PARAMS:,}")
 
 
 def require_weights(variant: str, cfg: Mapping[str, Any]) -> None:
@@ -112,12 +146,10 @@ def _resolve_cfg(variant: str, cfg: Any, overlay: Mapping[str, Any] | None) -> d
     return resolved
 
 
-def _source_folder(cfg: Mapping[str, Any], cache_dir: str | Path | None, *, fetch_weights: bool) -> Path | None:
-    """A saved model's folder, fetched if it is on the Hub and wanted; None if the weights are a bare file or none."""
-    if cfg.get("file"):
+def _saved_folder(cfg: Mapping[str, Any], cache_dir: str | Path | None, *, weights: bool) -> Path | None:
+    """The folder of a saved model, fetched if it is on the Hub and wanted; None for a bare file of weights, or none."""
+    if cfg.get("source") != "hf-hub" and cfg.get("file"):
         return Path(cfg["file"]) if Path(cfg["file"]).is_dir() else None
-    if cfg.get("hf_hub_id") and fetch_weights:
-        config = fetch(cfg["hf_hub_id"], CONFIG_NAME, cache_dir=cache_dir)
-        fetch(cfg["hf_hub_id"], WEIGHTS_NAME, cache_dir=cache_dir)
-        return config.parent
+    if cfg.get("hf_hub_id") and (weights or cfg.get("source") == "hf-hub"):
+        return fetch_folder(cfg["hf_hub_id"], weights=weights, cache_dir=cache_dir)
     return None

@@ -1,72 +1,231 @@
-"""config.json: timm's description of a saved model, and the `denseil` block that timm ignores."""
+"""config.json of a saved model: timm's description, and the `denseil` block, which timm ignores.
 
-import dataclasses
+A saved folder may come from a stranger, so nothing is taken from its config that is not expected: known keys, of known
+types, within bounds. Of timm's record only the keys in `CFG_KEYS` are read, none of which names a file, an address or a
+loader. The block's `digests` protect the weights and whatever the config says about vectors.
+"""
+
+import hashlib
 import json
-import os
-from collections.abc import Mapping
+import math
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from timm.models import PretrainedCfg
+from denseil.common.files import replacing
+from denseil.common.text import plain
+from denseil.models.interface import Preprocessing
 
 CONFIG_NAME = "config.json"
+WEIGHTS_NAME = "model.safetensors"
 DENSEIL_BLOCK = {"clip_len": 8, "frames": "all", "color_order": "RGB"}
+CFG_KEYS = (
+    *("input_size", "fixed_input_size", "interpolation", "crop_pct", "crop_mode", "mean", "std"),
+    *("tag", "classifier", "license", "description", "paper_name", "paper_ids", "label_names"),
+)
+_VECTORS = ("input_size", "interpolation", "crop_pct", "crop_mode", "mean", "std")  # of timm's record, in the digest
+# What commit 6022594 and earlier wrote, which kept no digests; another key there is a damaged one.
+_EARLIER_KEYS = {
+    "architecture",
+    "num_classes",
+    "num_features",
+    "global_pool",
+    "pretrained_cfg",
+    "model_args",
+    "denseil",
+}
+_EARLIER_BLOCK = {*DENSEIL_BLOCK, "thresholds"}
+_MOST_BYTES = 1_000_000
+_TIMM_ARGS = {"num_classes", "in_chans", "global_pool", "features_only", "pretrained_backbone"}  # set on opening
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclass(frozen=True)
 class SavedConfig:
-    """What config.json says of a saved model.
+    """Contents of the config.json of a saved model.
 
     Attributes:
         architecture: The registered name that builds it.
-        pretrained_cfg: timm's cfg: input size, mean, std, licence.
+        pretrained_cfg: timm's cfg: input size, mean, std, licence; nothing that names a source of weights.
         model_args: Arguments for the registered name.
         denseil: Our block: clip length, frames policy, colour order, thresholds.
+        digests: "weights", the SHA-256 of the weights file, and "config"; empty for a folder of earlier versions.
+        model_id: `denseil.models.model_id` of the saved model; empty for such a folder.
     """
 
     architecture: str
     pretrained_cfg: dict[str, Any]
     model_args: dict[str, Any]
     denseil: dict[str, Any]
+    digests: dict[str, str] = field(default_factory=dict)
+    model_id: str = ""
+
+    @property
+    def preprocessing(self) -> Preprocessing:
+        """How frames are prepared."""
+        return _preprocessing(self.pretrained_cfg, self.denseil)
 
 
 def read_config(folder: str | Path) -> SavedConfig:
-    """Read the config.json of a model folder.
+    """Read the config.json of a model folder, and check its types, its bounds and its digest.
 
     Raises:
         FileNotFoundError: If the folder has none.
-        ValueError: If it is not the config of a saved model.
+        ValueError: If it is not the config of a saved model, is damaged, or was edited by hand.
     """
-    path = Path(folder) / CONFIG_NAME
+    with _of_saved_model(Path(folder) / CONFIG_NAME) as config:
+        saved = saved_config(config)
+        _check_digest(config)
+        return saved
+
+
+def read_architecture(folder: str | Path) -> str:
+    """Read only the registered name from the config.json of a model folder, of any library."""
+    with _of_saved_model(Path(folder) / CONFIG_NAME) as config:
+        return _text("architecture", config["architecture"])
+
+
+@contextmanager
+def _of_saved_model(path: Path) -> Iterator[dict[str, Any]]:
+    """Yield a parsed config; whatever is wrong with it becomes a ValueError of one line that names the file."""
     if not path.is_file():
         raise FileNotFoundError(f"{path} does not exist: give a folder that denseil.save_pretrained wrote")
     try:
-        config = json.loads(path.read_text(encoding="utf-8"))
-        known = {field.name for field in dataclasses.fields(PretrainedCfg)}
-        cfg = {key: value for key, value in config["pretrained_cfg"].items() if key in known}
-        cfg["num_classes"] = config["num_classes"]
-        return SavedConfig(config["architecture"], cfg, config.get("model_args", {}), config.get("denseil", {}))
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise ValueError(f"{path} is not the config of a saved model ({type(error).__name__}: {error})") from error
+        yield parse_config(path)
+    except (ValueError, KeyError, TypeError, AttributeError, IndexError, RecursionError) as error:
+        reason = f"it has no {error}" if isinstance(error, KeyError) else str(error)
+        raise ValueError(f"{path} is not the config of a saved model: {plain(reason)}") from error
 
 
-def update_config(folder: str | Path, entries: Mapping[str, Any]) -> None:
-    """Set entries of the `denseil` block in the config.json of a model folder, whole or not at all.
+def write_config(folder: str | Path, config: dict[str, Any]) -> None:
+    """Write a config.json with its digest, whole or not at all; the digest of the weights in it stays."""
+    block = config["denseil"]
+    if "digests" in block:
+        block["digests"] = {"weights": block["digests"]["weights"], "config": config_digest(config)}
+    with replacing(Path(folder) / CONFIG_NAME) as temporary:
+        temporary.write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
 
-    Args:
-        folder: A folder that `save_pretrained` wrote.
-        entries: Name -> value, as JSON knows it; other entries stay.
 
-    Raises:
-        FileNotFoundError: If the folder has no config.
-        ValueError: If it is not the config of a saved model.
-    """
-    block = {**read_config(folder).denseil, **entries}
-    path = Path(folder) / CONFIG_NAME
-    config = json.loads(path.read_text(encoding="utf-8")) | {"denseil": block}
-    temporary = path.with_name(f".{CONFIG_NAME}.{os.getpid()}")
-    try:
-        temporary.write_text(json.dumps(config, indent=2), encoding="utf-8")
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+def config_digest(config: Mapping[str, Any]) -> str:
+    """SHA-256 of what a parsed config.json says about vectors and thresholds, without texts such as the licence."""
+    cfg = config["pretrained_cfg"]
+    block = {key: value for key, value in config.get("denseil", {}).items() if key != "digests"}
+    content = {
+        "architecture": config["architecture"],
+        "num_classes": config["num_classes"],
+        "model_args": config.get("model_args", {}),
+        "pretrained_cfg": {key: cfg.get(key) for key in _VECTORS},
+        "denseil": block,
+    }
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+
+def parse_config(path: Path) -> dict[str, Any]:
+    """Parse a config.json of bounded size, without a look at what it says."""
+    if path.stat().st_size > _MOST_BYTES:
+        raise ValueError(f"{path} has {path.stat().st_size:,} bytes; a config has at most {_MOST_BYTES:,}")
+    config = json.loads(path.read_text(encoding="utf-8"))
+    if not isinstance(config, dict) or not isinstance(config.get("denseil", {}), dict):
+        raise TypeError("it is no JSON object, or its 'denseil' block is none")
+    return config
+
+
+def _check_digest(config: Mapping[str, Any]) -> None:
+    block = config.get("denseil", {})
+    if "digests" not in block:
+        if unknown := [*(set(config) - _EARLIER_KEYS), *(set(block) - _EARLIER_BLOCK)]:
+            raise ValueError(f"it has no digests, and an unknown key {sorted(unknown)[0]!r}; it is damaged")
+        return
+    digests = block["digests"]
+    if not isinstance(digests, dict) or set(digests) != {"weights", "config"}:
+        raise ValueError("its digests are damaged")
+    if digests["config"] != config_digest(config):
+        raise ValueError(
+            "its digest differs, it is damaged or was edited by hand; edit it by denseil.models.update_config, or, if "
+            "you trust it as it is, call denseil.models.renew_digests(folder)"
+        )
+
+
+def saved_config(config: Mapping[str, Any]) -> SavedConfig:
+    """Take from a parsed config.json what is expected there, of known types and within bounds."""
+    cfg = {key: config["pretrained_cfg"][key] for key in CFG_KEYS if key in config["pretrained_cfg"]}
+    cfg["num_classes"] = _whole("num_classes", config["num_classes"], 0)
+    # Frames are resized to the size itself: nothing is cropped, whatever an earlier file says.
+    cfg |= {"crop_mode": "squash", "crop_pct": 1.0}
+    own = {**DENSEIL_BLOCK, **config.get("denseil", {})}
+    digests, model_id = own.pop("digests", {}), own.pop("model_id", "")
+    saved = SavedConfig(
+        _text("architecture", config["architecture"]), cfg, {}, own, digests, _text("model_id", model_id)
+    )
+    _check_cfg(cfg)
+    _check_numbers("denseil", own)
+    _preprocessing(cfg, own)
+    if not isinstance(own.get("thresholds", {}), dict):
+        raise TypeError("its thresholds are no JSON object")
+    saved.model_args.update(_model_args(config.get("model_args", {})))
+    return saved
+
+
+def _check_cfg(cfg: Mapping[str, Any]) -> None:
+    """Check timm's record: three numbers where three are expected, texts elsewhere."""
+    size = cfg["input_size"]
+    if not isinstance(size, list) or len(size) != 3 or size[0] != 3:
+        raise ValueError(f"input_size={size!r}; it must be [3, height, width]")
+    for key in ("mean", "std"):
+        if not isinstance(cfg[key], list):
+            raise TypeError(f"{key}={cfg[key]!r}; it must be three numbers")
+        _check_numbers(key, cfg[key])
+    for key in ("tag", "interpolation", "classifier", "license", "description", "paper_name"):
+        if cfg.get(key) is not None:
+            _text(key, cfg[key])
+
+
+def _preprocessing(cfg: Mapping[str, Any], block: Mapping[str, Any]) -> Preprocessing:
+    _whole("clip_len", block["clip_len"], 1, 4096)
+    return Preprocessing(
+        size=(_whole("height", cfg["input_size"][1], 1, 4096), _whole("width", cfg["input_size"][2], 1, 4096)),
+        mean=tuple(cfg["mean"]),
+        std=tuple(cfg["std"]),
+        clip_len=block["clip_len"],
+        frames=block["frames"],
+        color_order=block["color_order"],
+    )
+
+
+def _model_args(args: Any) -> dict[str, Any]:
+    """Saved arguments, without those that are set on opening."""
+    if not isinstance(args, dict):
+        raise TypeError(f"model_args={args!r}; it must be a JSON object")
+    _check_numbers("model_args", args)
+    return {key: value for key, value in args.items() if key not in _TIMM_ARGS}
+
+
+def _check_numbers(name: str, value: Any, depth: int = 0) -> None:
+    """Plain data, not deep, whose numbers are finite and below 1e9."""
+    if depth > 6:
+        raise ValueError(f"{name} is nested more than 6 deep")
+    if isinstance(value, dict):
+        for key, entry in value.items():
+            _check_numbers(f"{name}.{key}", entry, depth + 1)
+    elif isinstance(value, list):
+        if len(value) > 1000:
+            raise ValueError(f"{name} has {len(value)} entries, more than 1000")
+        for entry in value:
+            _check_numbers(name, entry, depth + 1)
+    elif isinstance(value, (int, float)) and not (math.isfinite(value) and abs(value) <= 1e9):
+        raise ValueError(f"{name}={value!r}; numbers must be finite and at most 1e9")
+
+
+def _whole(name: str, value: Any, least: int, most: int = 10**9) -> int:
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise TypeError(f"{name}={value!r}; it must be a whole number")
+    if not least <= value <= most:
+        raise ValueError(f"{name}={value}; it must be from {least} to {most:,}")
+    return value
+
+
+def _text(name: str, value: Any) -> str:
+    if not isinstance(value, str):
+        raise TypeError(f"{name}={value!r}; it must be a text")
+    return value

@@ -1,7 +1,6 @@
 """`create_model` and its kin: timm's registry, with what timm lacks."""
 
 import difflib
-import inspect
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
@@ -10,9 +9,11 @@ import timm
 import torch
 
 from denseil.models import variants
-from denseil.models._config import CONFIG_NAME, read_config
-from denseil.models._fetch import fetch
+from denseil.models._builder import MODEL_ARGS
+from denseil.models._config import CONFIG_NAME, read_architecture, read_config
+from denseil.models._fetch import fetch_folder
 from denseil.models._registry import registered_models
+from denseil.models._saved_args import check_saved_args
 from denseil.models._weights import build_with_weights, read_weights
 from denseil.models.denseil import DenseIL
 
@@ -60,7 +61,7 @@ def create_model(
     """
     if pretrained and checkpoint_path is not None:
         raise ValueError(f"pretrained=True and checkpoint_path={str(checkpoint_path)!r}: choose one source of weights")
-    architecture, cfg, saved_args = _resolve_name(name, cache_dir)
+    architecture, cfg, saved_args = _resolve_name(name, cache_dir, weights=pretrained)
     if architecture in variants.__all__:
         _check_model_args(model_args)
 
@@ -107,24 +108,37 @@ def is_model(name: str) -> bool:
     return True
 
 
-def _resolve_name(name: str, cache_dir: str | Path | None) -> tuple[str, Any, dict[str, Any]]:
+def _resolve_name(name: str | Path, cache_dir: str | Path | None, *, weights: bool) -> tuple[str, Any, dict[str, Any]]:
     """A name's architecture, its tag or saved cfg, and its saved model arguments."""
+    if isinstance(name, Path):
+        name = f"local-dir:{name}"
     if not isinstance(name, str):
         raise TypeError(f"name={name!r}: give a model name, such as 'denseil_resnet50'")
     source, _, place = name.partition(":")
+    if source not in ("local-dir", "hf-hub"):
+        if is_model(name) or not Path(name, CONFIG_NAME).is_file():
+            architecture, tag = _resolve_registered(name)
+            return architecture, tag or None, {}
+        source, place = "local-dir", name
+    entries: dict[str, Any] = {"source": source}
     if source == "local-dir":
-        folder, entries = Path(place), {"file": place, "source": "local-dir"}
-    elif source == "hf-hub":
-        folder = fetch(place, CONFIG_NAME, cache_dir=cache_dir).parent
-        entries = {"hf_hub_id": place, "source": "hf-hub"}
+        folder = Path(place)
+        entries["file"] = place
     else:
-        architecture, tag = _resolve_registered(name)
-        return architecture, tag or None, {}
+        folder = fetch_folder(place, weights=weights, check=_check_architecture, cache_dir=cache_dir)
+        entries["hf_hub_id"] = f"{place.partition('@')[0]}@{folder.name}"  # the commit, so that both files are of one
+    _check_architecture(folder)
     config = read_config(folder)
-    if config.architecture not in registered_models():
-        raise KeyError(f"{name!r} is a {config.architecture!r}, not a denseil model; open it with timm.create_model")
-    saved_args = {key: value for key, value in config.model_args.items() if key in _MODEL_ARGS}
-    return config.architecture, config.pretrained_cfg | entries, saved_args | {"pretrained_backbone": False}
+    if config.architecture in variants.__all__:
+        check_saved_args(config.model_args, MODEL_ARGS)
+    return config.architecture, config.pretrained_cfg | entries, config.model_args | {"pretrained_backbone": False}
+
+
+def _check_architecture(folder: Path) -> None:
+    """Raise a KeyError unless a folder holds a model that is registered here."""
+    architecture = read_architecture(folder)
+    if architecture not in registered_models():
+        raise KeyError(f"{folder} holds a {architecture!r}, not a denseil model; open it with timm.create_model")
 
 
 def _resolve_registered(name: str) -> tuple[str, str]:
@@ -139,12 +153,9 @@ def _resolve_registered(name: str) -> tuple[str, str]:
     return architecture, tag
 
 
-_MODEL_ARGS = frozenset(inspect.signature(DenseIL).parameters) - {"num_classes"} | {"drop_rate"}  # timm's name of drop
-
-
 def _check_model_args(model_args: dict[str, Any]) -> None:
-    unknown = [key for key in model_args if key not in _MODEL_ARGS]
+    unknown = [key for key in model_args if key not in MODEL_ARGS]
     if unknown:
-        near = difflib.get_close_matches(unknown[0], _MODEL_ARGS, n=1)
+        near = difflib.get_close_matches(unknown[0], MODEL_ARGS, n=1)
         hint = f" (did you mean {near[0]!r}?)" if near else ""
-        raise TypeError(f"unknown argument {unknown[0]!r}{hint}; a model takes {', '.join(sorted(_MODEL_ARGS))}")
+        raise TypeError(f"unknown argument {unknown[0]!r}{hint}; a model takes {', '.join(sorted(MODEL_ARGS))}")

@@ -1,93 +1,256 @@
-"""Fetching a model's files from the Hugging Face Hub, or failing soon and in one sentence."""
+"""Fetching a model's files from the Hugging Face Hub: whole, verified, and without long waits.
 
-import queue
-import threading
-import time
+Files land in the Hub client's cache. They are streamed here and not by `hf_hub_download`, whose progress comes in
+pieces of 10 MiB, which starts from zero on the next call, and which compares no digest. Here patience is the time
+without any byte, a partial file is kept for the next attempt, and the digest that the Hub gives is compared.
+"""
+
+import contextlib
+import hashlib
+import logging
+import re
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
-from huggingface_hub import get_hf_file_metadata, hf_hub_download, hf_hub_url, try_to_load_from_cache
-from huggingface_hub.errors import EntryNotFoundError, HfHubHTTPError, RepositoryNotFoundError, RevisionNotFoundError
-from huggingface_hub.utils import tqdm  # type: ignore[attr-defined]
+import timm
+import torch
+from huggingface_hub import (
+    HfFileMetadata,
+    constants,
+    get_hf_file_metadata,
+    get_session,
+    hf_hub_download,
+    hf_hub_url,
+    try_to_load_from_cache,
+)
+from huggingface_hub.errors import HfHubHTTPError, OfflineModeIsEnabled
+from huggingface_hub.utils import (  # type: ignore[attr-defined]
+    WeakFileLock,
+    build_hf_headers,
+    hf_raise_for_status,
+    tqdm,
+)
+
+from denseil.common.text import plain
+from denseil.models._config import CONFIG_NAME, WEIGHTS_NAME
 
 PATIENCE = 4.5  # seconds without a byte before a fetch is given up
+_COMMIT = re.compile(r"[0-9a-f]{40}")
+_DIGEST = re.compile(r"[0-9a-f]{64}|[0-9a-f]{40}")  # SHA-256 of a large file, git's SHA-1 of a small one
+_SAFE_NAMES = {  # of the files that timm's cfgs name
+    None: WEIGHTS_NAME,
+    "pytorch_model.bin": WEIGHTS_NAME,
+    "open_clip_pytorch_model.bin": "open_clip_model.safetensors",
+}
 
-T = TypeVar("T")
+_logger = logging.getLogger(__name__)
 
 
-def fetch(repo_id: str, filename: str, *, cache_dir: str | Path | None = None) -> Path:
-    """The local path of one file of a Hub repository, downloaded unless it is in the cache.
+def fetch_folder(
+    repo_id: str,
+    *,
+    weights: bool,
+    check: Callable[[Path], None] | None = None,
+    cache_dir: str | Path | None = None,
+) -> Path:
+    """Fetch a saved model from a Hub repository: its config, and its weights from the same commit.
+
+    If anything goes wrong and the model is in the cache, the cached copy is used, and a log line says so.
 
     Args:
         repo_id: "owner/name" or "owner/name@revision".
-        filename: The file.
+        weights: Whether to fetch the weights too.
+        check: Called with the folder before weights are fetched; raises unless the config is that of a wanted model.
         cache_dir: The Hub client's cache; None for its default.
 
+    Returns:
+        The folder in the cache, named by the commit.
+
     Raises:
-        FileNotFoundError: If the repository, the revision or the file does not exist, or may not be read.
-        ConnectionError: If the Hub cannot be reached, or no byte comes for `PATIENCE` seconds.
+        FileNotFoundError: If the repository, the revision or a file does not exist, or may not be read.
+        ConnectionError: If the Hub cannot be reached or refuses, no byte comes for `PATIENCE` seconds, or a file was
+            changed on its way.
     """
     repo_id, _, revision = repo_id.partition("@")
+    names = (CONFIG_NAME, WEIGHTS_NAME) if weights else (CONFIG_NAME,)
+    if _COMMIT.fullmatch(revision) and (cached := _cached_folder(repo_id, revision, names, cache_dir)):
+        return cached
+    try:
+        folder = fetch_file(repo_id, CONFIG_NAME, revision=revision, cache_dir=cache_dir).parent
+        if check:
+            check(folder)
+        if weights:
+            fetch_file(repo_id, WEIGHTS_NAME, revision=folder.name, cache_dir=cache_dir)
+    except (FileNotFoundError, ConnectionError) as error:
+        cached = _cached_folder(repo_id, revision, names, cache_dir)
+        if cached is None:
+            raise
+        _say_cached(error, cached.name)
+        return cached
+    _note_commit(folder, revision, complete=weights)
+    return folder
+
+
+def fetch_file(repo_id: str, filename: str, *, revision: str = "", cache_dir: str | Path | None = None) -> Path:
+    """Fetch one file of a Hub repository into the cache, unless it is there; errors as in `fetch_folder`.
+
+    Args:
+        repo_id: "owner/name".
+        filename: The file.
+        revision: A branch, tag or commit; empty for the default branch.
+        cache_dir: The Hub client's cache; None for its default.
+
+    Returns:
+        Its path in the cache, in a folder named by the commit.
+    """
     where = f"{filename} of {repo_id}" + (f"@{revision}" if revision else "") + " on the Hugging Face Hub"
     try:
-        get_hf_file_metadata(hf_hub_url(repo_id, filename, revision=revision or None), timeout=PATIENCE)
-        return Path(_download(repo_id, filename, revision or None, cache_dir))
-    except (RepositoryNotFoundError, RevisionNotFoundError, EntryNotFoundError) as error:
-        raise FileNotFoundError(
-            f"cannot find {where}: check the name, or log in (`hf auth login`) if it is private or gated"
-        ) from error
+        url = hf_hub_url(repo_id, filename, revision=revision or None)
+        metadata = get_hf_file_metadata(url, timeout=PATIENCE)
+        blob = _storage(repo_id, cache_dir) / "blobs" / str(metadata.etag)
+        if metadata.commit_hash is None or not _DIGEST.fullmatch(str(metadata.etag)):
+            raise ConnectionError(f"the answer names no commit or digest, as the Hub does (ETag {metadata.etag!r})")
+        if not blob.exists():
+            _download(hf_hub_url(repo_id, filename, revision=metadata.commit_hash), metadata, blob)
+        # Links the file into the folder of its commit; nothing is left to download.
+        return Path(
+            hf_hub_download(
+                repo_id, filename, revision=metadata.commit_hash, cache_dir=cache_dir, etag_timeout=PATIENCE
+            )
+        )
+    except HfHubHTTPError as error:
+        status = error.response.status_code
+        if status in (401, 403, 404):
+            raise FileNotFoundError(
+                f"cannot find {where}: check the name, or log in (`hf auth login`) if it is private or gated"
+            ) from error
+        reason = f"status {status}" + (", too many requests: wait a while" if status == 429 else "")
+        raise _unreachable(where, reason) from error
     except Exception as error:  # the client lets the errors of its HTTP library through, and has changed that library
-        cached = try_to_load_from_cache(repo_id, filename, cache_dir=cache_dir, revision=revision or None)
-        if isinstance(cached, str) and not isinstance(error, HfHubHTTPError):
-            return Path(cached)
-        reason = f"{type(error).__name__}: {str(error).partition(chr(10))[0]}"
-        raise ConnectionError(
-            f"cannot get {where} ({reason}): "
-            "try again, or pass local weights with checkpoint_path= or a 'local-dir:' name"
-        ) from error
+        if isinstance(error, OSError) and not isinstance(error, (ConnectionError, TimeoutError)) and error.errno:
+            raise  # of the disk
+        raise _unreachable(where, f"{type(error).__name__}: {str(error).partition(chr(10))[0]}") from error
 
 
-def _download(repo_id: str, filename: str, revision: str | None, cache_dir: str | Path | None) -> str:
-    """`hf_hub_download`, given up once no byte has come for `PATIENCE` seconds.
+def backbone_weights(name: str) -> dict[str, Any]:
+    """Fetch timm's weights of a backbone, and return the overlay of its cfg that names the file.
 
-    The client resumes a broken download up to five times, ten seconds and more each; a person waiting wants to know.
+    Empty where timm has to fetch them by itself: weights that are not in safetensors on the Hub.
+
+    Raises:
+        ConnectionError: If the Hub cannot be reached or refuses, and the weights are not in the cache.
     """
-    last_byte = time.monotonic()
+    cfg = timm.get_pretrained_cfg(name, allow_unregistered=True) if ":" not in name else None
+    filename = cfg and (_SAFE_NAMES.get(cfg.hf_hub_filename) or cfg.hf_hub_filename)
+    if not (cfg and cfg.hf_hub_id and filename and filename.endswith(".safetensors")) or str(cfg.custom_load) == "hf":
+        return {}
+    if isinstance(cfg.url, str) and Path(torch.hub.get_dir(), "checkpoints", Path(cfg.url).name).exists():
+        return {}  # timm's cache of earlier versions
+    repo_id, _, revision = cfg.hf_hub_id.partition("@")
+    try:
+        return {"file": str(fetch_file(repo_id, filename, revision=revision))}
+    except (FileNotFoundError, ConnectionError) as error:
+        cached = try_to_load_from_cache(repo_id, filename, revision=revision or None)
+        if isinstance(cached, str):
+            _say_cached(error, Path(cached).parent.name)
+            return {"file": cached}
+        if isinstance(error, FileNotFoundError):
+            return {}  # a repository with a pickle only
+        raise
 
-    class Watched(tqdm):
-        def update(self, n: float | None = 1) -> bool | None:
-            nonlocal last_byte
-            last_byte = time.monotonic()
-            shown: bool | None = super().update(n)
-            return shown
 
-    def download() -> str:
-        path: str = hf_hub_download(repo_id, filename, revision=revision, cache_dir=cache_dir, tqdm_class=Watched)
-        return path
+def _download(url: str, metadata: HfFileMetadata, blob: Path) -> None:
+    """Stream a file to its place in the cache, resumed as long as each attempt brings bytes; verified at the end."""
+    blob.parent.mkdir(parents=True, exist_ok=True)
+    part, size = blob.with_name(f"{blob.name}.part"), metadata.size
+    with WeakFileLock(blob.with_name(f"{blob.name}.lock")):
+        if blob.exists():  # another process has been here
+            return
+        furthest = -1
+        while (have := part.stat().st_size if part.exists() else 0) != size or not part.exists():
+            if size is not None and have > size:
+                part.unlink()
+                continue
+            if have <= furthest:
+                raise ConnectionError(f"the connection was cut after {have:,} of {size} bytes")
+            furthest = have
+            if _append(url, part, have) and size is None:
+                break
+        if (found := _digest_like(str(metadata.etag), part)) != metadata.etag:
+            part.unlink()
+            raise ConnectionError(f"its digest is {found}, not {metadata.etag}: it was changed on its way, and deleted")
+        part.replace(blob)
 
-    return _run_while(lambda: time.monotonic() - last_byte < PATIENCE, download)
+
+def _append(url: str, part: Path, start: int) -> bool:
+    """Stream the rest of a file to the end of `part`; return False if the connection was cut."""
+    headers = build_hf_headers() | {"Accept-Encoding": "identity"} | ({"Range": f"bytes={start}-"} if start else {})
+    with get_session().stream("GET", url, headers=headers, timeout=PATIENCE, follow_redirects=True) as response:
+        hf_raise_for_status(response)
+        resumed = response.status_code == 206
+        with part.open("r+b" if part.exists() else "wb") as stream, _bar(response, start if resumed else 0) as bar:
+            stream.seek(start if resumed else 0)
+            stream.truncate()
+            try:
+                for piece in response.iter_bytes():
+                    stream.write(piece)
+                    bar.update(len(piece))
+            except Exception as error:
+                if "Timeout" in type(error).__name__ or isinstance(error, OSError):
+                    raise
+                return False  # a connection that was closed early, by whatever name the HTTP library calls it
+    return True
 
 
-def _run_while(alive: Callable[[], bool], work: Callable[[], T]) -> T:
-    """Run `work` in a thread; leave the thread behind and raise TimeoutError once `alive()` is False."""
-    results: queue.SimpleQueue[tuple[Any, Exception | None]] = queue.SimpleQueue()
+def _bar(response: Any, start: int) -> Any:
+    length = response.headers.get("Content-Length")
+    total = start + int(length) if length else None
+    bar: Callable[..., Any] = tqdm
+    return bar(total=total, initial=start, unit="B", unit_scale=True, desc="weights", disable=None)
 
-    def run() -> None:
-        try:
-            results.put((work(), None))
-        except Exception as error:  # handed to the waiting thread, whatever it is
-            results.put((None, error))
 
-    threading.Thread(target=run, daemon=True).start()
-    while True:
-        try:
-            value, error = results.get(timeout=0.1)
-        except queue.Empty:
-            if not alive():
-                raise TimeoutError(f"no byte came for {PATIENCE} seconds") from None
-            continue
-        if error is not None:
-            raise error
-        result: T = value
-        return result
+def _digest_like(etag: str, path: Path) -> str:
+    """The digest of a file in the kind that the Hub gave."""
+    content = path.read_bytes()
+    if len(etag) == 64:
+        return hashlib.sha256(content).hexdigest()
+    return hashlib.sha1(b"blob %d\0" % len(content) + content, usedforsecurity=False).hexdigest()
+
+
+def _storage(repo_id: str, cache_dir: str | Path | None) -> Path:
+    """The folder of a repository in the Hub client's cache."""
+    return Path(cache_dir or constants.HF_HUB_CACHE) / f"models--{repo_id.replace('/', '--')}"
+
+
+def _cached_folder(repo_id: str, revision: str, names: tuple[str, ...], cache_dir: str | Path | None) -> Path | None:
+    """The folder of a revision in the cache, if it holds all the files."""
+    with contextlib.suppress(ValueError):  # a name that the client refuses
+        found = [
+            try_to_load_from_cache(repo_id, name, cache_dir=cache_dir, revision=revision or None) for name in names
+        ]
+        if all(isinstance(path, str) for path in found):
+            return Path(str(found[0])).parent
+    return None
+
+
+def _note_commit(folder: Path, revision: str, *, complete: bool) -> None:
+    """Note in the cache which commit a branch is at; a commit without weights does not displace one with them."""
+    ref = folder.parent.parent / "refs" / (revision or "main")
+    if _COMMIT.fullmatch(revision) or ".." in Path(revision).parts:
+        return
+    if complete or not ref.exists() or (folder / WEIGHTS_NAME).exists():
+        ref.parent.mkdir(parents=True, exist_ok=True)
+        ref.write_text(folder.name, encoding="utf-8")
+
+
+def _say_cached(error: Exception, commit: str) -> None:
+    level = logging.INFO if isinstance(error.__cause__, OfflineModeIsEnabled) else logging.WARNING
+    _logger.log(level, "%s. The copy in the cache is used (commit %s).", plain(error), commit)
+
+
+def _unreachable(where: str, reason: str) -> ConnectionError:
+    return ConnectionError(
+        f"cannot get {where} ({plain(reason)}): "
+        "try again, or pass local weights with checkpoint_path= or a 'local-dir:' name"
+    )

@@ -1,24 +1,30 @@
 """Reading weights, and putting them into a model: strictly, but for the classifier."""
 
-import inspect
+import hashlib
+import io
 import logging
 import pickle
-from collections.abc import Callable, Mapping
+import re
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
+import safetensors.torch
 import timm.models
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file
 from torch import Tensor, nn
 
+from denseil.models._config import WEIGHTS_NAME as WEIGHTS_NAME
 from denseil.models.denseil import DenseIL
 
-WEIGHTS_NAME = "model.safetensors"
 CLASSIFIER = "neck.classifier.weight"
 ENCODER = "encoder.net."
 RENAMED = {"head.decoder.": "decoder.interaction.", "head.": "decoder."}  # parameters of DenseIL up to commit 6022594
+# Names that training frameworks and wrappers put before a model's own, in any order: Lightning, DDP, torch.compile.
+WRAPPERS = ("module.", "model.", "net.", "network.", "_orig_mod.")
+_NESTS = ("state_dict_ema", "model_ema", "state_dict", "model_state_dict", "model", "net")  # best first
+_FLOATS = (torch.float32, torch.float16, torch.bfloat16, torch.float64)
 
 _logger = logging.getLogger(__name__)
 _Model = TypeVar("_Model", bound=nn.Module)
@@ -27,22 +33,29 @@ _Model = TypeVar("_Model", bound=nn.Module)
 def read_weights(path: str | Path) -> dict[str, Tensor]:
     """Read the tensors of a checkpoint by name.
 
-    A safetensors file is read as it is. Another file is read by `torch.load(weights_only=True)`: code in a pickle never
-    runs. A state dict within a checkpoint ("state_dict" or "model") is found, "module." prefixes are taken off. The
-    tensors are in memory of their own: who writes over the file later does not change them.
+    A safetensors file is read directly, any other by `torch.load(weights_only=True)`, which never runs code from a
+    pickle. A state dict nested in a checkpoint ("state_dict", "model", ...) is found, and prefixes of wrappers
+    ("module.", "model.", "net.", "_orig_mod.") are removed. The tensors have memory of their own: they do not change
+    when the file is overwritten.
+
+    Args:
+        path: The file.
 
     Raises:
         FileNotFoundError: If there is no such file.
-        ValueError: If the file is damaged, holds anything but plain data, or no tensors.
+        ValueError: If the file is damaged, holds anything but plain data, or holds no tensors.
     """
+    return read_weights_and_digest(path)[0]
+
+
+def read_weights_and_digest(path: str | Path) -> tuple[dict[str, Tensor], str]:
+    """As `read_weights`, and the SHA-256 digest of the bytes that were parsed; the file is read once."""
     path = Path(path)
     if not path.is_file():
         raise FileNotFoundError(f"no weights at {path}: give the path of a {WEIGHTS_NAME} or of a PyTorch checkpoint")
     try:
-        if path.suffix == ".safetensors":
-            weights = timm.models.clean_state_dict(_read_safetensors(path))
-        else:
-            weights = timm.models.load_state_dict(str(path), weights_only=True)
+        content = path.read_bytes()
+        weights = safetensors.torch.load(content) if path.suffix == ".safetensors" else _parse_pickle(content)
     except (
         SafetensorError,
         pickle.UnpicklingError,
@@ -51,6 +64,8 @@ def read_weights(path: str | Path) -> dict[str, Tensor]:
         ValueError,
         TypeError,
         AttributeError,
+        KeyError,
+        AssertionError,
     ) as error:
         raise ValueError(
             f"cannot read {path}: it is damaged, or its pickle holds more than tensors and plain data and was refused, "
@@ -59,7 +74,49 @@ def read_weights(path: str | Path) -> dict[str, Tensor]:
     tensors = {name: value for name, value in weights.items() if isinstance(value, Tensor)}
     if not tensors:
         raise ValueError(f"{path} holds no tensors under {list(weights)[:5]}: expected a state dict")
-    return current_names(tensors)
+    return current_names(_without_wrappers(tensors)), hashlib.sha256(content).hexdigest()
+
+
+def check_digest(path: Path, found: str, expected: str | None) -> None:
+    """Raise a ValueError unless a weights file has the digest that its config.json names, if it names one."""
+    if expected is not None and found != expected:
+        raise ValueError(
+            f"{path} is damaged, or is not the file that its config.json describes: its SHA-256 is {found}, not "
+            f"{expected}. Copy the folder again, or, if you trust it, call denseil.models.renew_digests(folder)"
+        )
+
+
+def _parse_pickle(content: bytes) -> dict[str, Any]:
+    parsed: Any = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
+    if not isinstance(parsed, Mapping):
+        raise TypeError(f"it holds a {type(parsed).__name__}, not a state dict")
+    while nested := next((parsed[name] for name in _NESTS if isinstance(parsed.get(name), Mapping)), None):
+        parsed = nested
+    return {str(name): value for name, value in parsed.items()}
+
+
+def _without_wrappers(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Remove the prefix of wrappers before the names of a `DenseIL`; before others, only that of DDP and compile."""
+    found = re.compile(rf"((?:{'|'.join(map(re.escape, WRAPPERS))})+)(?:encoder\.net\.|neck\.)").match
+    prefixes = {match[1] for name in weights if (match := found(name))}
+    if len(prefixes) == 1 and not any(name.startswith((ENCODER, "neck.")) for name in weights):
+        return _strip(weights, prefixes.pop())
+    return timm.models.clean_state_dict(dict(weights))
+
+
+def _strip(weights: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    return {name.removeprefix(prefix): value for name, value in weights.items()}
+
+
+def _named_like(own: Collection[str], weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Remove prefixes of wrappers until some names are those of a model, if that can be had."""
+    stripped = dict(weights)
+    while stripped and not any(name in own for name in stripped):
+        prefix = next((p for p in WRAPPERS if all(name.startswith(p) for name in stripped)), None)
+        if prefix is None:
+            return dict(weights)
+        stripped = _strip(stripped, prefix)
+    return stripped
 
 
 def current_names(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -81,12 +138,6 @@ def _replace_prefix(name: str, prefixes: Mapping[str, str]) -> str:
     return name
 
 
-def _read_safetensors(path: Path) -> dict[str, Any]:
-    if "backend" in inspect.signature(load_file).parameters:
-        return load_file(path, backend="pread")  # into memory of their own
-    return {name: value.clone() for name, value in load_file(path).items()}  # before 0.8, a map of the file
-
-
 def build_with_weights(build: Callable[[], _Model], read: Callable[[], Mapping[str, Tensor]], *, origin: str) -> _Model:
     """Build a model and load its weights, without memory or time for the random weights that they replace.
 
@@ -96,40 +147,58 @@ def build_with_weights(build: Callable[[], _Model], read: Callable[[], Mapping[s
         origin: Where the weights come from, for messages.
 
     Raises:
-        ValueError: If the weights do not fit.
+        ValueError: If the weights do not fit, or are not finite.
     """
     device = torch.empty(0).device
     with torch.device("meta"):
         model = build()
-    own, weights = model.state_dict(), read()
-    fitting = {name: value.to(device, own[name].dtype) if name in own else value for name, value in weights.items()}
-    load_weights(model, fitting, origin=origin, assign=True)
+    state = model.state_dict()
+    weights = fitting_weights(state, read(), origin=origin)
+    on_device = {name: value.to(device) for name, value in weights.items() if not value.is_meta}
+    if len(on_device) == len(state):
+        model.load_state_dict(on_device, assign=True)
+    if device.type == "meta":
+        return model
     if any(value.is_meta for value in (*model.parameters(), *model.buffers())):  # a fresh classifier, unsaved buffers
         model = build()
-        load_weights(model, weights, origin=origin)
+        model.load_state_dict(model.state_dict() | on_device)
     return model
 
 
-def load_weights(model: nn.Module, weights: Mapping[str, Tensor], *, origin: str, assign: bool = False) -> None:
-    """Put weights into a model, in place.
+def load_weights(model: nn.Module, weights: Mapping[str, Tensor], *, origin: str) -> None:
+    """Put weights into a model, in place, whole or not at all.
 
-    The classifier alone may differ: where it is missing on one side or has another number of classes, the model keeps
+    Only the classifier may differ: where it is missing on one side or has another number of classes, the model keeps
     its own, and a log line says so.
 
     Args:
         model: The model.
         weights: Tensors by name.
         origin: Where they come from, for messages.
-        assign: Take the given tensors as they are, in place of copying their values.
 
     Raises:
-        ValueError: If any other key is missing, left over, or of another shape; all are named.
+        ValueError: If any other key is missing, left over, or of another shape, or if values are of the wrong type or
+            not finite; the tensors are named.
     """
-    own = model.state_dict()
-    weights = current_names(weights)
+    model.load_state_dict(fitting_weights(model.state_dict(), weights, origin=origin))
+
+
+def fitting_weights(own: Mapping[str, Tensor], weights: Mapping[str, Tensor], *, origin: str) -> dict[str, Tensor]:
+    """Check weights against a model's own, and convert them to its types; arguments and errors as in `load_weights`.
+
+    Args:
+        own: The model's state dict, which may be on the meta device.
+        weights: Tensors by name.
+        origin: Where they come from, for messages.
+
+    Returns:
+        A tensor for every name in `own`, which is the model's own tensor for a classifier that does not fit.
+    """
+    weights = _named_like(own, weights)
     theirs = weights.get(CLASSIFIER)
     if CLASSIFIER in own and (theirs is None or theirs.shape != own[CLASSIFIER].shape):
-        _logger.warning("The classifier keeps its fresh weights: those of %s are for other identities.", origin)
+        reason = "has none" if theirs is None else f"is for {len(theirs)} identities, not {len(own[CLASSIFIER])}"
+        _logger.warning("The classifier keeps its fresh weights: that of %s %s.", origin, reason)
         weights[CLASSIFIER] = own[CLASSIFIER]
     elif CLASSIFIER not in own and theirs is not None:
         _logger.info("The classifier of %s is left out: the model has none (num_classes=0).", origin)
@@ -149,14 +218,40 @@ def load_weights(model: nn.Module, weights: Mapping[str, Tensor], *, origin: str
             f"{origin} does not fit this model: {'; '.join(filter(None, problems))}. "
             "Build the model with the arguments that the weights were made with"
         )
-    model.load_state_dict(weights, assign=assign)
+    return {
+        name: weights[name] if weights[name] is value else _converted(name, weights[name], value.dtype, origin)
+        for name, value in own.items()
+    }
+
+
+def _converted(name: str, value: Tensor, dtype: torch.dtype, origin: str) -> Tensor:
+    """One tensor in the model's type, if its own type and its values allow that."""
+    fix = "export the weights again, from the model that they were trained in"
+    if value.layout != torch.strided or value.is_quantized or value.is_meta:
+        raise ValueError(f"{origin}: {name} is not a dense tensor of numbers; {fix}")
+    if name.endswith("num_batches_tracked"):  # a counter that no output depends on
+        return value.to(dtype)
+    integer = not (value.is_floating_point() or value.is_complex() or value.dtype == torch.bool)
+    if value.dtype != dtype and not (
+        value.dtype in _FLOATS if dtype.is_floating_point else integer and dtype != torch.bool
+    ):
+        raise ValueError(f"{origin}: {name} holds {value.dtype}, where the model has {dtype}; {fix}")
+    value = value.to(dtype)
+    if dtype.is_floating_point and value.numel():
+        least, most = torch.aminmax(value.detach().float() if dtype not in _FLOATS else value.detach())
+        if not (torch.isfinite(least) and torch.isfinite(most)):
+            raise ValueError(f"{origin}: {name} has values that are not finite (NaN or infinity); {fix}")
+        if name.endswith("running_var") and least < 0:
+            raise ValueError(f"{origin}: {name} has negative values, which no variance has; {fix}")
+    return value
 
 
 def load_backbone(model: DenseIL, weights: Mapping[str, Tensor], *, origin: str) -> None:
-    """Put the weights of a classifier, or of another DenseIL's encoder, into a model's encoder, in place.
+    """Put the weights of an image classifier, or of another DenseIL's encoder, into a model's encoder, in place.
 
-    What the encoder lacks is left out. By name, where the weights name all that the encoder has. Else in order, where
-    the order of shapes is the same from the first tensor to the encoder's last: torchvision's MobileNetV2 fits timm's.
+    Tensors are matched by name if the weights have every name of the encoder; otherwise by order, if their shapes are
+    those of the encoder from the first tensor to its last (torchvision's MobileNetV2 fits timm's). Tensors that the
+    encoder does not have are ignored.
 
     Args:
         model: The model.
@@ -164,13 +259,13 @@ def load_backbone(model: DenseIL, weights: Mapping[str, Tensor], *, origin: str)
         origin: Where they come from, for messages.
 
     Raises:
-        ValueError: If they fit neither way.
+        ValueError: If they fit neither way, or values are of the wrong type or not finite; the tensor is named.
     """
     net = model.encoder.net
     own = {key: value for key, value in net.state_dict().items() if not key.endswith("num_batches_tracked")}
     theirs = {key: value for key, value in weights.items() if not key.endswith("num_batches_tracked")}
     within = {key.removeprefix(ENCODER): value for key, value in theirs.items() if key.startswith(ENCODER)}
-    theirs = within or theirs
+    theirs = within or _named_like(own, theirs)
     if not set(own) <= set(theirs):
         if [value.shape for value in own.values()] != [value.shape for value in theirs.values()][: len(own)]:
             lacking = [key for key in own if key not in theirs]
@@ -188,7 +283,8 @@ def load_backbone(model: DenseIL, weights: Mapping[str, Tensor], *, origin: str)
         raise ValueError(
             f"{origin} does not fit the encoder {model.encoder.name!r}: {_report('of another shape', shapes)}"
         )
-    net.load_state_dict({key: theirs[key] for key in own}, strict=False)  # num_batches_tracked alone is left out
+    ready = {key: _converted(key, theirs[key], value.dtype, origin) for key, value in own.items()}
+    net.load_state_dict(ready, strict=False)  # only num_batches_tracked is left out
 
 
 def _report(what: str, keys: list[str], most: int = 8) -> str:

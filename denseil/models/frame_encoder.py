@@ -10,11 +10,12 @@ import torch
 from timm.models import FeatureInfo
 from torch import Tensor, nn
 
+from denseil.models._fetch import backbone_weights
 from denseil.models.last_stride import remove_last_stride
 
 WITH_PREVIOUS = (99999,)  # timm's mark for parameters that belong to the layer before
 DOT = r"\."
-_OWN_ARGS = {"features_only", "out_indices", "pretrained"}
+_OWN_ARGS = {"features_only", "out_indices", "pretrained", "pretrained_cfg_overlay"}
 
 
 class FrameEncoder(nn.Module):
@@ -197,7 +198,12 @@ def _create_features(name: str, taps: Sequence[int], pretrained: bool, args: Map
         raise KeyError(f"timm has no backbone {name!r}" + (f"; did you mean {', '.join(near)}?" if near else ""))
     try:
         net: Any = timm.create_model(
-            name, pretrained=pretrained, features_only=True, out_indices=tuple(tap - 5 for tap in taps), **args
+            name,
+            pretrained=pretrained,
+            pretrained_cfg_overlay=backbone_weights(name) if pretrained else None,
+            features_only=True,
+            out_indices=tuple(tap - 5 for tap in taps),
+            **args,
         )
         info = net.feature_info
     except (RuntimeError, AssertionError, TypeError, AttributeError, KeyError, IndexError) as error:

@@ -8,7 +8,7 @@ from safetensors.torch import save_file
 
 import denseil
 from denseil.embedding.cache import weights_digest
-from denseil.models import original_name, read_weights
+from denseil.models import original_name, read_weights, renew_digests
 
 # of the packaged weights, by commit 6022594: the digest, and the start of the embedding of `clip()`
 SHIPPED = {
@@ -46,6 +46,7 @@ def test_earlier_names_are_read(form: str, tmp_path):
     if form == "folder":
         denseil.save_pretrained(model, tmp_path)
         save_file(earlier, tmp_path / "model.safetensors")
+        renew_digests(tmp_path)
         again = denseil.create_model(f"local-dir:{tmp_path}", pretrained=True, num_classes=3)
     else:
         path = tmp_path / ("weights.safetensors" if form == "safetensors" else "weights.pth")

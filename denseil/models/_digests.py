@@ -1,0 +1,66 @@
+"""Digests of a saved folder: what it says about itself stays true when its config changes."""
+
+import hashlib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from denseil.models import variants
+from denseil.models._config import CONFIG_NAME, WEIGHTS_NAME, parse_config, read_config, saved_config, write_config
+from denseil.models._weights import check_digest, read_weights_and_digest
+from denseil.models.identity import make_id, weights_digest
+
+
+def update_config(folder: str | Path, entries: Mapping[str, Any]) -> None:
+    """Set entries of the `denseil` block in the config.json of a model folder, whole or not at all.
+
+    Args:
+        folder: A folder that `save_pretrained` wrote.
+        entries: Name -> value, as JSON knows it; other entries stay.
+
+    Raises:
+        FileNotFoundError: If the folder has no config.
+        ValueError: If it is not the config of a saved model, or was damaged before.
+    """
+    read_config(folder)
+    config = parse_config(Path(folder) / CONFIG_NAME)
+    config["denseil"] = {**config.get("denseil", {}), **entries}
+    _write(Path(folder), config)
+
+
+def renew_digests(folder: str | Path) -> None:
+    """Accept the files of a model folder as they are, and write their digests into its config.json.
+
+    For a folder that was edited by hand, or saved before there were digests. Call it only for files that you trust.
+
+    Args:
+        folder: A folder with config.json and model.safetensors.
+
+    Raises:
+        FileNotFoundError: If a file is missing.
+        ValueError: If a file is not that of a saved model.
+    """
+    config = parse_config(Path(folder) / CONFIG_NAME)
+    content = Path(folder, WEIGHTS_NAME).read_bytes()
+    config["denseil"] = {
+        **config.get("denseil", {}),
+        "digests": {"weights": hashlib.sha256(content).hexdigest(), "config": ""},
+    }
+    _write(Path(folder), config)
+    read_config(folder)
+
+
+def _write(folder: Path, config: dict[str, Any]) -> None:
+    """Write a config that has been checked, with the identity of the model that it now describes."""
+    try:
+        saved = saved_config(config)
+    except (ValueError, KeyError, TypeError) as error:
+        raise ValueError(f"{folder / CONFIG_NAME} would not be the config of a model: {error}") from error
+    block = config["denseil"]
+    if "digests" in block and saved.architecture in variants.__all__:
+        weights, digest = read_weights_and_digest(folder / WEIGHTS_NAME)
+        check_digest(folder / WEIGHTS_NAME, digest, block["digests"]["weights"])
+        block["model_id"] = make_id(
+            weights_digest(weights), kind="denseil", model_args=saved.model_args, preprocessing=saved.preprocessing
+        )
+    write_config(folder, config)

@@ -1,0 +1,106 @@
+"""Arguments of a `DenseIL` that a stranger's config.json may hold: known names, plain values, sizes within bounds.
+
+A backbone is built by `timm.create_model(backbone, **backbone_args)`, which also reads files and addresses where an
+argument says so. So a backbone must be a name, and its arguments must be parameters of the backbone's own classes.
+"""
+
+import inspect
+import sys
+from collections.abc import Mapping
+from dataclasses import fields
+from typing import Any
+
+import timm
+import timm.models
+from timm.models import PretrainedCfg
+from torch import nn
+
+from denseil.common.text import did_you_mean
+
+_SIZES = {"num_parts": 64, "dim": 16384, "depth": 128, "num_heads": 1024, "ffn_dim": 65536}  # highest value of each
+_MOST = 4096  # of any number among the backbone's arguments, whose sizes are of one layer or one image side
+MOST_PARAMS = 4_000_000_000  # of a model that a config may ask for
+
+
+def check_saved_args(args: Mapping[str, Any], known: frozenset[str]) -> None:
+    """Check the saved arguments of a `DenseIL`.
+
+    Args:
+        args: Names and values, from JSON.
+        known: The names that there are.
+
+    Raises:
+        ValueError: If a name is unknown, a value out of bounds, or the backbone could load something by itself.
+        TypeError: If a value is of the wrong type.
+    """
+    if unknown := sorted(set(args) - known):
+        raise ValueError(f"the saved argument {unknown[0]!r} is unknown here: it is damaged, or of a newer denseil")
+    for name, most in _SIZES.items():
+        value = args.get(name, 0)
+        if isinstance(value, bool) or not isinstance(value, int):
+            raise TypeError(f"{name}={value!r} in the saved arguments; it must be a whole number")
+        if not 0 <= value <= most:
+            raise ValueError(f"{name}={value} in the saved arguments; it must be from 0 to {most:,}")
+    levels = args.get("levels", [])
+    if not isinstance(levels, list) or not all(type(level) is int for level in levels):
+        raise TypeError(f"levels={levels!r} in the saved arguments; it must be a list of whole numbers")
+    for name in ("drop", "attn_drop"):
+        value = args.get(name, 0.0)
+        if isinstance(value, bool) or not isinstance(value, (int, float)):
+            raise TypeError(f"{name}={value!r} in the saved arguments; it must be a number")
+    if not isinstance(args.get("attend_self", True), bool):
+        raise TypeError(f"attend_self={args['attend_self']!r} in the saved arguments; it must be true or false")
+    if not isinstance(args.get("backbone", "resnet50"), str):
+        raise TypeError(f"backbone={args['backbone']!r} in the saved arguments; it must be a name")
+    check_backbone(args.get("backbone", "resnet50"), args.get("backbone_args"))
+    _check_plain("backbone_args", args.get("backbone_args") or {})
+
+
+def check_backbone(backbone: Any, backbone_args: Any) -> None:
+    """Refuse a backbone that is an address, or whose arguments could make timm read a file or an address.
+
+    Raises:
+        ValueError: If the backbone is an address, or an argument is not one of the backbone's own.
+        TypeError: If the arguments are no mapping.
+    """
+    if backbone_args is not None and not isinstance(backbone_args, Mapping):
+        raise TypeError(f"backbone_args={backbone_args!r}: give a mapping, such as {{'img_size': (256, 128)}}")
+    if not isinstance(backbone, str):
+        return
+    if ":" in backbone:
+        raise ValueError(
+            f"backbone={backbone!r}: give the name of an architecture of timm; weights from elsewhere are loaded by "
+            "denseil.models.load_backbone, or by init= of a training"
+        )
+    if backbone_args and timm.is_model(backbone.partition(".")[0]):
+        known = _backbone_params(backbone.partition(".")[0])
+        if unknown := sorted(set(backbone_args) - known):
+            hint = did_you_mean(unknown[0], known) or "weights and files are given elsewhere"
+            raise ValueError(
+                f"backbone_args may not hold {unknown[0]!r}: backbone {backbone!r} has no such one; {hint}"
+            )
+
+
+def _backbone_params(name: str) -> set[str]:
+    """Parameters of the classes that the module of a timm model works with, but for those that load something."""
+    module = vars(sys.modules[timm.models.model_entrypoint(name).__module__])
+    classes = [value for value in module.values() if inspect.isclass(value) and issubclass(value, nn.Module)]
+    params = {param for cls in classes for param in inspect.signature(cls).parameters}
+    loading = {
+        *inspect.signature(timm.create_model).parameters,
+        *inspect.signature(timm.models.build_model_with_cfg).parameters,
+        *(field.name for field in fields(PretrainedCfg)),
+        *("features_only", "out_indices", "feature_cls", "pruned", "pretrained_backbone", "self", "args", "kwargs"),
+    }
+    return params - loading
+
+
+def _check_plain(name: str, value: Any) -> None:
+    if isinstance(value, Mapping):
+        for key, entry in value.items():
+            _check_plain(f"{name}[{key!r}]", entry)
+    elif isinstance(value, list):
+        for entry in value:
+            _check_plain(name, entry)
+    elif isinstance(value, (int, float)) and abs(value) > _MOST:
+        raise ValueError(f"{name}={value!r} in the saved arguments; numbers must be at most {_MOST}")

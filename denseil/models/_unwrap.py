@@ -1,0 +1,36 @@
+"""The model inside what training and compilation wrap around it."""
+
+from torch import nn
+from torch.nn.parallel import DataParallel, DistributedDataParallel
+from torch.optim.swa_utils import AveragedModel
+
+_WRAPPERS: tuple[type[nn.Module], ...] = (DataParallel, DistributedDataParallel, AveragedModel)
+_WRAPPER_NAMES = {"ModelEma", "ModelEmaV2", "ModelEmaV3"}  # timm's averages of weights
+COMPILED = "_orig_mod"  # the attribute, and part of the names of weights, of a module given to torch.compile
+
+
+def unwrap(model: nn.Module) -> nn.Module:
+    """Return the model inside wrappers: of `torch.compile`, DDP, DataParallel and averaged weights.
+
+    Args:
+        model: A model, wrapped any number of times or not at all.
+
+    Raises:
+        TypeError: If it is wrapped so that its weights are not whole in this process (FSDP, DeepSpeed), or by PEFT.
+    """
+    while True:
+        name = type(model).__name__
+        if name == "OptimizedModule":
+            model = _inner(model, COMPILED)
+        elif isinstance(model, _WRAPPERS) or name in _WRAPPER_NAMES:
+            model = _inner(model)
+        elif name in ("FullyShardedDataParallel", "DeepSpeedEngine") or name.startswith("FSDP"):
+            raise TypeError(f"the model is sharded ({name}): gather its weights into a plain model first")
+        elif hasattr(model, "merge_and_unload"):
+            raise TypeError(f"the model has adapters of PEFT ({name}): give model.merge_and_unload()")
+        else:
+            return model
+
+
+def _inner(wrapper: nn.Module, name: str = "module") -> nn.Module:
+    return wrapper.get_submodule(name)

@@ -1,0 +1,89 @@
+"""Identity of a model: vectors of two models must never be compared, so files of vectors say which model made them."""
+
+import hashlib
+import inspect
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from denseil.models._unwrap import unwrap
+from denseil.models._weights import original_name
+from denseil.models.denseil import DenseIL
+from denseil.models.interface import Preprocessing
+
+_NOT_IN_VECTORS = {
+    "num_classes",
+    "pretrained_backbone",
+    "drop",
+    "attn_drop",
+}  # arguments that training alone depends on
+_OF_DECODER = {"levels", "num_parts", "dim", "num_heads", "ffn_dim", "fusion", "attend_self", "pos_kind", "pos_formula"}
+
+
+def model_id(model: nn.Module) -> str:
+    """Identify a model: two models with the same identity give the same vectors.
+
+    A digest of the weights (in float32, without the classifier), of the arguments that change vectors, and of
+    the preprocessing, but for the frames policy, which is the caller's choice. A module that carries a text `model_id`,
+    such as an exported or optimised model, has that of the model it was made from.
+
+    Args:
+        model: The model; wrappers such as those of DDP and `torch.compile` are ignored.
+
+    Returns:
+        40 hexadecimal digits.
+    """
+    model = unwrap(model)
+    carried = getattr(model, "model_id", None)
+    if isinstance(carried, str) and carried:
+        return carried
+    kind = "denseil" if isinstance(model, DenseIL) else f"{type(model).__module__}.{type(model).__qualname__}"
+    own = getattr(model, "preprocessing", None)
+    return make_id(
+        weights_digest(model),
+        kind=kind,
+        model_args=getattr(model, "_model_args", {}),
+        preprocessing=own if isinstance(own, Preprocessing) else None,
+    )
+
+
+def make_id(weights: str, *, kind: str, model_args: Mapping[str, Any], preprocessing: Preprocessing | None) -> str:
+    """The identity of a model with weights of this digest; see `model_id`."""
+    args = dict(model_args)
+    if kind == "denseil":
+        args = {name: param.default for name, param in inspect.signature(DenseIL).parameters.items()} | args
+        args["backbone"] = str(args["backbone"]).partition(".")[0]
+        args["levels"] = sorted(args["levels"])
+        args = {name: value for name, value in args.items() if args["depth"] or name not in _OF_DECODER}
+    args = {name: value or None for name, value in args.items() if name not in _NOT_IN_VECTORS}
+    frames = preprocessing.to_dict() if preprocessing else {}
+    content = [weights, kind, args, {name: value for name, value in frames.items() if name != "frames"}]
+    text = json.dumps(
+        content, sort_keys=True, default=lambda value: f"{type(value).__module__}.{type(value).__qualname__}"
+    )
+    return hashlib.blake2b(text.encode(), digest_size=20).hexdigest()
+
+
+def weights_digest(weights: nn.Module | Mapping[str, Tensor]) -> str:
+    """Digest of every weight that an embedding depends on: all but the classifier's, in float32.
+
+    Args:
+        weights: A model, or its state dict.
+
+    Returns:
+        40 hexadecimal digits, the same as of earlier versions for the same weights.
+    """
+    state = unwrap(weights).state_dict() if isinstance(weights, nn.Module) else weights
+    digest = hashlib.blake2b(digest_size=20)
+    for name, value in sorted(state.items(), key=lambda item: original_name(item[0])):
+        if name.startswith("neck.classifier."):
+            continue
+        value = value.detach().cpu()
+        if value.is_floating_point() and not value.is_quantized:  # half precision on disk is float32 once loaded
+            value = value.float()
+        digest.update(f"{original_name(name)} {value.dtype} {tuple(value.shape)}".encode())
+        digest.update(value.contiguous().flatten().view(torch.uint8).numpy())
+    return digest.hexdigest()
