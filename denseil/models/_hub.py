@@ -13,6 +13,7 @@ from huggingface_hub import HfApi
 from timm.models import save_for_hf
 from torch import Tensor, nn
 
+from denseil.models._builder import MODEL_ARGS
 from denseil.models._card import model_card
 from denseil.models._config import CONFIG_NAME, WEIGHTS_NAME, parse_config, write_config
 from denseil.models._unwrap import COMPILED, unwrap
@@ -21,6 +22,7 @@ from denseil.models.denseil import DenseIL
 from denseil.models.identity import model_id
 
 CARD_NAME = "README.md"
+SAVED_ARGS = MODEL_ARGS - {"pretrained_backbone", "drop_rate"}  # what timm adds to its record is set on opening
 
 
 def save_pretrained(
@@ -86,7 +88,8 @@ def _as_created(model: nn.Module) -> DenseIL:
             "arguments are recorded there"
         )
     try:
-        args = json.loads(json.dumps(model._model_args, default=_not_json))
+        own = {name: value for name, value in model._model_args.items() if name in SAVED_ARGS}
+        args = json.loads(json.dumps(own, default=_not_json))
     except (TypeError, ValueError) as error:
         raise ValueError(f"the model's arguments cannot be written to {CONFIG_NAME}: {error}") from error
     architecture = model.pretrained_cfg["architecture"]

@@ -64,7 +64,7 @@ def check_backbone(backbone: Any, backbone_args: Any) -> None:
         TypeError: If the arguments are no mapping.
     """
     if backbone_args is not None and not isinstance(backbone_args, Mapping):
-        raise TypeError(f"backbone_args={backbone_args!r}: give a mapping, such as {{'img_size': (256, 128)}}")
+        raise TypeError(f"backbone_args={backbone_args!r}: give a dict of arguments for timm.create_model")
     if not isinstance(backbone, str):
         return
     if ":" in backbone:

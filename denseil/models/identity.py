@@ -54,7 +54,8 @@ def make_id(weights: str, *, kind: str, model_args: Mapping[str, Any], preproces
     """The identity of a model with weights of this digest; see `model_id`."""
     args = dict(model_args)
     if kind == "denseil":
-        args = {name: param.default for name, param in inspect.signature(DenseIL).parameters.items()} | args
+        defaults = {name: param.default for name, param in inspect.signature(DenseIL).parameters.items()}
+        args = {name: args.get(name, value) for name, value in defaults.items()}
         args["backbone"] = str(args["backbone"]).partition(".")[0]
         args["levels"] = sorted(args["levels"])
         args = {name: value for name, value in args.items() if args["depth"] or name not in _OF_DECODER}
