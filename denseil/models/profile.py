@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 from torch.func import functional_call
 from torch.utils.flop_counter import FlopCounterMode
 
@@ -77,12 +77,11 @@ def profile(model: nn.Module, *, frames: int = 8, size: tuple[int, int] = (256, 
     in_parts = isinstance(model, FrameTokenEncoder)
     encoder_macs = decoder_macs = None
     if in_parts:
-        tokens: list[Tensor] = []
-        encoder_macs = _macs(model, lambda net: tokens.append(net.encode_frames(clip)))
-        decoder_macs = _macs(model, lambda net: net.decode(tokens[0].unsqueeze(0)))
+        encoder_macs, tokens = _count_macs(model, lambda net: net.encode_frames(clip))
+        decoder_macs, _ = _count_macs(model, lambda net: net.decode(tokens.unsqueeze(0)))
         macs = encoder_macs + decoder_macs
     else:
-        macs = _macs(model, lambda net: net(clip.unsqueeze(0)))
+        macs, _ = _count_macs(model, lambda net: net(clip.unsqueeze(0)))
     return Profile(
         params=_count(model),
         encoder_params=_count(encoder) if in_parts and isinstance(encoder, nn.Module) else None,
@@ -97,29 +96,29 @@ def profile(model: nn.Module, *, frames: int = 8, size: tuple[int, int] = (256, 
 class _Call(nn.Module):
     """A module whose forward is any call on the model, for `functional_call`."""
 
-    def __init__(self, model: nn.Module, call: Callable[[Any], object]) -> None:
+    def __init__(self, model: nn.Module, call: Callable[[Any], Any]) -> None:
         super().__init__()
         self.model = model
         self.call = call
 
-    def forward(self) -> None:
-        self.call(self.model)
+    def forward(self) -> Any:
+        return self.call(self.model)
 
 
-def _macs(model: nn.Module, call: Callable[[Any], object]) -> int:
-    """Count the multiply-adds of a call on the model, with its tensors on the meta device and in eval mode."""
+def _count_macs(model: nn.Module, call: Callable[[Any], Any]) -> tuple[int, Any]:
+    """Count the multiply-adds of a call on the model, in eval mode on the meta device; also return its result."""
     runner = _Call(model, call)
     state = {name: torch.empty_like(value, device="meta") for name, value in runner.state_dict().items()}
     try:
         with evaluating(model), torch.no_grad(), FlopCounterMode(display=False) as counter:
-            functional_call(runner, state, ())
+            result: Any = functional_call(runner, state, ())
     except RuntimeError as error:
         if "meta" not in str(error):
             raise
         raise ValueError(
             f"{type(model).__name__} cannot be profiled, since it reads the values of its tensors ({error})"
         ) from error
-    return int(counter.get_total_flops() // 2)  # torch counts a multiply-add as two operations
+    return int(counter.get_total_flops() // 2), result  # torch counts a multiply-add as two operations
 
 
 def _count(module: nn.Module) -> int:

@@ -28,8 +28,17 @@ def padded(batch: int, frames: int) -> tuple[Tensor, Tensor]:
     return clips, mask
 
 
+def test_compile_fullgraph():
+    """Without a graph break; the traced graph is run as it is."""
+    model = build()
+    compiled = torch.compile(model, fullgraph=True, backend="eager", dynamic=False)
+    clips, mask = padded(2, 3)
+    torch.testing.assert_close(compiled(clips, mask), model(clips, mask), atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("arguments", [{}, {"depth": 0}, {"fusion": "concat", "pos_formula": "factored"}])
-def test_compile_fullgraph(arguments: dict):
+def test_compile_fullgraph_of_siblings(arguments: dict):
     model = build(**arguments)
     compiled = torch.compile(model, fullgraph=True, backend="aot_eager")
     for batch, frames in ((2, 3), (1, 5)):
@@ -56,8 +65,17 @@ def test_compiled_training_refuses_a_mask():
     assert features.shape == (2, 32)
 
 
-@pytest.mark.parametrize("strict", [True, False])
-@pytest.mark.parametrize("arguments", [{}, {"depth": 0}, {"fusion": "none"}])
+@pytest.mark.parametrize(
+    ("arguments", "strict"),
+    [
+        ({}, False),
+        ({"depth": 0}, False),
+        pytest.param({}, True, marks=pytest.mark.slow),
+        pytest.param({"depth": 0}, True, marks=pytest.mark.slow),
+        pytest.param({"fusion": "none"}, False, marks=pytest.mark.slow),
+        pytest.param({"fusion": "none"}, True, marks=pytest.mark.slow),
+    ],
+)
 def test_export_with_dynamic_batch_and_frames(arguments: dict, strict: bool):
     model = build(**arguments)
     batch, frames = torch.export.Dim("batch", min=1, max=64), torch.export.Dim("frames", min=1, max=512)
@@ -72,6 +90,7 @@ def test_export_with_dynamic_batch_and_frames(arguments: dict, strict: bool):
         torch.testing.assert_close(program(clips, mask), model(clips, mask), atol=1e-5, rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_export_without_a_mask():
     model = build()
     frames = torch.export.Dim("frames", min=1, max=512)

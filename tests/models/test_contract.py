@@ -257,7 +257,7 @@ def model_tokens(model: DenseIL) -> tuple[int, int, int]:
     return (3, model.decoder.pool_parts.num_parts, sum(model.encoder.channels))
 
 
-@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+@pytest.mark.parametrize("dtype", [torch.bfloat16, pytest.param(torch.float16, marks=pytest.mark.slow)])
 def test_low_precision_agrees(case: str, dtype: torch.dtype):
     # a larger frame: on processors with AMX, torch 2.14.1's bfloat16 convolution gives NaN at random on a 4 x 2 map
     model, clips = build(case).eval(), make_clips(size=(128, 64))
