@@ -16,12 +16,27 @@ COMMIT = "0123456789abcdef0123456789abcdef01234567"
 
 @dataclass
 class Hub:
-    """Repositories by name, each a dict of file contents; `fault` is what happens to downloads of the weights."""
+    """Repositories by name, each a dict of file contents.
+
+    Attributes:
+        fault: Of requests for the weights: "drop" (the connection closes half-way, and later sends nothing more), "cut"
+            (it closes after 64 KiB, every time), "stall" (it stops half-way), "mute" (no answer), "slow" (64 KiB at a
+            time, with pauses of `pause`), "norange" (it closes half-way, and always sends from the
+            start), "flip" (a byte is changed), or a status such as "503".
+        everywhere: Whether the fault concerns every request.
+        requests: Method, path and range of each request.
+        sent: Bytes of weights that were sent.
+    """
 
     repos: dict[str, dict[str, bytes]] = field(default_factory=dict)
-    fault: str = ""  # "", "drop" (close half-way), "stall" (stop half-way), "mute" (never answer)
+    fault: str = ""
+    everywhere: bool = False
+    pause: float = 0.0
+    sent: int = 0
     requests: list[str] = field(default_factory=list)
     address: str = ""
+    commit: str = COMMIT
+    closing: threading.Event = field(default_factory=threading.Event)
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -50,41 +65,65 @@ class _Handler(BaseHTTPRequestHandler):
         self._file()
 
     def _file(self) -> None:
-        self.hub.requests.append(f"{self.command} {self.path}")
+        self.hub.requests.append(f"{self.command} {self.path} {self.headers.get('Range') or ''}".strip())
+        if self.hub.everywhere and self._refuse():
+            return
         repo, _, rest = unquote(urlsplit(self.path).path).strip("/").partition("/resolve/")
         if not rest:
-            self._json({"id": repo.removeprefix("api/models/"), "sha": COMMIT, "siblings": [], "xetEnabled": False})
+            self._json(
+                {"id": repo.removeprefix("api/models/"), "sha": self.hub.commit, "siblings": [], "xetEnabled": False}
+            )
             return
         revision, _, name = rest.partition("/")
         if repo not in self.hub.repos:
             self._answer(404, X_Error_Code="RepoNotFound")
-        elif revision not in ("main", COMMIT):
+        elif revision not in ("main", self.hub.commit):
             self._answer(404, X_Error_Code="RevisionNotFound")
         elif name not in self.hub.repos[repo]:
-            self._answer(404, X_Error_Code="EntryNotFound", X_Repo_Commit=COMMIT)
+            self._answer(404, X_Error_Code="EntryNotFound", X_Repo_Commit=self.hub.commit)
         else:
             self._send(name, self.hub.repos[repo][name])
 
+    def _refuse(self) -> bool:
+        """Whether a fault of the whole answer was played."""
+        fault = self.hub.fault
+        if fault == "mute":
+            self.hub.closing.wait(30)
+            self.close_connection = True
+        elif fault.isdigit():
+            self._answer(int(fault), b"{}", **({"Retry_After": "30"} if fault == "429" else {}))
+        return fault == "mute" or fault.isdigit()
+
     def _send(self, name: str, content: bytes) -> None:
         fault = self.hub.fault if name.endswith(".safetensors") else ""
-        if fault == "mute":
-            time.sleep(30)
+        if fault and self._refuse():
             return
-        start = int((self.headers.get("Range") or "bytes=0-").removeprefix("bytes=").partition("-")[0])
+        span = None if fault == "norange" else self.headers.get("Range")
+        start = int((span or "bytes=0-").removeprefix("bytes=").partition("-")[0])
         self.send_response(206 if start else 200)
-        self.send_header("X-Repo-Commit", COMMIT)
+        self.send_header("X-Repo-Commit", self.hub.commit)
         self.send_header("ETag", f'"{hashlib.sha256(content).hexdigest()}"')
         self.send_header("Content-Length", str(len(content) - start))
         self.end_headers()
         if self.command == "HEAD":
             return
-        if fault:
-            content = content[: start + 64] if start else content[: len(content) // 2]
-        self.wfile.write(content[start:] if not (fault and start) else b"")
-        self.wfile.flush()
+        if fault == "flip":
+            content = content[:-9] + bytes([content[-9] ^ 1]) + content[-8:]
+        end = {
+            "drop": len(content) // 2,
+            "stall": len(content) // 2,
+            "norange": len(content) // 2,
+            "cut": start + 65536,
+        }.get(fault, len(content))
+        for piece in range(start, min(end, len(content)), 65536):
+            self.wfile.write(content[piece : min(piece + 65536, end)])
+            self.wfile.flush()
+            self.hub.sent += len(content[piece : min(piece + 65536, end)]) if name.endswith(".safetensors") else 0
+            if fault == "slow":
+                time.sleep(self.hub.pause)
         if fault == "stall":
-            time.sleep(30)
-        self.close_connection = bool(fault)
+            self.hub.closing.wait(30)
+        self.close_connection = self.close_connection or end < len(content)
 
     def do_POST(self) -> None:
         body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
@@ -109,7 +148,9 @@ class _Handler(BaseHTTPRequestHandler):
                 entry = json.loads(line)
                 if entry["key"] == "file":
                     self.hub.repos[repo][entry["value"]["path"]] = base64.b64decode(entry["value"]["content"])
-            self._json({"commitUrl": f"{self.hub.address}/{repo}/commit/{COMMIT}", "commitOid": COMMIT})
+            self._json(
+                {"commitUrl": f"{self.hub.address}/{repo}/commit/{self.hub.commit}", "commitOid": self.hub.commit}
+            )
         else:
             self._json({})
 
@@ -133,5 +174,6 @@ def serve() -> Iterator[Hub]:
     try:
         yield hub
     finally:
+        hub.closing.set()
         server.shutdown()
         server.server_close()

@@ -149,7 +149,9 @@ def backbone_weights(name: str) -> dict[str, Any]:
         return {}  # timm's cache of earlier versions
     repo_id, _, revision = cfg.hf_hub_id.partition("@")
     try:
-        return {"file": str(fetch_file(repo_id, filename, revision=revision))}
+        path = fetch_file(repo_id, filename, revision=revision)
+        _note_commit(path.parent, revision, complete=True)
+        return {"file": str(path)}
     except (FileNotFoundError, ConnectionError) as error:
         cached = try_to_load_from_cache(repo_id, filename, revision=revision or None)
         if isinstance(cached, str):
