@@ -1,12 +1,12 @@
-"""DenseIL inside somebody else's training loop: plain torch, nothing of denseil's own data or engine.
+"""DenseIL in other people's training loops: plain torch, without denseil's data and training code.
 
     python examples/drop_in.py tests/data/mars_tiny
 
 Three ways, a few steps each, on the real tracklets of a folder in MARS layout:
-1. the head alone, on the feature maps of an encoder that is not ours (torchvision's ResNet-18);
+1. the decoder on the feature maps of another library's encoder (torchvision's ResNet-18);
 2. the whole model in the loop of published re-ID trainers: `logits, features = model(clips)`;
 3. the same under pytorch-metric-learning, if it is installed.
-The encoders start from random weights and the people are two, so the printed losses show that gradients flow, no more.
+The encoders start from random weights and there are two people, so the printed losses only show that gradients flow.
 """
 
 import sys
@@ -25,7 +25,7 @@ from denseil.layers import BNNeck, DenseInteractionHead
 
 
 def read_clips(root: Path, frames: int = 3, size: tuple[int, int] = (96, 48)) -> tuple[Tensor, Tensor]:
-    """All training tracklets of a folder in MARS layout: clips (N, T, 3, H, W) and identity labels (N,)."""
+    """Read the training tracklets of a folder in MARS layout: clips (N, T, 3, H, W) and identity labels (N,)."""
     tracklets = defaultdict(list)
     for path in sorted(root.glob("bbox_train/*/*.jpg")):
         tracklets[path.name[:11]].append(path)  # 0001C1T0001: person, camera, tracklet
@@ -40,7 +40,7 @@ def read_clips(root: Path, frames: int = 3, size: tuple[int, int] = (96, 48)) ->
 
 
 def batch_hard_triplet(features: Tensor, labels: Tensor, margin: float = 0.3) -> Tensor:
-    """The triplet loss that re-ID trainers use."""
+    """Compute the batch-hard triplet loss that re-ID trainers use."""
     distance = torch.cdist(features, features)
     same = labels[:, None] == labels[None]
     farthest = distance.masked_fill(~same, -torch.inf).amax(1)
@@ -49,14 +49,14 @@ def batch_hard_triplet(features: Tensor, labels: Tensor, margin: float = 0.3) ->
 
 
 class ForeignModel(nn.Module):
-    """An encoder of another library, with the Dense Interaction head and the neck on top."""
+    """An encoder of another library, with the Dense Interaction decoder and the neck on top."""
 
     def __init__(self, num_classes: int) -> None:
         super().__init__()
         net = torchvision.models.resnet18()
         self.stem = nn.Sequential(net.conv1, net.bn1, net.relu, net.maxpool, net.layer1)
         self.stages = nn.ModuleList([net.layer2, net.layer3, net.layer4])
-        self.head = DenseInteractionHead([128, 256, 512], dim=128, depth=2, ffn_dim=256)
+        self.decoder = DenseInteractionHead([128, 256, 512], dim=128, depth=2, ffn_dim=256)
         self.neck = BNNeck(128, num_classes)
 
     def forward(self, clips: Tensor) -> denseil.models.ReIDOutput | Tensor:
@@ -66,11 +66,11 @@ class ForeignModel(nn.Module):
         for stage in self.stages:
             x = stage(x)
             maps.append(x.unflatten(0, (batch, -1)))  # (B, T, C_l, H_l, W_l)
-        return self.neck(self.head(maps))
+        return self.neck(self.decoder(maps))
 
 
 def train(name: str, model: nn.Module, clips: Tensor, labels: Tensor, criterion: nn.Module | None, steps: int) -> None:
-    """A few steps of a re-ID trainer; `criterion` replaces the triplet loss."""
+    """Train for a few steps as re-ID trainers do; `criterion` replaces the triplet loss."""
     metric_loss = criterion or batch_hard_triplet
     optimizer = torch.optim.Adam(filter(lambda p: p.requires_grad, model.parameters()), lr=2e-4)
     model.train()
@@ -96,7 +96,7 @@ def main(root: str, steps: int = 8) -> None:
     model = ForeignModel(classes)
     model.stem.requires_grad_(False)
     model.stages.requires_grad_(False)
-    train("head alone on torchvision's ResNet-18", model, clips, labels, None, steps)
+    train("decoder on torchvision's ResNet-18", model, clips, labels, None, steps)
 
     def create() -> denseil.DenseIL:
         return denseil.create_model("denseil", backbone="resnet18", dim=128, ffn_dim=256, num_classes=classes)
@@ -105,7 +105,7 @@ def main(root: str, steps: int = 8) -> None:
     try:
         from pytorch_metric_learning.losses import TripletMarginLoss
     except ImportError:
-        print("pytorch-metric-learning is not installed: third way left out")
+        print("pytorch-metric-learning is not installed: skipping the third way")
     else:
         train("whole model, pytorch-metric-learning", create(), clips, labels, TripletMarginLoss(), steps)
 
