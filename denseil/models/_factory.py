@@ -1,6 +1,7 @@
 """`create_model` and its kin: timm's registry, with what timm lacks."""
 
 import difflib
+import os
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
@@ -12,14 +13,20 @@ from denseil.models import variants
 from denseil.models._builder import MODEL_ARGS
 from denseil.models._config import CONFIG_NAME, read_architecture, read_config
 from denseil.models._fetch import fetch_folder
-from denseil.models._registry import registered_models
+from denseil.models._registry import register_alias, registered_models
 from denseil.models._saved_args import check_saved_args
 from denseil.models._weights import build_with_weights, read_weights
 from denseil.models.denseil import DenseIL
 
+for _alias, _name in variants.ALIASES.items():
+    register_alias(_alias, _name)
+
+
+MOST_CLASSES = 10_000_000
+
 
 def create_model(
-    name: str,
+    name: str | Path,
     pretrained: bool = False,
     *,
     num_classes: int = 0,
@@ -33,14 +40,14 @@ def create_model(
 
     Args:
         name: A registered name ("denseil_resnet50", or one of your own; see `register_model`), an alias
-            ("denseil_r50"), either with a tag ("denseil_resnet50.mars"), a Hub repository ("hf-hub:owner/name") or a
-            folder that `save_pretrained` wrote ("local-dir:path").
+            ("denseil_r50"), either with a tag ("denseil_resnet50.mars"), a Hub repository ("hf-hub:owner/name",
+            "hf-hub:owner/name@revision"), or a folder that `save_pretrained` wrote ("path", "local-dir:path").
         pretrained: Load the whole model's weights. For timm's weights of the encoder alone, pass
             `pretrained_backbone=True` instead.
         num_classes: Training identities; 0 for no classifier. A classifier for other identities than the weights'
-            starts fresh, all else is loaded strictly.
-        checkpoint_path: Weights to load, in a safetensors file or a checkpoint that holds nothing but tensors and plain
-            data.
+            starts fresh; everything else is loaded strictly.
+        checkpoint_path: Weights to load: a safetensors file, or a checkpoint of tensors and plain data. Prefixes of
+            Lightning, DDP and `torch.compile` are removed.
         cache_dir: Where the Hub client keeps its files.
         device: Where the parameters are created, such as "cuda" or "meta"; None for torch's default device.
         dtype: Of the parameters; None for float32.
@@ -48,7 +55,7 @@ def create_model(
 
     Raises:
         KeyError: If the name, the tag or the backbone is unknown.
-        TypeError: If an argument is unknown.
+        TypeError: If an argument is unknown, or of the wrong type.
         RuntimeError: If `pretrained`, and no weights are published under the name.
         ValueError: If an argument is out of its range, or the weights are damaged or do not fit.
         FileNotFoundError: If the folder, the repository or the checkpoint does not exist.
@@ -59,6 +66,7 @@ def create_model(
         >>> model(torch.randn(2, 8, 3, 256, 128)).shape
         torch.Size([2, 64])
     """
+    _check_call(pretrained, num_classes, checkpoint_path, cache_dir)
     if pretrained and checkpoint_path is not None:
         raise ValueError(f"pretrained=True and checkpoint_path={str(checkpoint_path)!r}: choose one source of weights")
     architecture, cfg, saved_args = _resolve_name(name, cache_dir, weights=pretrained)
@@ -151,6 +159,18 @@ def _resolve_registered(name: str) -> tuple[str, str]:
         hint = f"did you mean {' or '.join(near)}?" if near else f"known: {', '.join(known)}"
         raise KeyError(f"no denseil model {name!r}; {hint}")
     return architecture, tag
+
+
+def _check_call(pretrained: object, num_classes: object, checkpoint_path: object, cache_dir: object) -> None:
+    if not isinstance(pretrained, bool):
+        raise TypeError(f"pretrained={pretrained!r}: give True or False; a tag is part of the name, as in 'name.tag'")
+    if isinstance(num_classes, bool) or not isinstance(num_classes, int):
+        raise TypeError(f"num_classes={num_classes!r}: give an integer, 0 for no classifier")
+    if not 0 <= num_classes <= MOST_CLASSES:
+        raise ValueError(f"num_classes={num_classes}: give 0 for no classifier, at most {MOST_CLASSES:,}")
+    for name, path in {"checkpoint_path": checkpoint_path, "cache_dir": cache_dir}.items():
+        if not isinstance(path, str | os.PathLike | None):
+            raise TypeError(f"{name}={path!r}: give a path")
 
 
 def _check_model_args(model_args: dict[str, Any]) -> None:

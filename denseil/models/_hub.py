@@ -160,7 +160,7 @@ def _sha256(path: Path) -> str:
 
 
 def _not_json(value: object) -> object:
-    raise TypeError(f"{value!r} is a {type(value).__name__}; give names, numbers, lists and dicts to create_model")
+    raise TypeError(f"among them is a {type(value).__name__}; give names, numbers, lists and dicts to create_model")
 
 
 def push_to_hub(

@@ -50,6 +50,18 @@ def register_model(factory: _Factory) -> _Factory:
     return factory
 
 
+def register_alias(alias: str, name: str) -> None:
+    """Make timm know a second name of a registered model; `registered_models` does not list it."""
+    entrypoint = timm.models.model_entrypoint(name)
+
+    @functools.wraps(entrypoint)
+    def build(*args: Any, **kwargs: Any) -> Any:
+        return entrypoint(*args, **kwargs)
+
+    build.__name__ = alias
+    timm.models.register_model(build)
+
+
 def registered_models() -> list[str]:
     """Registered names, in the order of registration."""
     return list(_factories)

@@ -17,13 +17,12 @@ from torch import nn
 
 from denseil.common.text import did_you_mean
 
-_SIZES = {"num_parts": 64, "dim": 16384, "depth": 128, "num_heads": 1024, "ffn_dim": 65536}  # highest value of each
 _MOST = 4096  # of any number among the backbone's arguments, whose sizes are of one layer or one image side
 MOST_PARAMS = 4_000_000_000  # of a model that a config may ask for
 
 
 def check_saved_args(args: Mapping[str, Any], known: frozenset[str]) -> None:
-    """Check the saved arguments of a `DenseIL`.
+    """Check the saved arguments of a `DenseIL`, but for the types and bounds that it checks by itself.
 
     Args:
         args: Names and values, from JSON.
@@ -35,19 +34,6 @@ def check_saved_args(args: Mapping[str, Any], known: frozenset[str]) -> None:
     """
     if unknown := sorted(set(args) - known):
         raise ValueError(f"the saved argument {unknown[0]!r} is unknown here: it is damaged, or of a newer denseil")
-    for name, most in _SIZES.items():
-        value = args.get(name, 0)
-        if isinstance(value, bool) or not isinstance(value, int):
-            raise TypeError(f"{name}={value!r} in the saved arguments; it must be a whole number")
-        if not 0 <= value <= most:
-            raise ValueError(f"{name}={value} in the saved arguments; it must be from 0 to {most:,}")
-    levels = args.get("levels", [])
-    if not isinstance(levels, list) or not all(type(level) is int for level in levels):
-        raise TypeError(f"levels={levels!r} in the saved arguments; it must be a list of whole numbers")
-    for name in ("drop", "attn_drop"):
-        value = args.get(name, 0.0)
-        if isinstance(value, bool) or not isinstance(value, (int, float)):
-            raise TypeError(f"{name}={value!r} in the saved arguments; it must be a number")
     if not isinstance(args.get("attend_self", True), bool):
         raise TypeError(f"attend_self={args['attend_self']!r} in the saved arguments; it must be true or false")
     if not isinstance(args.get("backbone", "resnet50"), str):

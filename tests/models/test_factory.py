@@ -31,6 +31,15 @@ def test_the_same_model_through_timm():
     assert ours.pretrained_cfg == theirs.pretrained_cfg
 
 
+def test_aliases_through_timm():
+    assert "denseil_r50" in timm.list_models("denseil*")
+    assert "denseil_r50" not in denseil.list_models()
+    with torch.device("meta"):
+        theirs, ours = (library.create_model("denseil_r50.mars", **TINY) for library in (timm, denseil))
+    assert theirs.pretrained_cfg["architecture"] == ours.pretrained_cfg["architecture"] == "denseil_resnet50"
+    assert theirs.pretrained_cfg["tag"] == "mars"
+
+
 @pytest.mark.parametrize(
     ("name", "known"),
     [
@@ -56,6 +65,13 @@ def test_is_model(name: str, known: bool):
         ("denseil", {"backbone": "resnet5O"}, KeyError, "did you mean"),
         ("local-dir:/does/not/exist", {}, FileNotFoundError, "config.json does not exist"),
         (None, {}, TypeError, "give a model name"),
+        ("denseil", {"num_classes": -1}, ValueError, "num_classes=-1: give 0"),
+        ("denseil", {"num_classes": True}, TypeError, "num_classes=True: give an integer"),
+        ("denseil", {"num_classes": 10**12}, ValueError, "num_classes=1000000000000: give 0"),
+        ("denseil", {"pretrained": "mars"}, TypeError, "pretrained='mars': give True or False"),
+        ("denseil", {"checkpoint_path": 3}, TypeError, "checkpoint_path=3: give a path"),
+        ("denseil", {"cache_dir": 3}, TypeError, "cache_dir=3: give a path"),
+        ("denseil", {"backbone": "hf-hub:timm/resnet18"}, ValueError, "give the name of an architecture of timm"),
         ("denseil", {"backbone": "test_resnet", "num_heads": 5}, ValueError, "num_heads must divide dim"),
         ("denseil", {"backbone": "test_resnet", "fusion": "mean"}, ValueError, "choose one of 'attention'"),
         ("denseil", {"backbone": None}, TypeError, "backbone=None: give the name of a timm model"),

@@ -323,3 +323,46 @@ def test_double_and_bfloat16_weights_are_converted(model: DenseIL, tmp_path: Pat
         safetensors.torch.save_file(state, tmp_path / "weights.safetensors")
         loaded = create(tmp_path / "weights.safetensors")
         assert {value.dtype for value in loaded.parameters()} == {torch.float32}
+
+
+@pytest.mark.parametrize(
+    "prefix",
+    ["model.", "net.", "module.", "module.model.", "model.module.", "_orig_mod.", "model._orig_mod.", "network."],
+)
+def test_prefixes_of_training_frameworks(prefix: str, model: DenseIL, tmp_path: Path):
+    state = {prefix + name: value for name, value in model.state_dict().items()}
+    lightning = {"state_dict": state, "epoch": 3, "hyper_parameters": {}, "optimizer_states": []}
+    torch.save(lightning, tmp_path / "last.ckpt")
+    safetensors.torch.save_file(state, tmp_path / "flat.safetensors")
+    for name in ("last.ckpt", "flat.safetensors"):
+        assert same(create(tmp_path / name), model)
+    backbone = timm.create_model("test_resnet")
+    load_backbone(model, {prefix + name: value for name, value in backbone.state_dict().items()}, origin="x")
+    assert torch.equal(model.encoder.net.conv1[0].weight, backbone.conv1[0].weight)
+
+
+@pytest.mark.parametrize(
+    "nest", [("model",), ("net",), ("state_dict", "model"), ("model_state_dict",), ("state_dict_ema",)]
+)
+def test_nested_state_dicts(nest: tuple[str, ...], model: DenseIL, tmp_path: Path):
+    content: dict[str, object] = dict(model.state_dict())
+    for name in reversed(nest):
+        content = {name: content, "epoch": 3, "step": torch.tensor(7)}
+    torch.save(content, tmp_path / "nested.pth")
+    assert same(create(tmp_path / "nested.pth"), model)
+
+
+def test_what_lies_beside_the_model_in_a_checkpoint_is_named(model: DenseIL, tmp_path: Path):
+    state = {f"model.{name}": value for name, value in model.state_dict().items()} | {"loss.centers": torch.ones(3)}
+    torch.save({"state_dict": state}, tmp_path / "last.ckpt")
+    with pytest.raises(ValueError, match=r"1 not in the model: loss\.centers"):
+        create(tmp_path / "last.ckpt")
+
+
+def test_a_plain_path_of_a_folder(model: DenseIL, tmp_path: Path, monkeypatch):
+    denseil.save_pretrained(model, tmp_path / "my model.v2")
+    monkeypatch.chdir(tmp_path)
+    for name in ("my model.v2", "./my model.v2", tmp_path / "my model.v2", str(tmp_path / "my model.v2")):
+        assert same(denseil.create_model(name, pretrained=True), model)
+    with pytest.raises(KeyError, match="no denseil model 'my model'"):
+        denseil.create_model("my model")
