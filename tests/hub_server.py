@@ -24,6 +24,7 @@ class Hub:
             time, with pauses of `pause`), "norange" (it closes half-way, and always sends from the
             start), "flip" (a byte is changed), or a status such as "503".
         everywhere: Whether the fault concerns every request.
+        read_only: Whether uploads are refused.
         requests: Method, path and range of each request.
         sent: Bytes of weights that were sent.
     """
@@ -31,6 +32,7 @@ class Hub:
     repos: dict[str, dict[str, bytes]] = field(default_factory=dict)
     fault: str = ""
     everywhere: bool = False
+    read_only: bool = False
     pause: float = 0.0
     sent: int = 0
     requests: list[str] = field(default_factory=list)
@@ -136,6 +138,15 @@ class _Handler(BaseHTTPRequestHandler):
             repo = f"{request.get('organization') or 'me'}/{request['name']}"
             self.hub.repos.setdefault(repo, {})
             self._json({"url": f"{self.hub.address}/{repo}", "id": repo, "name": repo})
+        elif self.hub.read_only:
+            self._answer(403, b'{"error": "no write access"}')
+        elif "/paths-info/" in path:
+            repo = path.removeprefix("/api/models/").partition("/paths-info/")[0]
+            content = self.hub.repos[repo]["model.safetensors"]
+            digest = hashlib.sha256(content).hexdigest()
+            lfs = {"oid": digest, "size": len(content), "pointerSize": 130}
+            found = {"type": "file", "path": "model.safetensors", "size": len(content), "oid": "0" * 40, "lfs": lfs}
+            self._json([found])
         elif "/preupload/" in path:
             files = [
                 {"path": f["path"], "uploadMode": "regular", "shouldIgnore": False, "oid": None}

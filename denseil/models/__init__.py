@@ -33,3 +33,6 @@ from denseil.models.optimized import agreement as agreement
 from denseil.models.optimized import optimize as optimize
 from denseil.models.profile import Profile as Profile
 from denseil.models.profile import profile as profile
+from denseil.models.publish import publish as publish
+from denseil.models.publish import publishing_gaps as publishing_gaps
+from denseil.models.publish import sample_clip as sample_clip
