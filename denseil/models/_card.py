@@ -6,8 +6,10 @@ from importlib.resources import files
 
 import yaml
 from huggingface_hub import ModelCard, ModelCardData
+from torch import nn
 
-from denseil.models.denseil import DenseIL
+from denseil.models._config import SavedConfig
+from denseil.models.interface import preprocessing_of
 
 NOT_STATED = {
     "data": "Not stated. Weights trained on filmed people carry the terms of those data.",
@@ -41,7 +43,13 @@ _SUBJECTS = {
 }
 
 
-def model_card(model: DenseIL, *, repo_id: str = "owner/name", fields: Mapping[str, str] | None = None) -> str:
+def model_card(
+    model: nn.Module,
+    *,
+    repo_id: str = "owner/name",
+    fields: Mapping[str, str] | None = None,
+    config: SavedConfig | None = None,
+) -> str:
     """Fill the model card template.
 
     Args:
@@ -50,9 +58,11 @@ def model_card(model: DenseIL, *, repo_id: str = "owner/name", fields: Mapping[s
         fields: Markdown for any of "intended_use", "out_of_scope_use", "data", "results", "limits", and "license" (an
             identifier of the Hub; for "other" also "license_name" and "license_link"). The card says so where data and
             results are not given.
+        config: Describes a module of your own.
 
     Raises:
         ValueError: If a field is unknown.
+        TypeError: If nothing says how frames are prepared.
     """
     unknown = set(fields or {}) - set(_DEFAULTS)
     if unknown:
@@ -66,21 +76,22 @@ def model_card(model: DenseIL, *, repo_id: str = "owner/name", fields: Mapping[s
         pipeline_tag="feature-extraction",
         tags=["person-re-identification", "video", "denseil", "timm"],
     )
-    cfg = model.pretrained_cfg
+    frames = config.preprocessing if config else preprocessing_of(model)
+    architecture = config.architecture if config else model.__dict__["pretrained_cfg"]["architecture"]
     card = ModelCard.from_template(
         data,
         template_str=files(__package__).joinpath("card_template.md").read_text(encoding="utf-8"),
         **texts,
         name=repo_id.rpartition("/")[2],
         repo_id=repo_id,
-        architecture=cfg["architecture"],
+        architecture=architecture,
         params=f"{sum(p.numel() for p in model.parameters()) / 1e6:.1f}",
         num_features=model.num_features,
-        height=cfg["input_size"][1],
-        width=cfg["input_size"][2],
-        color_order=model.denseil_cfg["color_order"],
-        mean=tuple(cfg["mean"]),
-        std=tuple(cfg["std"]),
+        height=frames.size[0],
+        width=frames.size[1],
+        color_order=frames.color_order,
+        mean=frames.mean,
+        std=frames.std,
     )
     return str(card) + "\n"
 

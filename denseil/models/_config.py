@@ -102,7 +102,7 @@ def write_config(folder: str | Path, config: dict[str, Any]) -> None:
     """Write a config.json with its digest, whole or not at all; the digest of the weights in it stays."""
     block = config["denseil"]
     if "digests" in block:
-        block["digests"] = {"weights": block["digests"]["weights"], "config": config_digest(config)}
+        block["digests"] = {**block["digests"], "config": config_digest(config)}
     with replacing(Path(folder) / CONFIG_NAME) as temporary:
         temporary.write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
 

@@ -9,6 +9,7 @@ from denseil.models import variants
 from denseil.models._config import CONFIG_NAME, WEIGHTS_NAME, parse_config, read_config, saved_config, write_config
 from denseil.models._weights import check_digest, read_weights_and_digest
 from denseil.models.identity import make_id, weights_digest
+from denseil.models.interface import Preprocessing
 
 
 def update_config(folder: str | Path, entries: Mapping[str, Any]) -> None:
@@ -22,10 +23,10 @@ def update_config(folder: str | Path, entries: Mapping[str, Any]) -> None:
         FileNotFoundError: If the folder has no config.
         ValueError: If it is not the config of a saved model, or was damaged before.
     """
-    read_config(folder)
+    before = read_config(folder).preprocessing
     config = parse_config(Path(folder) / CONFIG_NAME)
     config["denseil"] = {**config.get("denseil", {}), **entries}
-    _write(Path(folder), config)
+    _write(Path(folder), config, before)
 
 
 def renew_digests(folder: str | Path) -> None:
@@ -50,7 +51,7 @@ def renew_digests(folder: str | Path) -> None:
     read_config(folder)
 
 
-def _write(folder: Path, config: dict[str, Any]) -> None:
+def _write(folder: Path, config: dict[str, Any], before: Preprocessing | None = None) -> None:
     """Write a config that has been checked, with the identity of the model that it now describes."""
     try:
         saved = saved_config(config)
@@ -63,4 +64,6 @@ def _write(folder: Path, config: dict[str, Any]) -> None:
         block["model_id"] = make_id(
             weights_digest(weights), kind="denseil", model_args=saved.model_args, preprocessing=saved.preprocessing
         )
+    elif "model_id" in block and saved.preprocessing != before:  # of a module that is not known here
+        del block["model_id"]
     write_config(folder, config)

@@ -13,6 +13,7 @@ from denseil.models import variants
 from denseil.models._builder import MODEL_ARGS
 from denseil.models._config import CONFIG_NAME, read_architecture, read_config
 from denseil.models._fetch import fetch_folder
+from denseil.models._own_models import open_own_model, record_origin
 from denseil.models._registry import register_alias, registered_models
 from denseil.models._saved_args import check_saved_args
 from denseil.models._weights import build_with_weights, read_weights
@@ -70,21 +71,27 @@ def create_model(
     if pretrained and checkpoint_path is not None:
         raise ValueError(f"pretrained=True and checkpoint_path={str(checkpoint_path)!r}: choose one source of weights")
     architecture, cfg, saved_args = _resolve_name(name, cache_dir, weights=pretrained)
-    if architecture in variants.__all__:
+    own = architecture not in variants.__all__
+    if not own:
         _check_model_args(model_args)
+    folder = Path(cfg["file"]) if own and isinstance(cfg, dict) else None  # of a saved module of one's own
+    saved = read_config(folder) if folder else None
+    args = saved_args | model_args
 
     def build() -> DenseIL:
+        sources = {} if folder else {"pretrained_cfg": cfg, "cache_dir": cache_dir}
+        classes = num_classes or (saved.pretrained_cfg["num_classes"] if saved else 0)
         model: DenseIL = timm.model_entrypoint(architecture)(
-            pretrained=pretrained,
-            pretrained_cfg=cfg,
-            cache_dir=cache_dir,
-            num_classes=num_classes,
-            **(saved_args | model_args),
+            pretrained=pretrained and folder is None, num_classes=classes, **sources, **args
         )
+        if own:
+            record_origin(model, architecture, {**args, "num_classes": classes})
         return model
 
     with torch.device(device) if device is not None else nullcontext():
-        if checkpoint_path is None:
+        if saved and folder and checkpoint_path is None:
+            model = open_own_model(build, folder, saved, pretrained=pretrained)
+        elif checkpoint_path is None:
             model = build()
         else:
             model_args.pop("pretrained_backbone", None)  # the whole model's weights come instead
@@ -137,8 +144,9 @@ def _resolve_name(name: str | Path, cache_dir: str | Path | None, *, weights: bo
         entries["hf_hub_id"] = f"{place.partition('@')[0]}@{folder.name}"  # the commit, so that both files are of one
     _check_architecture(folder)
     config = read_config(folder)
-    if config.architecture in variants.__all__:
-        check_saved_args(config.model_args, MODEL_ARGS)
+    if config.architecture not in variants.__all__:
+        return config.architecture, config.pretrained_cfg | entries | {"file": str(folder)}, config.model_args
+    check_saved_args(config.model_args, MODEL_ARGS)
     return config.architecture, config.pretrained_cfg | entries, config.model_args | {"pretrained_backbone": False}
 
 
@@ -146,7 +154,11 @@ def _check_architecture(folder: Path) -> None:
     """Raise a KeyError unless a folder holds a model that is registered here."""
     architecture = read_architecture(folder)
     if architecture not in registered_models():
-        raise KeyError(f"{folder} holds a {architecture!r}, not a denseil model; open it with timm.create_model")
+        way = "timm.create_model" if timm.is_model(architecture) else "your own code and denseil.models.load_weights"
+        raise KeyError(
+            f"{folder} holds a {architecture!r}, which is not registered here and not a denseil model; register it "
+            f"(denseil.register_model), or open it with {way}"
+        )
 
 
 def _resolve_registered(name: str) -> tuple[str, str]:

@@ -6,6 +6,7 @@ import shutil
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import timm
 import torch
@@ -15,11 +16,13 @@ from torch import Tensor, nn
 
 from denseil.models._builder import MODEL_ARGS
 from denseil.models._card import model_card
-from denseil.models._config import CONFIG_NAME, WEIGHTS_NAME, parse_config, write_config
+from denseil.models._config import CONFIG_NAME, WEIGHTS_NAME, parse_config, saved_config, write_config
+from denseil.models._own_models import origin_of, write_own_model
 from denseil.models._unwrap import COMPILED, unwrap
 from denseil.models._weights import fitting_weights, read_weights
 from denseil.models.denseil import DenseIL
 from denseil.models.identity import model_id
+from denseil.models.interface import Preprocessing
 
 CARD_NAME = "README.md"
 SAVED_ARGS = MODEL_ARGS - {"pretrained_backbone", "drop_rate"}  # what timm adds to its record is set on opening
@@ -31,71 +34,84 @@ def save_pretrained(
     *,
     card: Mapping[str, str] | None = None,
     repo_id: str = "owner/name",
+    preprocessing: Preprocessing | None = None,
 ) -> Path:
     """Save a model as `model.safetensors`, `config.json` and a model card.
 
     Wrappers of `torch.compile`, DDP, DataParallel and averaged weights are removed. Each file is written under a
     temporary name and renamed, so that a crash leaves the old files whole. The config holds the digests of both files,
-    which are checked on opening. Open the folder with `create_model("local-dir:FOLDER", pretrained=True)`.
+    which are checked on opening.
+
+    Open the folder with `create_model(folder, pretrained=True)`. A module that was not made by `create_model` is saved
+    too, as long as it is no `DenseIL`; to open it, build it and use `load_weights`.
 
     Args:
-        model: A model made by `create_model`.
+        model: A model made by `create_model`, or any `VideoEncoder`.
         folder: Where to; created if it does not exist.
         card: Fields of the model card (see `model_card`). An existing card is kept unless these are given; so is the
             card of packaged weights that were not changed.
         repo_id: The Hub repository that the card names.
+        preprocessing: How frames are prepared for a module of your own, if it has no attribute `preprocessing`.
 
     Returns:
         The folder.
 
     Raises:
-        ValueError: If the model was not made by `create_model`, its arguments cannot be written as JSON, or its weights
-            are not those of a model that `create_model` makes from them: parametrised, pruned, with adapters, with
-            replaced layers, or not finite.
-        TypeError: If the model is sharded, or has adapters of PEFT.
+        ValueError: If a `DenseIL` was not made by `create_model`, its arguments cannot be written as JSON, or its
+            weights are not those of a model that `create_model` makes from them: parametrised, pruned, with adapters,
+            with replaced layers, or not finite.
+        TypeError: If the model is sharded, has adapters of PEFT, or does not say how its frames are prepared.
     """
-    plain = _as_created(unwrap(model))
+    model = unwrap(model)
+    created = _as_created(model) if isinstance(model, DenseIL) else None
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=folder, prefix=".saving-") as temporary:
-        save_for_hf(
-            plain,
-            temporary,
-            model_config={"denseil": dict(plain.denseil_cfg)},
-            model_args=plain._model_args | {"pretrained_backbone": False},
-            safe_serialization=True,
-        )
-        weights = Path(temporary, WEIGHTS_NAME)
-        config = parse_config(Path(temporary, CONFIG_NAME))
-        config["denseil"] |= {"model_id": model_id(plain), "digests": {"weights": _sha256(weights), "config": ""}}
+    with tempfile.TemporaryDirectory(dir=folder, prefix=".saving-") as name:
+        temporary = Path(name)
+        if created:
+            identity = model_id(created)
+            config = _write_created(created, temporary)
+        else:
+            args = _as_json(origin_of(model)[1])
+            config = write_own_model(model, _plain_state(model), args, temporary, preprocessing)
+            identity = model_id(model, preprocessing)
+        config["denseil"] |= {"model_id": identity, "digests": {"weights": _sha256(temporary / WEIGHTS_NAME)}}
         write_config(temporary, config)
         if card is not None or not (folder / CARD_NAME).exists():
-            text = (_card_of_source(plain) if card is None else None) or model_card(plain, repo_id=repo_id, fields=card)
-            Path(temporary, CARD_NAME).write_text(text, encoding="utf-8")
+            kept = _card_of_source(created) if created and card is None else None
+            text = kept or model_card(model, repo_id=repo_id, fields=card, config=saved_config(config))
+            (temporary / CARD_NAME).write_text(text, encoding="utf-8")
         # safetensors lets nobody but the owner read what it writes
-        shutil.copymode(Path(temporary, CONFIG_NAME), weights)
+        shutil.copymode(temporary / CONFIG_NAME, temporary / WEIGHTS_NAME)
         # The config last: its digest fits no other weights, and without it a folder of new weights is not opened.
-        for file in sorted(Path(temporary).iterdir(), key=lambda path: path.name == CONFIG_NAME):
+        for file in sorted(temporary.iterdir(), key=lambda path: path.name == CONFIG_NAME):
             file.replace(folder / file.name)
     return folder
 
 
-def _as_created(model: nn.Module) -> DenseIL:
+def _write_created(model: DenseIL, folder: Path) -> dict[str, Any]:
+    """Write a model as timm does, and return its config."""
+    save_for_hf(
+        model,
+        str(folder),
+        model_config={"denseil": dict(model.denseil_cfg)},
+        model_args=model._model_args | {"pretrained_backbone": False},
+        safe_serialization=True,
+    )
+    return parse_config(folder / CONFIG_NAME)
+
+
+def _as_created(model: DenseIL) -> DenseIL:
     """The model that `create_model` makes from a model's arguments, with its weights: what will be opened again."""
-    if not isinstance(model, DenseIL) or not hasattr(model, "_model_args"):
+    if not hasattr(model, "_model_args"):
         raise ValueError(
-            f"only a model made by denseil.create_model(...) can be saved, not this {type(model).__name__}: its "
-            "arguments are recorded there"
+            "only a DenseIL made by denseil.create_model(...) can be saved: its arguments are recorded there"
         )
-    try:
-        own = {name: value for name, value in model._model_args.items() if name in SAVED_ARGS}
-        args = json.loads(json.dumps(own, default=_not_json))
-    except (TypeError, ValueError) as error:
-        raise ValueError(f"the model's arguments cannot be written to {CONFIG_NAME}: {error}") from error
+    args = _as_json({name: value for name, value in model._model_args.items() if name in SAVED_ARGS})
     architecture = model.pretrained_cfg["architecture"]
     with torch.device("meta"):
         fresh: DenseIL = timm.model_entrypoint(architecture)(num_classes=model.num_classes, **args)
-    state = {name.replace(f"{COMPILED}.", ""): value.detach() for name, value in model.state_dict().items()}
+    state = _plain_state(model)
     _check_layers(model, fresh)
     origin = f"the {architecture} to be saved"
     try:
@@ -105,7 +121,7 @@ def _as_created(model: nn.Module) -> DenseIL:
             f"{error}. Before saving, remove parametrisations (torch.nn.utils.parametrize.remove_parametrizations), "
             "pruning masks (torch.nn.utils.prune.remove) and weight norms, and merge adapters"
         ) from error
-    fresh.load_state_dict(_separate(state), assign=True)
+    fresh.load_state_dict(state, assign=True)
     fresh.pretrained_cfg, fresh.denseil_cfg, fresh._model_args = (
         dict(model.pretrained_cfg),
         dict(model.denseil_cfg),
@@ -134,15 +150,17 @@ def _check_layers(model: nn.Module, fresh: nn.Module) -> None:
         )
 
 
-def _separate(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Tensors that are contiguous and share no memory, as safetensors wants them."""
+def _plain_state(model: nn.Module) -> dict[str, Tensor]:
+    """Weights by their names without `torch.compile`, contiguous and apart in memory, as safetensors wants them."""
     seen: set[int] = set()
-    separate = {}
-    for name, value in state.items():
+    state = {}
+    for name, value in model.state_dict().items():
+        value = value.detach()
         shared = value.untyped_storage().data_ptr() in seen or value.untyped_storage().nbytes() != value.nbytes
-        separate[name] = value.clone(memory_format=torch.contiguous_format) if shared else value.contiguous()
+        plain = value.clone(memory_format=torch.contiguous_format) if shared else value.contiguous()
+        state[name.replace(f"{COMPILED}.", "")] = plain
         seen.add(value.untyped_storage().data_ptr())
-    return separate
+    return state
 
 
 def _card_of_source(model: DenseIL) -> str | None:
@@ -157,6 +175,14 @@ def _card_of_source(model: DenseIL) -> str | None:
 
 def _sha256(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def _as_json(args: Mapping[str, Any]) -> dict[str, Any]:
+    try:
+        found: dict[str, Any] = json.loads(json.dumps(dict(args), default=_not_json))
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"the model's arguments cannot be written to {CONFIG_NAME}: {error}") from error
+    return found
 
 
 def _not_json(value: object) -> object:

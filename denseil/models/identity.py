@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from denseil.models._own_models import origin_of
 from denseil.models._unwrap import unwrap
 from denseil.models._weights import original_name
 from denseil.models.denseil import DenseIL
@@ -23,7 +24,7 @@ _NOT_IN_VECTORS = {
 _OF_DECODER = {"levels", "num_parts", "dim", "num_heads", "ffn_dim", "fusion", "attend_self", "pos_kind", "pos_formula"}
 
 
-def model_id(model: nn.Module) -> str:
+def model_id(model: nn.Module, preprocessing: Preprocessing | None = None) -> str:
     """Identify a model: two models with the same identity give the same vectors.
 
     A digest of the weights (in float32, without the classifier), of the arguments that change vectors, and of
@@ -32,6 +33,7 @@ def model_id(model: nn.Module) -> str:
 
     Args:
         model: The model; wrappers such as those of DDP and `torch.compile` are ignored.
+        preprocessing: How frames are prepared; None for the model's own.
 
     Returns:
         40 hexadecimal digits.
@@ -41,12 +43,12 @@ def model_id(model: nn.Module) -> str:
     if isinstance(carried, str) and carried:
         return carried
     kind = "denseil" if isinstance(model, DenseIL) else f"{type(model).__module__}.{type(model).__qualname__}"
-    own = getattr(model, "preprocessing", None)
+    frames = preprocessing or getattr(model, "preprocessing", None)
     return make_id(
         weights_digest(model),
         kind=kind,
-        model_args=getattr(model, "_model_args", {}),
-        preprocessing=own if isinstance(own, Preprocessing) else None,
+        model_args=getattr(model, "_model_args", None) or origin_of(model)[1],
+        preprocessing=frames if isinstance(frames, Preprocessing) else None,
     )
 
 

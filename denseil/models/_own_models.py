@@ -1,0 +1,99 @@
+"""Saved folders of modules of one's own: any `VideoEncoder`, registered under a name or not."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import safetensors.torch
+import torch
+from torch import Tensor, nn
+
+from denseil.models._config import DENSEIL_BLOCK, WEIGHTS_NAME, SavedConfig
+from denseil.models._weights import build_with_weights, check_digest, fitting_weights, read_weights_and_digest
+from denseil.models.interface import Preprocessing, preprocessing_of
+
+_Model = TypeVar("_Model", bound=nn.Module)
+
+_RECORD = "_created_by"  # attribute of a module that `create_model` built: its registered name and arguments
+
+
+def record_origin(model: nn.Module, name: str, args: dict[str, Any]) -> None:
+    """Note on a module which registered name and arguments built it, for `save_pretrained`."""
+    model.__dict__[_RECORD] = (name, args)
+
+
+def origin_of(model: nn.Module) -> tuple[str, dict[str, Any]]:
+    """The registered name and arguments that built a module; the name of its class if none did."""
+    found: tuple[str, dict[str, Any]] = model.__dict__.get(
+        _RECORD, (f"{type(model).__module__}.{type(model).__qualname__}", {})
+    )
+    return found
+
+
+def write_own_model(
+    model: nn.Module, state: dict[str, Tensor], args: dict[str, Any], folder: Path, preprocessing: Preprocessing | None
+) -> dict[str, Any]:
+    """Write the weights of a module, and return the config that describes it, without digests.
+
+    Args:
+        model: The module, unwrapped.
+        state: Its weights, contiguous and apart in memory.
+        args: The arguments that built it, as JSON knows them.
+        folder: Where to.
+        preprocessing: How its frames are prepared; None to take `model.preprocessing`.
+
+    Raises:
+        TypeError: If nothing says how its frames are prepared, or how wide its embedding is.
+        ValueError: If a weight is not finite.
+    """
+    frames = preprocessing_of(model, preprocessing)
+    width = getattr(model, "num_features", None)
+    if not isinstance(width, int):
+        raise TypeError(f"{type(model).__name__} has no num_features: set it to the width of its embedding")
+    shapes = {name: torch.empty_like(value, device="meta") for name, value in state.items()}
+    fitting_weights(shapes, state, origin=f"the {type(model).__name__} to be saved")
+    safetensors.torch.save_file(state, folder / WEIGHTS_NAME, metadata={"format": "pt"})
+    prepared = frames.to_dict()
+    return {
+        "architecture": origin_of(model)[0],
+        "num_classes": int(getattr(model, "num_classes", 0) or args.get("num_classes", 0)),
+        "num_features": width,
+        "model_args": {name: value for name, value in args.items() if name != "num_classes"},
+        "pretrained_cfg": {
+            "input_size": [3, *frames.size],
+            "mean": prepared["mean"],
+            "std": prepared["std"],
+            "interpolation": "bilinear",
+            "crop_pct": 1.0,
+            "crop_mode": "squash",
+        },
+        "denseil": {name: prepared[name] for name in DENSEIL_BLOCK} | _thresholds(model),
+    }
+
+
+def open_own_model(build: Callable[[], _Model], folder: Path, saved: SavedConfig, *, pretrained: bool) -> _Model:
+    """Build a module of one's own from a saved folder, with its weights if `pretrained`.
+
+    Raises:
+        ValueError: If the weights do not fit, are damaged, or are not finite.
+    """
+    path, digest = folder / WEIGHTS_NAME, ""
+
+    def read() -> dict[str, Tensor]:
+        nonlocal digest
+        weights, digest = read_weights_and_digest(path)
+        return weights
+
+    model = build_with_weights(build, read, origin=str(folder)) if pretrained else build()
+    if pretrained:
+        check_digest(path, digest, saved.digests.get("weights"))
+    if getattr(model, "preprocessing", None) != saved.preprocessing:
+        model.__dict__["preprocessing"] = saved.preprocessing
+    if thresholds := saved.denseil.get("thresholds"):
+        model.__dict__["denseil_cfg"] = {**getattr(model, "denseil_cfg", {}), "thresholds": thresholds}
+    return model
+
+
+def _thresholds(model: nn.Module) -> dict[str, Any]:
+    block = getattr(model, "denseil_cfg", {})
+    return {"thresholds": block["thresholds"]} if "thresholds" in block else {}
