@@ -13,7 +13,7 @@ import denseil
 from denseil.models import DenseIL, variants
 from tests.hub_server import COMMIT, Hub, serve
 
-TINY = {"backbone": "test_resnet", "dim": 32, "num_heads": 4, "ffn_dim": 32, "depth": 1}
+TINY = {"backbone": "test_resnet", "depth": 0}
 
 
 @pytest.fixture

@@ -9,7 +9,8 @@ import pytest
 import torch
 
 import denseil
-from denseil.models import model_id, publish, publishing_gaps, sample_clip
+from denseil.models import DenseIL, model_card, model_id, publish, publishing_gaps, sample_clip
+from denseil.models._card import card_gaps
 from denseil.models.variants import SHIPPED
 from tests.hub_server import COMMIT, Hub, serve
 
@@ -26,9 +27,14 @@ def hub(monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
         yield server
 
 
+@pytest.fixture(scope="module")
+def model() -> DenseIL:
+    return denseil.create_model("denseil", **TINY)
+
+
 @pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    return denseil.save_pretrained(denseil.create_model("denseil", **TINY), tmp_path / "model", card=CARD)
+def folder(model: DenseIL, tmp_path: Path) -> Path:
+    return denseil.save_pretrained(model, tmp_path / "model", card=CARD)
 
 
 def test_the_round_trip(hub: Hub, folder: Path, tmp_path: Path):
@@ -70,19 +76,18 @@ def test_the_packaged_weights_are_ready():
         ("", ["no license"]),
     ],
 )
-def test_gaps_of_a_card_are_all_named(card, gaps: list[str], hub: Hub, folder: Path):
-    if isinstance(card, str):
-        (folder / "README.md").write_text(card)
-    else:
-        denseil.save_pretrained(denseil.create_model("denseil", **TINY), folder, card=card or {})
-    found = publishing_gaps(folder)
+def test_gaps_of_a_card_are_all_named(card, gaps: list[str], model: DenseIL):
+    found = card_gaps(card if isinstance(card, str) else model_card(model, fields=card))
     assert all(any(gap in line for line in found) for gap in gaps)
     assert bool(found) is bool(gaps)
-    if gaps:
-        with pytest.raises(ValueError, match="is not ready to be published") as caught:
-            publish(folder, "me/small", token="hf_test")
-        assert "\n" not in str(caught.value)
-        assert hub.requests == []
+
+
+def test_a_folder_with_gaps_is_not_published(hub: Hub, folder: Path):
+    (folder / "README.md").write_text("no front matter")
+    with pytest.raises(ValueError, match=r"is not ready to be published: README\.md: no license.*; README") as caught:
+        publish(folder, "me/small", token="hf_test")
+    assert "\n" not in str(caught.value)
+    assert hub.requests == []
 
 
 def test_pickles_and_a_missing_card_are_named(hub: Hub, folder: Path):
@@ -110,9 +115,8 @@ def test_no_right_to_write_is_one_line(hub: Hub, folder: Path):
     assert "\n" not in str(caught.value)
 
 
-def test_a_field_cannot_write_front_matter(folder: Path):
+def test_a_field_cannot_write_front_matter(model: DenseIL):
     card = {**CARD, "license": 'mit\nlibrary_name: "other"', "data": "{{ 7 * 7 }} $name"}
-    denseil.save_pretrained(denseil.create_model("denseil", **TINY), folder, card=card)
-    text = (folder / "README.md").read_text()
+    text = model_card(model, fields=card)
     assert huggingface_hub.ModelCard(text).data.library_name == "denseil"
     assert "{{ 7 * 7 }} $name" in text

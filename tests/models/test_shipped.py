@@ -84,7 +84,7 @@ def test_the_returning_person_among_real_tracklets_is_found(name: str):
     assert evaluate(denseil.create_model(name, pretrained=True), dataset).cmc[0] == 1
 
 
-@pytest.mark.parametrize("name", STAGES)
+@pytest.mark.parametrize("name", [pytest.param(NAME, marks=pytest.mark.slow), MEAN])
 def test_unseen_rendered_people_are_told_apart(name: str):
     people = read_dataset("mars", denseil.synth.sample())
     torch.manual_seed(0)
@@ -92,6 +92,7 @@ def test_unseen_rendered_people_are_told_apart(name: str):
     assert evaluate(trained, people).mAP > 0.8 > 0.3 > evaluate(untrained, people).mAP
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dtype", [torch.bfloat16])
 def test_low_precision_keeps_the_accuracy(dtype: torch.dtype):
     """On rendered people that came with the package; of 48 queries, one that changes its first place is a point."""
