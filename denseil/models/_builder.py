@@ -1,4 +1,4 @@
-"""From a registered name to a model, by timm's machinery; its weights by ours, which is strict."""
+"""Building a registered model with timm's machinery, and loading its weights strictly."""
 
 import inspect
 from collections.abc import Callable, Mapping

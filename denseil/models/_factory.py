@@ -1,4 +1,4 @@
-"""`create_model` and its kin: timm's registry, with what timm lacks."""
+"""Creating and listing models by name: timm's registry, with aliases, saved folders and strict loading."""
 
 import difflib
 import os
@@ -110,12 +110,12 @@ def list_models(filter: str = "") -> list[str]:
 
 
 def list_pretrained(filter: str = "") -> list[str]:
-    """Names with tags whose weights are published, that match a wildcard filter."""
+    """List names with tags whose weights are published, that match a wildcard filter."""
     return [name for name in timm.list_pretrained(filter or "*") if name.partition(".")[0] in registered_models()]
 
 
 def is_model(name: str) -> bool:
-    """Whether `create_model` knows a name, an alias, or either with a tag."""
+    """Return whether `create_model` knows a name, an alias, or either with a tag."""
     try:
         _resolve_registered(name)
     except KeyError:

@@ -1,4 +1,4 @@
-"""Saving a model to a folder that `create_model` opens, and publishing it."""
+"""Saving a model to a folder that `create_model` opens, and pushing a model to the Hub."""
 
 import hashlib
 import json

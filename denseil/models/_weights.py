@@ -1,4 +1,4 @@
-"""Reading weights, and putting them into a model: strictly, but for the classifier."""
+"""Reading weights, and loading them into a model: strictly, except for the classifier."""
 
 import hashlib
 import io
@@ -109,7 +109,7 @@ def _strip(weights: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
 
 
 def _named_like(own: Collection[str], weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Remove prefixes of wrappers until some names are those of a model, if that can be had."""
+    """Remove prefixes of wrappers until some names are those of a model; unchanged if that does not help."""
     stripped = dict(weights)
     while stripped and not any(name in own for name in stripped):
         prefix = next((p for p in WRAPPERS if all(name.startswith(p) for name in stripped)), None)
@@ -166,7 +166,7 @@ def build_with_weights(build: Callable[[], _Model], read: Callable[[], Mapping[s
 
 
 def load_weights(model: nn.Module, weights: Mapping[str, Tensor], *, origin: str) -> None:
-    """Put weights into a model, in place, whole or not at all.
+    """Load weights into a model in place, all of them or none.
 
     Only the classifier may differ: where it is missing on one side or has another number of classes, the model keeps
     its own, and a log line says so.

@@ -1,8 +1,8 @@
-"""Weights that travel in the wheel: `python -m denseil.models.ship RUN NAME [ENCODER_RUN]`, a maintainer's step.
+"""Add weights to the wheel: `python -m denseil.models.ship RUN NAME [ENCODER_RUN]`, for maintainers.
 
-Takes the folder of a training, and that of the one its encoder came from, and writes what `denseil/models/shipped/NAME`
-holds: the weights, matrices and kernels in half precision, the config, what the trainings were, their logs, and
-checksums. The card there is written by hand and kept.
+From the output folder of a training, and that of its encoder's training, this writes `denseil/models/shipped/NAME`: the
+weights, with matrices and kernels in half precision, the config, the configs and logs of the trainings, and checksums.
+The card there is written by hand and kept.
 """
 
 import hashlib
@@ -17,16 +17,16 @@ from denseil.models._hub import save_pretrained
 from denseil.models._weights import WEIGHTS_NAME
 from denseil.models.variants import SHIPPED
 
-ENCODER = "encoder_"  # before the names of the files of the encoder's training
+ENCODER = "encoder_"  # prefix of the files of the encoder's training
 
 
 def ship(run: str | Path, name: str, encoder_run: str | Path | None = None) -> Path:
-    """Write the shipped folder of a training.
+    """Write the shipped folder from a training.
 
     Args:
-        run: The training's output folder, finished.
+        run: Output folder of the finished training.
         name: Architecture and tag, such as "denseil_mobilenetv2.people_v1".
-        encoder_run: The output folder of the training that its encoder came from.
+        encoder_run: Output folder of the training that its encoder came from.
 
     Returns:
         The folder.
@@ -52,7 +52,7 @@ def ship(run: str | Path, name: str, encoder_run: str | Path | None = None) -> P
 
 
 def _record(run: Path, target: Path, prefix: str, output: str, init: str | None) -> None:
-    """A training's config, without the names of folders that it had here, and its log."""
+    """Copy a training's log, and its config without local paths."""
     config = yaml.safe_load((run / "final" / "train.yaml").read_text(encoding="utf-8"))
     config |= {"root": "DATA", "output": output, "init": init or Path(config["init"]).name}
     (target / f"{prefix}train.yaml").write_text(yaml.safe_dump(config, sort_keys=False), encoding="utf-8")
@@ -61,7 +61,7 @@ def _record(run: Path, target: Path, prefix: str, output: str, init: str | None)
 
 
 def sha256(path: str | Path) -> str:
-    """Checksum of a file."""
+    """SHA-256 digest of a file, in hexadecimal digits."""
     return hashlib.sha256(Path(path).read_bytes()).hexdigest()
 
 
