@@ -20,6 +20,7 @@ from denseil.models._config import CONFIG_NAME, WEIGHTS_NAME, parse_config, save
 from denseil.models._own_models import origin_of, write_own_model
 from denseil.models._unwrap import COMPILED, unwrap
 from denseil.models._weights import fitting_weights, read_weights
+from denseil.models.clip_model import ClipModel
 from denseil.models.denseil import DenseIL
 from denseil.models.identity import model_id
 from denseil.models.interface import Preprocessing
@@ -63,7 +64,7 @@ def save_pretrained(
         TypeError: If the model is sharded, has adapters of PEFT, or does not say how its frames are prepared.
     """
     model = unwrap(model)
-    created = _as_created(model) if isinstance(model, DenseIL) else None
+    created = _as_created(model) if isinstance(model, ClipModel) else None
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder, prefix=".saving-") as name:
@@ -101,11 +102,12 @@ def _write_created(model: DenseIL, folder: Path) -> dict[str, Any]:
     return parse_config(folder / CONFIG_NAME)
 
 
-def _as_created(model: DenseIL) -> DenseIL:
+def _as_created(model: ClipModel) -> DenseIL:
     """The model that `create_model` makes from a model's arguments, with its weights: what will be opened again."""
-    if not hasattr(model, "_model_args"):
+    if not isinstance(model, DenseIL) or not hasattr(model, "_model_args"):
         raise ValueError(
-            "only a DenseIL made by denseil.create_model(...) can be saved: its arguments are recorded there"
+            f"only a model made by denseil.create_model(...) can be saved, not this {type(model).__name__}: its "
+            "arguments are recorded there"
         )
     args = _as_json({name: value for name, value in model._model_args.items() if name in SAVED_ARGS})
     architecture = model.pretrained_cfg["architecture"]

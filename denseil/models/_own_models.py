@@ -50,6 +50,8 @@ def write_own_model(
     width = getattr(model, "num_features", None)
     if not isinstance(width, int):
         raise TypeError(f"{type(model).__name__} has no num_features: set it to the width of its embedding")
+    if not state:
+        raise ValueError(f"this {type(model).__name__} has no weights to save")
     shapes = {name: torch.empty_like(value, device="meta") for name, value in state.items()}
     fitting_weights(shapes, state, origin=f"the {type(model).__name__} to be saved")
     safetensors.torch.save_file(state, folder / WEIGHTS_NAME, metadata={"format": "pt"})

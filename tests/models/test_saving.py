@@ -164,8 +164,10 @@ def test_sharded_models_and_adapters_of_peft_are_named(model: DenseIL, tmp_path:
         denseil.save_pretrained(PeftModel(), tmp_path)
     with pytest.raises(TypeError, match="sharded"):
         denseil.save_pretrained(FSDPDenseIL(**TINY), tmp_path)
-    with pytest.raises(ValueError, match=r"only a DenseIL made by denseil\.create_model"):
+    with pytest.raises(ValueError, match=r"only a model made by denseil\.create_model"):
         denseil.save_pretrained(DenseIL(**TINY), tmp_path)
+    with pytest.raises(ValueError, match=r"not this OptimizedDenseIL"):
+        denseil.save_pretrained(denseil.optimize(model, "float32", verbose=False), tmp_path)
 
 
 def test_a_network_of_ones_own_as_backbone_is_one_line(tmp_path: Path):
