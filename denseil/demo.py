@@ -18,7 +18,7 @@ from denseil.embedding import embed_tracklets, evaluate
 from denseil.embedding.cache import label
 from denseil.metrics import RankingResult, rank
 from denseil.models import DenseIL, create_model
-from denseil.models._weights import WEIGHTS_NAME
+from denseil.models._config import WEIGHTS_NAME
 from denseil.models.variants import SHIPPED
 from denseil.synth import sample
 from denseil.training import TrainConfig, train

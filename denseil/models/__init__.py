@@ -11,13 +11,13 @@ from denseil.models._factory import list_models as list_models
 from denseil.models._factory import list_pretrained as list_pretrained
 from denseil.models._hub import push_to_hub as push_to_hub
 from denseil.models._hub import save_pretrained as save_pretrained
+from denseil.models._reading import current_names as current_names
+from denseil.models._reading import original_name as original_name
+from denseil.models._reading import read_weights as read_weights
 from denseil.models._registry import register_model as register_model
 from denseil.models._unwrap import unwrap as unwrap
-from denseil.models._weights import current_names as current_names
 from denseil.models._weights import load_backbone as load_backbone
 from denseil.models._weights import load_weights as load_weights
-from denseil.models._weights import original_name as original_name
-from denseil.models._weights import read_weights as read_weights
 from denseil.models.attention_maps import AttentionMap as AttentionMap
 from denseil.models.clip_model import ClipModel as ClipModel
 from denseil.models.denseil import DenseIL as DenseIL

@@ -13,8 +13,9 @@ from torch import Tensor
 
 from denseil.models._config import DENSEIL_BLOCK, WEIGHTS_NAME, SavedConfig, read_config
 from denseil.models._fetch import fetch_folder
+from denseil.models._reading import check_digest, read_weights_and_digest
 from denseil.models._saved_args import MOST_PARAMS, check_backbone, check_saved_args
-from denseil.models._weights import build_with_weights, check_digest, read_weights_and_digest
+from denseil.models._weights import build_with_weights
 from denseil.models.denseil import DenseIL
 
 MODEL_ARGS = frozenset(inspect.signature(DenseIL).parameters) - {"num_classes"} | {"drop_rate"}  # timm's name of drop

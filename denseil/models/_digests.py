@@ -7,7 +7,7 @@ from typing import Any
 
 from denseil.models import variants
 from denseil.models._config import CONFIG_NAME, WEIGHTS_NAME, parse_config, read_config, saved_config, write_config
-from denseil.models._weights import check_digest, read_weights_and_digest
+from denseil.models._reading import check_digest, read_weights_and_digest
 from denseil.models.identity import make_id, weights_digest
 from denseil.models.interface import Preprocessing
 

@@ -14,9 +14,10 @@ from denseil.models._builder import MODEL_ARGS
 from denseil.models._config import CONFIG_NAME, read_architecture, read_config
 from denseil.models._fetch import fetch_folder
 from denseil.models._own_models import open_own_model, record_origin
+from denseil.models._reading import read_weights
 from denseil.models._registry import register_alias, registered_models
 from denseil.models._saved_args import check_saved_args
-from denseil.models._weights import build_with_weights, read_weights
+from denseil.models._weights import build_with_weights
 from denseil.models.denseil import DenseIL
 
 for _alias, _name in variants.ALIASES.items():

@@ -13,8 +13,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import timm
-import torch
 from huggingface_hub import (
     HfFileMetadata,
     constants,
@@ -38,11 +36,6 @@ from denseil.models._config import CONFIG_NAME, WEIGHTS_NAME
 PATIENCE = 4.5  # seconds without a byte before a fetch is given up
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 _DIGEST = re.compile(r"[0-9a-f]{64}|[0-9a-f]{40}")  # SHA-256 of a large file, git's SHA-1 of a small one
-_SAFE_NAMES = {  # of the files that timm's cfgs name
-    None: WEIGHTS_NAME,
-    "pytorch_model.bin": WEIGHTS_NAME,
-    "open_clip_pytorch_model.bin": "open_clip_model.safetensors",
-}
 
 _logger = logging.getLogger(__name__)
 
@@ -86,9 +79,9 @@ def fetch_folder(
         cached = _cached_folder(repo_id, revision, names, cache_dir)
         if cached is None:
             raise
-        _say_cached(error, cached.name)
+        say_cached(error, cached.name)
         return cached
-    _note_commit(folder, revision, complete=weights)
+    note_commit(folder, revision, complete=weights)
     return folder
 
 
@@ -131,35 +124,6 @@ def fetch_file(repo_id: str, filename: str, *, revision: str = "", cache_dir: st
         if isinstance(error, OSError) and not isinstance(error, (ConnectionError, TimeoutError)) and error.errno:
             raise  # of the disk
         raise _unreachable(where, f"{type(error).__name__}: {str(error).partition(chr(10))[0]}") from error
-
-
-def backbone_weights(name: str) -> dict[str, Any]:
-    """Fetch timm's weights of a backbone, and return the overlay of its cfg that names the file.
-
-    Empty where timm has to fetch them by itself: weights that are not in safetensors on the Hub.
-
-    Raises:
-        ConnectionError: If the Hub cannot be reached or refuses, and the weights are not in the cache.
-    """
-    cfg = timm.get_pretrained_cfg(name, allow_unregistered=True) if ":" not in name else None
-    filename = cfg and (_SAFE_NAMES.get(cfg.hf_hub_filename) or cfg.hf_hub_filename)
-    if not (cfg and cfg.hf_hub_id and filename and filename.endswith(".safetensors")) or str(cfg.custom_load) == "hf":
-        return {}
-    if isinstance(cfg.url, str) and Path(torch.hub.get_dir(), "checkpoints", Path(cfg.url).name).exists():
-        return {}  # timm's cache of earlier versions
-    repo_id, _, revision = cfg.hf_hub_id.partition("@")
-    try:
-        path = fetch_file(repo_id, filename, revision=revision)
-        _note_commit(path.parent, revision, complete=True)
-        return {"file": str(path)}
-    except (FileNotFoundError, ConnectionError) as error:
-        cached = try_to_load_from_cache(repo_id, filename, revision=revision or None)
-        if isinstance(cached, str):
-            _say_cached(error, Path(cached).parent.name)
-            return {"file": cached}
-        if isinstance(error, FileNotFoundError):
-            return {}  # a repository with a pickle only
-        raise
 
 
 def _download(url: str, metadata: HfFileMetadata, blob: Path) -> None:
@@ -236,7 +200,7 @@ def _cached_folder(repo_id: str, revision: str, names: tuple[str, ...], cache_di
     return None
 
 
-def _note_commit(folder: Path, revision: str, *, complete: bool) -> None:
+def note_commit(folder: Path, revision: str, *, complete: bool) -> None:
     """Note in the cache which commit a branch is at; a commit without weights does not displace one with them."""
     ref = folder.parent.parent / "refs" / (revision or "main")
     if _COMMIT.fullmatch(revision) or ".." in Path(revision).parts:
@@ -246,7 +210,8 @@ def _note_commit(folder: Path, revision: str, *, complete: bool) -> None:
         ref.write_text(folder.name, encoding="utf-8")
 
 
-def _say_cached(error: Exception, commit: str) -> None:
+def say_cached(error: Exception, commit: str) -> None:
+    """Log that a fault led to the cached copy."""
     level = logging.INFO if isinstance(error.__cause__, OfflineModeIsEnabled) else logging.WARNING
     _logger.log(level, "%s. The copy in the cache is used (commit %s).", plain(error), commit)
 

@@ -18,8 +18,9 @@ from denseil.models._builder import MODEL_ARGS
 from denseil.models._card import model_card
 from denseil.models._config import CONFIG_NAME, WEIGHTS_NAME, parse_config, saved_config, write_config
 from denseil.models._own_models import origin_of, write_own_model
+from denseil.models._reading import read_weights
 from denseil.models._unwrap import COMPILED, unwrap
-from denseil.models._weights import fitting_weights, read_weights
+from denseil.models._weights import fitting_weights
 from denseil.models.clip_model import ClipModel
 from denseil.models.denseil import DenseIL
 from denseil.models.identity import model_id

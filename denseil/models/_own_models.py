@@ -9,7 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from denseil.models._config import DENSEIL_BLOCK, WEIGHTS_NAME, SavedConfig
-from denseil.models._weights import build_with_weights, check_digest, fitting_weights, read_weights_and_digest
+from denseil.models._reading import check_digest, read_weights_and_digest
+from denseil.models._weights import build_with_weights, fitting_weights
 from denseil.models.interface import Preprocessing, preprocessing_of
 
 _Model = TypeVar("_Model", bound=nn.Module)

@@ -10,7 +10,7 @@ import torch
 from timm.models import FeatureInfo
 from torch import Tensor, nn
 
-from denseil.models._fetch import backbone_weights
+from denseil.models._fetch_backbone import backbone_weights
 from denseil.models.last_stride import remove_last_stride
 
 WITH_PREVIOUS = (99999,)  # timm's mark for parameters that belong to the layer before

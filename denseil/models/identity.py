@@ -10,8 +10,8 @@ import torch
 from torch import Tensor, nn
 
 from denseil.models._own_models import origin_of
+from denseil.models._reading import original_name
 from denseil.models._unwrap import unwrap
-from denseil.models._weights import original_name
 from denseil.models.denseil import DenseIL
 from denseil.models.interface import Preprocessing
 

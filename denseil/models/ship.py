@@ -12,9 +12,9 @@ from pathlib import Path
 
 import yaml
 
+from denseil.models._config import WEIGHTS_NAME
 from denseil.models._factory import create_model
 from denseil.models._hub import save_pretrained
-from denseil.models._weights import WEIGHTS_NAME
 from denseil.models.variants import SHIPPED
 
 ENCODER = "encoder_"  # prefix of the files of the encoder's training

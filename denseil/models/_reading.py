@@ -1,0 +1,121 @@
+"""Reading the tensors of a checkpoint by name, from whatever form it has."""
+
+import hashlib
+import io
+import pickle
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import safetensors.torch
+import timm.models
+import torch
+from safetensors import SafetensorError
+from torch import Tensor
+
+from denseil.models._config import WEIGHTS_NAME
+
+ENCODER = "encoder.net."
+RENAMED = {"head.decoder.": "decoder.interaction.", "head.": "decoder."}  # parameters of DenseIL up to commit 6022594
+# Names that training frameworks and wrappers put before a model's own, in any order: Lightning, DDP, torch.compile.
+WRAPPERS = ("module.", "model.", "net.", "network.", "_orig_mod.")
+_NESTS = ("state_dict_ema", "model_ema", "state_dict", "model_state_dict", "model", "net")  # best first
+
+
+def read_weights(path: str | Path) -> dict[str, Tensor]:
+    """Read the tensors of a checkpoint by name.
+
+    A safetensors file is read directly, any other by `torch.load(weights_only=True)`, which never runs code from a
+    pickle. A state dict nested in a checkpoint ("state_dict", "model", ...) is found, and prefixes of wrappers
+    ("module.", "model.", "net.", "_orig_mod.") are removed. The tensors have memory of their own: they do not change
+    when the file is overwritten.
+
+    Args:
+        path: The file.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If the file is damaged, holds anything but plain data, or holds no tensors.
+    """
+    return read_weights_and_digest(path)[0]
+
+
+def read_weights_and_digest(path: str | Path) -> tuple[dict[str, Tensor], str]:
+    """As `read_weights`, and the SHA-256 digest of the bytes that were parsed; the file is read once."""
+    path = Path(path)
+    if not path.is_file():
+        raise FileNotFoundError(f"no weights at {path}: give the path of a {WEIGHTS_NAME} or of a PyTorch checkpoint")
+    try:
+        content = path.read_bytes()
+        weights = safetensors.torch.load(content) if path.suffix == ".safetensors" else _parse_pickle(content)
+    except (
+        SafetensorError,
+        pickle.UnpicklingError,
+        RuntimeError,
+        EOFError,
+        ValueError,
+        TypeError,
+        AttributeError,
+        KeyError,
+        AssertionError,
+    ) as error:
+        raise ValueError(
+            f"cannot read {path}: it is damaged, or its pickle holds more than tensors and plain data and was refused, "
+            f"since that could run code. Copy it again, or save its state dict alone as safetensors ({error})"
+        ) from error
+    tensors = {name: value for name, value in weights.items() if isinstance(value, Tensor)}
+    if not tensors:
+        raise ValueError(f"{path} holds no tensors under {list(weights)[:5]}: expected a state dict")
+    return current_names(_without_wrappers(tensors)), hashlib.sha256(content).hexdigest()
+
+
+def check_digest(path: Path, found: str, expected: str | None) -> None:
+    """Raise a ValueError unless a weights file has the digest that its config.json names, if it names one."""
+    if expected is not None and found != expected:
+        raise ValueError(
+            f"{path} is damaged, or is not the file that its config.json describes: its SHA-256 is {found}, not "
+            f"{expected}. Copy the folder again, or, if you trust it, call denseil.models.renew_digests(folder)"
+        )
+
+
+def _parse_pickle(content: bytes) -> dict[str, Any]:
+    parsed: Any = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
+    if not isinstance(parsed, Mapping):
+        raise TypeError(f"it holds a {type(parsed).__name__}, not a state dict")
+    while nested := next((parsed[name] for name in _NESTS if isinstance(parsed.get(name), Mapping)), None):
+        parsed = nested
+    return {str(name): value for name, value in parsed.items()}
+
+
+def _without_wrappers(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Remove the prefix of wrappers before the names of a `DenseIL`; before others, only that of DDP and compile."""
+    found = re.compile(rf"((?:{'|'.join(map(re.escape, WRAPPERS))})+)(?:encoder\.net\.|neck\.)").match
+    prefixes = {match[1] for name in weights if (match := found(name))}
+    if len(prefixes) == 1 and not any(name.startswith((ENCODER, "neck.")) for name in weights):
+        return strip_prefix(weights, prefixes.pop())
+    return timm.models.clean_state_dict(dict(weights))
+
+
+def strip_prefix(weights: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    """Remove a prefix from names that have it."""
+    return {name.removeprefix(prefix): value for name, value in weights.items()}
+
+
+def current_names(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Rename the parameters of a `DenseIL` saved under earlier names (`RENAMED`); other weights keep theirs."""
+    if not any(name.startswith((ENCODER, "neck.")) for name in weights):  # of a classifier, which has a head of its own
+        return dict(weights)
+    return {_replace_prefix(name, RENAMED): value for name, value in weights.items()}
+
+
+def original_name(name: str) -> str:
+    """Return the earliest name of a `DenseIL` parameter, which digests of weights are computed with."""
+    return _replace_prefix(name, {new: old for old, new in RENAMED.items()})
+
+
+def _replace_prefix(name: str, prefixes: Mapping[str, str]) -> str:
+    for old, new in prefixes.items():
+        if name.startswith(old):
+            return new + name.removeprefix(old)
+    return name
