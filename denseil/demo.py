@@ -39,7 +39,14 @@ class Judged(NamedTuple):
     result: RankingResult
 
 
-def demo(real: Path | None = None, *, output: Path = Path("demo"), epochs: int | None = None) -> Path:
+def demo(
+    real: Path | None = None,
+    *,
+    output: Path = Path("demo"),
+    epochs: int | None = None,
+    device: str = "auto",
+    seed: int = 0,
+) -> Path:
     """Train a small DenseIL and its baseline on the packaged rendered people, judge both, look at real tracklets.
 
     Both start from the encoder of the weights in the wheel, whose own figures stand beside theirs. A demo that was
@@ -49,6 +56,8 @@ def demo(real: Path | None = None, *, output: Path = Path("demo"), epochs: int |
         real: A folder of real tracklets in MARS layout, to rank; None leaves that part out.
         output: Where runs and the page go.
         epochs: Of training, in place of the recipe's.
+        device: Where to train: auto, cpu, cuda, cuda:1 or mps.
+        seed: Random seed of the trainings.
 
     Returns:
         The page, `output/report.html`: one file that needs nothing else.
@@ -62,7 +71,9 @@ def demo(real: Path | None = None, *, output: Path = Path("demo"), epochs: int |
     judged = [Judged("HSV histogram of 6 stripes", _judge_stripes(people))]
     trained, curves = {}, {}
     for name, args in MODELS.items():
-        config = TrainConfig.from_recipe("demo", root=str(sample()), output=str(output / name))
+        config = TrainConfig.from_recipe(
+            "demo", root=str(sample()), output=str(output / name), device=device, seed=seed
+        )
         config = replace(config, model_args=config.model_args | args, init=str(SHIPPED / WHEEL / WEIGHTS_NAME))
         if epochs is not None:
             config = replace(config, epochs=epochs, warmup=min(config.warmup, epochs - 1))

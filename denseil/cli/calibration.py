@@ -4,21 +4,43 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from denseil.embedding import calibrate as calibrate_model
+from denseil.cli import options, values
+from denseil.cli.output import note, show
+from denseil.cli.parser import Verbs
 
 
-def calibrate(features: Path, model: Path, *, far: list[float] | None = None, plot: Path | None = None) -> int:
-    """Measure thresholds on labelled vectors and write them into a model's folder.
+def declare(verbs: Verbs) -> None:
+    """Declare `calibrate`."""
+    verb = verbs.add(
+        "calibrate",
+        calibrate,
+        "Measure thresholds on labelled vectors and write them into a model's folder.",
+        examples=(
+            "denseil calibrate labelled.safetensors runs/mars/final",
+            "denseil calibrate labelled.safetensors runs/mars/final --far 0.05 0.01 --plot thresholds.png",
+        ),
+    )
+    what = verb.subject("input")
+    what.add("features", type=values.path, help="vectors of a labelled set, made by denseil embed with this model")
+    what.add("model", type=values.path, help="the folder of the model; its config.json gets the thresholds")
+    rates = verb.subject("thresholds")
+    rates.gather(
+        "--far",
+        type=values.listed(values.number(0, 1, above=True)),
+        metavar="RATE",
+        help="false-accept rates (default: those of 0.01, 0.001 and 0.0001 for which there are enough pairs)",
+    )
+    rates.add("--plot", type=values.path, metavar="FILE", help="draw both error rates over the threshold")
+    options.general(verb, json=True)
 
-    Args:
-        features: Vectors of a labelled set, made by denseil embed with this model.
-        model: The model's folder; its config.json gets the thresholds.
-        far: False-accept rates, such as '[0.01, 0.001]'; by default those of 0.01, 0.001, 0.0001 with pairs enough.
-        plot: Where to draw both error rates over the threshold; the suffix names the format.
-    """
-    found = calibrate_model(features, model, rates=far)
-    print(found)
+
+def calibrate(features: Path, model: Path, far: list[float] | None, plot: Path | None, json: bool) -> int:
+    """Measure thresholds on labelled vectors and write them into a model's folder."""
+    from denseil.embedding import calibrate as measure
+
+    found = measure(features, model, rates=far)
+    show(found, as_json=json)
     if plot is not None:
         found.plot(plot)
-    print(f"thresholds written to {model / 'config.json'}")
+    note(f"thresholds written to {model / 'config.json'}")
     return 0

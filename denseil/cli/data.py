@@ -6,97 +6,161 @@ import sys
 from pathlib import Path
 from typing import Literal
 
-from denseil.data import check_dataset, dataset_splits, write_splits
+from denseil.cli import options, values
+from denseil.cli.output import progressing, say, show
+from denseil.cli.parser import Verbs
+
+
+def declare(verbs: Verbs) -> None:
+    """Declare the verbs of `data`."""
+    verbs.group("data", "Check datasets, make splits, render people.")
+    _declare_check(verbs)
+    _declare_splits(verbs)
+    _declare_synth(verbs)
+
+
+def _declare_check(verbs: Verbs) -> None:
+    verb = verbs.add(
+        "data check",
+        check,
+        "Compare a dataset with its publication and list every problem.",
+        examples=("denseil data check mars /data/mars", "denseil data check manifest people.csv --no-images"),
+        more="The exit status is 1 if there are problems.",
+    )
+    which = verb.subject("dataset")
+    which.add("name", help=options.DATASETS)
+    which.add("root", type=values.path, help="the folder of the dataset, or the manifest")
+    which.add("--split", type=values.whole(0), metavar="N", help="the split of iLIDS-VID or PRID-2011, from 0")
+    which.flag("--i-have-the-right-to-use-this", help="needed for DukeMTMC-VideoReID, which was withdrawn")
+    what = verb.subject("what is checked")
+    what.flag("--images", default=True, help="decode every image")
+    what.add(
+        "--counts", choices=("published", "none"), default="published", help="compare with the published counts, or not"
+    )
+    options.general(verb, json=True, modules=True)
+
+
+def _declare_splits(verbs: Verbs) -> None:
+    verb = verbs.add(
+        "data splits",
+        splits,
+        "Print the splits of a dataset, or make random half splits.",
+        examples=(
+            "denseil data splits ilids_vid /data/ilids-vid",
+            "denseil data splits prid2011 /data/prid2011 --output splits.json --seed 0",
+        ),
+    )
+    which = verb.subject("dataset")
+    which.add("name", choices=("ilids_vid", "prid2011"), help="ilids_vid or prid2011")
+    which.add("root", type=values.path, help="the folder of the dataset")
+    new = verb.subject("new splits")
+    new.add(
+        "-o",
+        "--output",
+        type=values.path,
+        metavar="FILE",
+        help="write new splits there, .json or .mat; else print its own",
+    )
+    new.add("--num-splits", type=values.whole(1, 1000), default=10, metavar="N", help="number of splits")
+    new.add("--seed", type=values.whole(0, 2**32 - 1), default=0, metavar="N", help="random seed")
+    options.general(verb, json=True)
+
+
+def _declare_synth(verbs: Verbs) -> None:
+    verb = verbs.add(
+        "data synth",
+        synth,
+        "Render synthetic people in the layout of MARS.",
+        examples=(
+            "denseil data synth people --num-ids 200 --num-cameras 4 --frames 8",
+            "denseil data synth people-v1 --benchmark people-v1",
+        ),
+        again="run the same command again: it goes on where it stopped",
+    )
+    verb.subject("output").add("root", type=values.path, help="the folder to write to")
+    what = verb.subject("what is rendered")
+    what.add("--benchmark", metavar="NAME", help="a named benchmark, such as people-v1, which sets all other options")
+    what.add("--num-ids", type=values.whole(1, 10**6), default=100, metavar="N", help="identities")
+    what.add("--num-cameras", type=values.whole(1, 9), default=4, metavar="N", help="cameras, at most 9")
+    what.add("--frames", type=values.whole(1, 10**5), default=8, metavar="N", help="frames of a tracklet")
+    what.add(
+        "--tracklets", type=values.whole(1, 1000), default=1, metavar="N", help="tracklets of an identity in a camera"
+    )
+    what.add("--test-share", type=values.number(0, 1), default=0.5, metavar="X", help="share of identities for testing")
+    what.add("--seed", type=values.whole(0, 2**32 - 1), default=0, metavar="N", help="random seed")
+    look = verb.subject("appearance")
+    look.add(
+        "--difficulty",
+        choices=("easy", "standard", "hard"),
+        default="standard",
+        help="how hard people are to tell apart",
+    )
+    look.add("--colours", choices=("street", "vivid"), default="street", help="dark and muted as in streets, or all")
+    look.add("--height", type=values.whole(16, 4096), default=128, metavar="PX", help="height of the crops in pixels")
+    look.add("--width", type=values.whole(8, 4096), default=64, metavar="PX", help="width of the crops in pixels")
+    verb.subject("computing").add(
+        "--workers", type=values.whole(0, 1024), default=2, metavar="N", help="processes; 0 renders in this one"
+    )
+    options.general(verb)
 
 
 def check(
     name: str,
     root: Path,
-    *,
-    images: bool = True,
-    counts: Literal["published", "none"] = "published",
-    split: int | None = None,
-    i_have_the_right_to_use_this: bool = False,
+    split: int | None,
+    i_have_the_right_to_use_this: bool,
+    images: bool,
+    counts: Literal["published", "none"],
+    json: bool,
 ) -> int:
-    """Compare a dataset with its publication and list everything that is wrong with it.
+    """Compare a dataset with its publication and list every problem."""
+    from denseil.data import check_dataset
 
-    Args:
-        name: mars, ilids_vid, prid2011, ls_vid, dukemtmc_videoreid or manifest.
-        root: Where it is.
-        images: Decode every image; --no-images looks at none.
-        counts: Compare with the published counts, or with nothing.
-        split: Which split of iLIDS-VID or PRID-2011, from 0.
-        i_have_the_right_to_use_this: Needed for DukeMTMC-VideoReID.
-    """
     given = {"split": split, "i_have_the_right_to_use_this": i_have_the_right_to_use_this or None}
-    options = {key: value for key, value in given.items() if value is not None}
-    report = check_dataset(name, root, images=images, counts=counts, **options)
-    print(report)
+    reader_args = {key: value for key, value in given.items() if value is not None}
+    report = check_dataset(name, root, images=images, counts=counts, **reader_args)
+    show(report, as_json=json)
     return 0 if report.ok else 1
 
 
 def splits(
-    name: Literal["ilids_vid", "prid2011"],
-    root: Path,
-    *,
-    output: Path | None = None,
-    num_splits: int = 10,
-    seed: int = 0,
+    name: Literal["ilids_vid", "prid2011"], root: Path, output: Path | None, num_splits: int, seed: int, json: bool
 ) -> int:
-    """Make random half splits, or print those that a dataset has.
+    """Print the splits of a dataset, or make random half splits."""
+    from denseil.data import dataset_splits, write_splits
 
-    Args:
-        name: The dataset.
-        root: Where it is.
-        output: Where to write new splits, .json or .mat. Without it the dataset's own are read and printed.
-        num_splits: How many to make.
-        seed: Of the splits to make.
-    """
     found = dataset_splits(name, root, new=num_splits if output else None, seed=seed)
-    for number, split in enumerate(found):
-        print(f"split {number}: {len(split.train)} train ({split.train[0]} ...), {len(split.test)} test")
+    lines = [
+        f"split {number}: {len(split.train)} train ({split.train[0]} ...), {len(split.test)} test"
+        for number, split in enumerate(found)
+    ]
     if output:
-        print(f"written to {write_splits(found, output)}")
+        lines.append(f"written to {write_splits(found, output)}")
+    show(found, as_json=json, text="\n".join(lines))
     return 0
 
 
 def synth(
     root: Path,
-    *,
-    num_ids: int = 100,
-    num_cameras: int = 4,
-    frames: int = 8,
-    tracklets: int = 1,
-    seed: int = 0,
-    difficulty: Literal["easy", "standard", "hard"] = "standard",
-    colours: Literal["street", "vivid"] = "street",
-    height: int = 128,
-    width: int = 64,
-    test_share: float = 0.5,
-    workers: int = 2,
-    benchmark: Literal["people-v1"] | None = None,
+    benchmark: str | None,
+    num_ids: int,
+    num_cameras: int,
+    frames: int,
+    tracklets: int,
+    test_share: float,
+    seed: int,
+    difficulty: Literal["easy", "standard", "hard"],
+    colours: Literal["street", "vivid"],
+    height: int,
+    width: int,
+    workers: int,
 ) -> int:
-    """Render people who never existed, laid out as MARS is; run again to go on where it stopped.
-
-    Args:
-        root: The folder to write to.
-        num_ids: Identities.
-        num_cameras: Cameras, at most 9.
-        frames: Frames of a tracklet.
-        tracklets: Tracklets of an identity in one camera.
-        seed: The same seed gives the same people.
-        difficulty: How hard they are to tell apart.
-        colours: Mostly dark and muted as in streets, or of all colours.
-        height: Of the crops, pixels.
-        width: Of the crops, pixels.
-        test_share: Share of the identities that are not for training.
-        workers: Processes; 0 renders in this one.
-        benchmark: Render this named benchmark; all other options but --workers are then its own.
-    """
+    """Render synthetic people in the layout of MARS."""
     from denseil import synth as people
 
+    progress = _progress if progressing() else None
     if benchmark:
-        people.benchmark(benchmark, root, workers=workers, progress=_progress)
+        people.benchmark(benchmark, root, workers=workers, progress=progress)
     else:
         people.synthesize(
             root,
@@ -111,9 +175,9 @@ def synth(
             width=width,
             test_share=test_share,
             workers=workers,
-            progress=_progress,
+            progress=progress,
         )
-    print(f"written to {root}")
+    say(f"written to {root}")
     return 0
 
 

@@ -1,122 +1,202 @@
-"""Verbs that judge."""
+"""The verb that evaluates."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-import torch
+from denseil.cli import options, values
+from denseil.cli.computing import begin, dtype_of
+from denseil.cli.output import progressing, say, show
+from denseil.cli.parser import UsageError, Verb, Verbs
 
-import denseil
-from denseil.data import Tracklet
-from denseil.metrics import RankingResult, rank_features
-from denseil.models import DenseIL
-from denseil.viz import Attention, attend, evaluation_page, shown_dataset, shown_features
+if TYPE_CHECKING:
+    from denseil.data import VideoReIDDataset
+    from denseil.metrics import Embeddings, RankingResult
+    from denseil.models import DenseIL
+
+STDOUT = Path("-")
+
+
+def declare(verbs: Verbs) -> None:
+    """Declare `evaluate`."""
+    verb = verbs.add(
+        "evaluate",
+        evaluate,
+        "Evaluate a model on a dataset, or saved features of any code base.",
+        examples=(
+            "denseil evaluate runs/mars/final mars /data/mars --protocol mars-official",
+            "denseil evaluate --features q.safetensors g.safetensors --json out.json",
+        ),
+        more="Give MODEL DATASET ROOT, or --features. `accelerate launch -m denseil.cli evaluate ...` shares the work "
+        "among processes.",
+    )
+    _declare_input(verb)
+    how = verb.subject("protocol")
+    how.add("--protocol", default="standard", metavar="NAME", help="standard or mars-official")
+    how.add("--metric", choices=("cosine", "euclidean"), default="cosine", help="distance between embeddings")
+    how.add("--frames", choices=options.FRAMES, default="all", help="all frames of a tracklet, or 8 evenly spaced ones")
+    options.compute(verb, precision=True)
+    out = verb.subject("output")
+    out.add(
+        "-o",
+        "--output",
+        type=values.path,
+        default=Path("evaluation"),
+        metavar="FOLDER",
+        help="for the result, and for the embeddings, which are used again under another protocol",
+    )
+    out.add(
+        "--json", type=values.path, nargs="?", metavar="FILE", help="write the result as JSON; - or no FILE prints it"
+    )
+    out.actions[-1].const = STDOUT
+    out.add("--plot", type=values.path, metavar="FILE", help="draw the CMC curve; the suffix names the format")
+    out.add("--page", type=values.path, metavar="FILE.html", help="a page with the scores and the 200 worst queries")
+    out.flag("--attention", help="show on the page where the model attends in each query")
+    options.general(verb, modules=True)
+
+
+def _declare_input(verb: Verb) -> None:
+    what = verb.subject("input")
+    what.add("model", optional=True, help="a folder that training or save_pretrained wrote, or a name with weights")
+    what.add("dataset", optional=True, help=options.DATASETS)
+    what.add("root", optional=True, type=values.path, help="the folder of the dataset, or the manifest")
+    what.add(
+        "--features",
+        type=values.path,
+        nargs=2,
+        metavar=("QUERY", "GALLERY"),
+        help="instead of these, two features files; for mars-official the gallery holds the queries too",
+    )
+    what.gather(
+        "--data-args", type=values.mapping, metavar="NAME=VALUE", help="arguments of the reader, such as split=3"
+    )
+    options.weights(what)
 
 
 def evaluate(
-    model: str | None = None,
-    dataset: str | None = None,
-    root: Path | None = None,
-    *,
-    features: tuple[Path, Path] | None = None,
-    frames: Literal["all", "even8"] = "all",
-    protocol: str = "standard",
-    metric: str = "cosine",
-    checkpoint: Path | None = None,
-    random_weights: bool = False,
-    model_args: dict[str, Any] | None = None,
-    data_args: dict[str, Any] | None = None,
-    device: str = "auto",
-    precision: Literal["fp32", "bf16", "fp16"] = "fp32",
-    output: Path = Path("evaluation"),
-    json: Path | None = None,
-    plot: Path | None = None,
-    page: Path | None = None,
-    attention: bool = False,
+    model: str | None,
+    dataset: str | None,
+    root: Path | None,
+    features: list[Path] | None,
+    data_args: dict[str, object] | None,
+    checkpoint: Path | None,
+    random_weights: bool,
+    model_args: dict[str, Any] | None,
+    protocol: str,
+    metric: str,
+    frames: Literal["all", "even8"],
+    device: str,
+    precision: Literal["fp32", "bf16", "fp16"],
+    seed: int,
+    output: Path,
+    json: Path | None,
+    plot: Path | None,
+    page: Path | None,
+    attention: bool,
 ) -> int:
-    """Judge a model on a dataset, or saved features of any code base.
+    """Evaluate a model on a dataset, or saved features of any code base."""
+    _check(model, dataset, root, features, page, attention=attention)
+    from denseil.metrics import rank_features
 
-    Args:
-        model: A folder that training or save_pretrained wrote, or a name with weights, as for create_model.
-        dataset: mars, ilids_vid, prid2011, ls_vid, dukemtmc_videoreid or manifest.
-        root: Where the dataset is.
-        features: In place of all these, the queries' features file and the gallery's; for mars-official the gallery
-            holds the queries too.
-        frames: All frames of a tracklet, or 8 evenly spaced ones.
-        protocol: Standard or mars-official.
-        metric: Cosine or euclidean.
-        checkpoint: Weights of the model, in a file.
-        random_weights: Take the model without weights, to see that all runs.
-        model_args: Arguments of the model, such as '{"backbone": "convnext_tiny", "dim": 256}'.
-        data_args: Arguments of the dataset's reader, such as '{"split": 3}'.
-        device: Auto, cpu, cuda, ...
-        precision: What the model computes in; fp32 or, as autocast, bf16 or fp16.
-        output: A folder for the result and for the embeddings, which are not computed again under another protocol.
-        json: Another file to write the result to.
-        plot: Where to draw its CMC curve; the suffix names the format.
-        page: An HTML file to write: the scores, and the 200 queries that went worst with what they found.
-        attention: Show on the page where the model looks in each query, dense attention by level and frame.
-    """
-    if attention and (page is None or features is not None):
-        raise ValueError("--attention is shown on a page, by a model: give --page FILE.html, and no --features")
-    look: Callable[[int], Attention] | None = None
+    main, as_json = True, json == STDOUT
+    write_page: Callable[[], None] | None = None
     if features is not None:
-        result, main = rank_features(*features, protocol=protocol, metric=metric), True
-        ranked = [shown_features(path) for path in features] if page is not None else []
-    elif model is None or dataset is None or root is None:
-        raise ValueError(
-            "nothing to evaluate: give MODEL DATASET ROOT, or --features QUERY.safetensors GALLERY.safetensors"
-        )
+        result = rank_features(*features, protocol=protocol, metric=metric)
+        if page is not None:
+            write_page = partial(_page_of_features, result, features, page)
     else:
-        from denseil.common.processes import join_processes, wait_for_all
+        assert model is not None
+        assert root is not None
+        import denseil
 
-        where, main = join_processes(device)
-        source = f"local-dir:{model}" if Path(model, "config.json").is_file() else model
+        where, main = begin(device, seed)
         pretrained = checkpoint is None and not random_weights
-        net = denseil.create_model(source, pretrained, checkpoint_path=checkpoint, **(model_args or {})).to(where)
-        data = denseil.data.read_dataset(dataset, root, **(data_args or {}))
-        dtype = {"fp32": None, "bf16": torch.bfloat16, "fp16": torch.float16}[precision]
-        result = denseil.embedding.evaluate(
-            net.eval(),
+        net = denseil.create_model(model, pretrained, checkpoint_path=checkpoint, **(model_args or {})).to(where).eval()
+        data = denseil.data.read_dataset(str(dataset), root, **(data_args or {}))
+        dtype, name = dtype_of(precision), Path(model).name
+        result = denseil.evaluate(
+            net,
             data,
             frames=frames,
             protocol=protocol,
             metric=metric,
             cache=output,
             dtype=dtype,
-            progress=True,
+            progress=progressing(),
         )
-        ranked = []
         if page is not None:
-            wait_for_all()  # until the cache, from which all processes read, is written
-            vectors = denseil.embedding.embed_dataset(net, data, frames=frames, cache=output, dtype=dtype)
-            ranked = shown_dataset(data, vectors, with_queries=protocol == "mars-official")
-        if attention:
-            look = partial(_look, net, data.query)
+            embed = partial(denseil.embedding.embed_dataset, net, data, frames=frames, cache=output, dtype=dtype)
+            write_page = partial(
+                _page_of_model, result, net, data, embed, page, f"{name} on {dataset}", attention=attention
+            )
         if main:
-            _save(result, output / f"{Path(model).name}-{dataset}-{frames}-{protocol}-{metric}.json")
+            _save(result, output / f"{name}-{dataset}-{frames}-{protocol}-{metric}.json", quietly=as_json)
     if main:
-        print(result)
-        if json is not None:
+        show(result, as_json=as_json)
+        if json is not None and not as_json:
             result.save(json)
         if plot is not None:
             result.plot(plot)
-        if page is not None:
-            query, items = ranked
-            what = "saved features" if model is None else f"{Path(model).name} on {dataset}"
-            evaluation_page(result, query, items, subtitle=what, attend=look).write(page)
-            print(f"page: {page}")
+    if write_page is not None:
+        write_page()
+        if main and not as_json:
+            say(f"page: {page}")
     return 0
 
 
-def _look(model: DenseIL, queries: Sequence[Tracklet], place: int) -> Attention:
-    return attend(model, queries[place].frames)
+def _check(
+    model: str | None,
+    dataset: str | None,
+    root: Path | None,
+    features: list[Path] | None,
+    page: Path | None,
+    *,
+    attention: bool,
+) -> None:
+    if attention and (page is None or features is not None):
+        raise UsageError("--attention is shown on a page, by a model: give --page FILE.html, and no --features")
+    given = [str(word) for word in (model, dataset, root) if word is not None]
+    if features is not None and given:
+        raise UsageError(f"give --features or MODEL DATASET ROOT ({' '.join(given)}), not both")
+    if features is None and len(given) < 3:
+        raise UsageError(
+            "nothing to evaluate: give MODEL DATASET ROOT, or --features QUERY.safetensors GALLERY.safetensors"
+        )
 
 
-def _save(result: RankingResult, path: Path) -> None:
+def _page_of_features(result: RankingResult, features: list[Path], page: Path) -> None:
+    from denseil.viz import evaluation_page, shown_features
+
+    query, gallery = (shown_features(path) for path in features)
+    evaluation_page(result, query, gallery, subtitle="saved features").write(page)
+
+
+def _page_of_model(
+    result: RankingResult,
+    model: DenseIL,
+    data: VideoReIDDataset,
+    embed: Callable[[], Embeddings],
+    page: Path,
+    subtitle: str,
+    *,
+    attention: bool,
+) -> None:
+    """Write the page in the main process; all processes share the embeddings that are in the cache."""
+    from denseil.common.processes import rank_and_world, wait_for_all
+    from denseil.viz import attend, evaluation_page, shown_dataset
+
+    wait_for_all()  # until the cache, from which all processes read, is written
+    query, gallery = shown_dataset(data, embed(), with_queries=result.protocol == "mars-official")
+    if rank_and_world()[0] == 0:
+        look = (lambda place: attend(model, data.query[place].frames)) if attention else None
+        evaluation_page(result, query, gallery, subtitle=subtitle, attend=look).write(page)
+
+
+def _save(result: RankingResult, path: Path, *, quietly: bool) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     result.save(path)
-    print(f"saved to {path}")
+    if not quietly:
+        say(f"saved to {path}")

@@ -1,48 +1,76 @@
-"""Verbs that export."""
+"""The verb that exports."""
 
 from __future__ import annotations
 
 from pathlib import Path
 from typing import Any, Literal
 
-import denseil
-from denseil.data import read_dataset
+from denseil.cli import options, values
+from denseil.cli.computing import begin
+from denseil.cli.output import show
+from denseil.cli.parser import Verbs
+
+
+def declare(verbs: Verbs) -> None:
+    """Declare `export`."""
+    verb = verbs.add(
+        "export",
+        export,
+        "Export a model to another runtime, run it there, and compare it with torch.",
+        examples=(
+            "denseil export runs/mars/final model.onnx",
+            "denseil export denseil_mobilenetv2 model.xml --format openvino --int8 manifest.csv",
+        ),
+    )
+    what = verb.subject("input")
+    what.add("model", help="a folder that training or save_pretrained wrote, or a name with weights")
+    options.weights(what)
+    out = verb.subject("output")
+    out.add("output", type=values.path, help="the file, .onnx, .xml (OpenVINO) or .pt2; with --parts a folder")
+    out.add("--format", choices=("onnx", "openvino", "pt2"), default="onnx", help="the runtime's format")
+    out.flag("--parts", help="write the frame encoder and the decoder apart")
+    out.add(
+        "--size",
+        type=values.size,
+        metavar="HxW",
+        help="height and width of frames in pixels (default: the model's own)",
+    )
+    small = verb.subject("int8 (OpenVINO)")
+    small.add(
+        "--int8",
+        type=values.path,
+        metavar="ROOT",
+        help="quantise on the gallery and query tracklets of a dataset, or its training tracklets if it has none",
+    )
+    small.add("--dataset", default="manifest", metavar="NAME", help="how --int8 is read, as for evaluate")
+    options.compute(verb)
+    options.general(verb, json=True, modules=True)
 
 
 def export(
     model: str,
+    checkpoint: Path | None,
+    random_weights: bool,
+    model_args: dict[str, Any] | None,
     output: Path,
-    *,
-    format: Literal["onnx", "openvino", "pt2"] = "onnx",
-    parts: bool = False,
-    size: tuple[int, int] | None = None,
-    checkpoint: Path | None = None,
-    random_weights: bool = False,
-    model_args: dict[str, Any] | None = None,
-    int8: Path | None = None,
-    dataset: str = "manifest",
+    format: Literal["onnx", "openvino", "pt2"],
+    parts: bool,
+    size: tuple[int, int] | None,
+    int8: Path | None,
+    dataset: str,
+    device: str,
+    seed: int,
+    json: bool,
 ) -> int:
-    """Export a model to another runtime, run it there, and compare it with torch.
+    """Export a model to another runtime, run it there, and compare it with torch."""
+    import denseil
 
-    Args:
-        model: A folder that training or save_pretrained wrote, or a name with weights, as for create_model.
-        output: The file, ending in .onnx, .xml (OpenVINO) or .pt2; with --parts a folder.
-        format: Onnx, openvino or pt2.
-        parts: Write the frame encoder and the decoder apart.
-        size: Height and width of frames, such as [256,128]; the model's own by default.
-        checkpoint: Weights of the model, in a file.
-        random_weights: Take the model without weights, to see that all runs.
-        model_args: Arguments of the model, such as '{"backbone": "convnext_tiny", "dim": 256}'.
-        int8: A dataset's root or a manifest, whose gallery, query or else training tracklets OpenVINO's model is
-            quantised on; what that costs and gains is printed.
-        dataset: How int8 is read, as for evaluate.
-    """
-    source = f"local-dir:{model}" if Path(model, "config.json").is_file() else model
+    where, _ = begin("cpu" if device == "auto" else device, seed)
     pretrained = checkpoint is None and not random_weights
-    net = denseil.create_model(source, pretrained, checkpoint_path=checkpoint, **(model_args or {}))
+    net = denseil.create_model(model, pretrained, checkpoint_path=checkpoint, **(model_args or {})).to(where)
     tracklets = None
     if int8 is not None:
-        found = read_dataset(dataset, int8)
+        found = denseil.data.read_dataset(dataset, int8)
         tracklets = (found.query + found.gallery) or found.train
-    print(denseil.export(net, output, format, parts=parts, size=size, int8=tracklets))
+    show(denseil.export(net, output, format, parts=parts, size=size, int8=tracklets), as_json=json)
     return 0

@@ -1,271 +1,202 @@
-"""Verbs of the gallery: fill it, ask it, make it forget."""
+"""Verbs of the gallery: fill it, search it, make it forget."""
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta, timezone
+import math
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import numpy as np
-
-from denseil import gallery as galleries
-from denseil.cli.pages import Asked, Query, search_page, show_time
+from denseil.cli import options, searching, values
+from denseil.cli.output import show
+from denseil.cli.parser import Verb, Verbs
+from denseil.cli.times import seconds
 from denseil.common.text import plain
-from denseil.gallery import Gallery, Where, check_recall, features_model, name_model, read_features
-from denseil.gallery.record import FloatArray, check_opened
-from denseil.viz import attend
 
-SHOWN = 10  # queries in the terminal; the page shows all
+if TYPE_CHECKING:
+    from denseil.gallery import Gallery
+
+WHERE = "a folder, s3://..., or http://HOST:PORT of Milvus"
 
 
-def add(gallery: str, features: Path) -> int:
-    """Add the vectors and records of a features file; what is held already stays.
+def declare(verbs: Verbs) -> None:
+    """Declare `search` and the verbs of `gallery`."""
+    searching.declare(verbs)
+    verbs.group("gallery", "Keep vectors, find them, forget them.")
+    _declare_adding(verbs)
+    searching.declare(verbs, "gallery search")
+    _declare_forgetting(verbs)
+    _declare_upkeep(verbs)
 
-    Args:
-        gallery: A folder, s3://..., http://HOST:PORT of Milvus; made where there is none.
-        features: What denseil embed wrote.
-    """
-    records, vectors = read_features(features)
-    with galleries.open(gallery, vectors.shape[1], features_model(features)) as held:
-        new = held.add(records, vectors)
-        print(f"{new:,} of {len(records):,} records were new; {gallery} holds {held.count():,}")
+
+def _declare_adding(verbs: Verbs) -> None:
+    verb = verbs.add(
+        "gallery add",
+        add,
+        "Add the vectors and records of a features file; records that are held already stay.",
+        examples=(
+            "denseil gallery add people vectors.safetensors",
+            "denseil gallery add http://127.0.0.1:19530 vectors.safetensors",
+        ),
+    )
+    what = verb.subject("input")
+    what.add("gallery", help=f"{WHERE}; made where there is none")
+    what.add("features", type=values.path, help="a file that denseil embed wrote")
+    options.general(verb, json=True)
+
+
+def _declare_forgetting(verbs: Verbs) -> None:
+    verb = verbs.add(
+        "gallery forget",
+        forget,
+        "Remove one person, track or record, from the files as well.",
+        examples=("denseil gallery forget people --id street/9", "denseil gallery forget people --pid 12 --alone"),
+    )
+    verb.subject("input").add("gallery", help=WHERE)
+    which = verb.subject("what to forget: one of these")
+    which.add("--pid", type=values.whole(-(2**63)), metavar="N", help="a person")
+    which.add("--track", metavar="TRACK", help="a track, as the tracker called it")
+    which.add("--id", metavar="ID", help="a record")
+    _declare_removal(verb)
+
+    verb = verbs.add(
+        "gallery expire",
+        expire,
+        "Remove what ended before a time, from the files as well.",
+        examples=("denseil gallery expire people 30d", "denseil gallery expire people 2026-05-01T00:00:00+00:00"),
+    )
+    what = verb.subject("input")
+    what.add("gallery", help=WHERE)
+    what.add("before", help="2026-05-01T00:00:00+00:00, 30d or 12h for that long ago, or seconds")
+    _declare_removal(verb)
+
+
+def _declare_removal(verb: Verb) -> None:
+    how = verb.subject("files")
+    how.flag("--optimize", default=True, help="rewrite the files without what was removed; --no-optimize does it later")
+    how.flag("--alone", help="no other process uses the gallery: remove what crashed writers left, too")
+    options.general(verb, json=True)
+
+
+def _declare_upkeep(verbs: Verbs) -> None:
+    verb = verbs.add(
+        "gallery copy",
+        copy,
+        "Add all records of one gallery to another, such as from a folder to Milvus.",
+        examples=("denseil gallery copy people backup", "denseil gallery copy people http://127.0.0.1:19530"),
+    )
+    what = verb.subject("input")
+    what.add("source", help=WHERE)
+    what.add("target", help="the gallery to fill; made where there is none")
+    options.general(verb, json=True)
+
+    verb = verbs.add(
+        "gallery info",
+        info,
+        "Print what a gallery holds: records, cameras, persons, times, and the model of its vectors.",
+        examples=("denseil gallery info people", "denseil gallery info people --json"),
+    )
+    verb.subject("input").add("gallery", help=WHERE)
+    options.general(verb, json=True)
+
+    verb = verbs.add(
+        "gallery index",
+        index,
+        "Build an index for search --no-exact, and measure what it misses.",
+        examples=("denseil gallery index people", "denseil gallery index people --queries 1000"),
+    )
+    what = verb.subject("input")
+    what.add("gallery", help="a folder, or http://HOST:PORT of Milvus")
+    what.add("--queries", type=values.whole(1, 10**6), default=100, metavar="N", help="vectors to search for")
+    options.general(verb, json=True)
+
+
+def add(gallery: str, features: Path, json: bool) -> int:
+    """Add the vectors and records of a features file; records that are held already stay."""
+    from denseil import gallery as galleries
+
+    records, vectors = galleries.read_features(features)
+    with galleries.open(gallery, vectors.shape[1], galleries.features_model(features)) as held:
+        new, total = held.add(records, vectors), held.count()
+    text = f"{new:,} of {len(records):,} records were new; {plain(gallery)} holds {total:,}"
+    show({"new": new, "records": len(records), "total": total}, as_json=json, text=text)
     return 0
-
-
-def search(
-    query: str,
-    *,
-    gallery: str,
-    model: str | None = None,
-    k: int = 10,
-    camids: list[int] | None = None,
-    not_camids: list[int] | None = None,
-    pids: list[int] | None = None,
-    after: str | None = None,
-    before: str | None = None,
-    other_cameras: bool = False,
-    exact: bool = True,
-    page: Path | None = None,
-    attention: bool = False,
-) -> int:
-    """Find the nearest records, as a table and, with --page, as a page.
-
-    Args:
-        query: A record's id, a features file, or with --model a folder of one tracklet's crops or of such folders.
-        gallery: Where to look.
-        model: What embeds a folder; it must be the model that filled the gallery.
-        k: How many to show.
-        camids: Only these cameras, such as [1,2].
-        not_camids: All cameras but these.
-        pids: Only these persons.
-        after: Only what ends at this time or later, such as 2026-05-01T08:30:00+02:00 or seconds.
-        before: Only what starts before this time.
-        other_cameras: Leave the query's own camera out, where it is known.
-        exact: Compare with every record; --no-exact uses the gallery's index.
-        page: An HTML file to write.
-        attention: Show on the page where the model looks in a folder of crops, dense attention by level and frame.
-    """
-    if attention and (page is None or model is None or not Path(query).is_dir()):
-        raise ValueError(
-            "--attention is shown on a page, by a model that sees the frames: give a folder of crops as the query, "
-            "--model and --page FILE.html"
-        )
-    where = Where(camids, not_camids or (), pids, seconds(after), seconds(before))
-    with galleries.open(gallery) as held:
-        queries, vectors = _queries(query, held, model, attention=attention)
-        if other_cameras and any(one.record is None for one in queries):
-            raise ValueError("the camera of the query is not known: leave --other-cameras out")
-        asked = _ask(held, queries, vectors, k, where, other_cameras=other_cameras, exact=exact)
-    for one in asked[:SHOWN]:
-        print(one)
-    if len(asked) > SHOWN:
-        print(f"... {len(asked) - SHOWN:,} more queries: look at them with --page FILE.html")
-    if page is not None:
-        search_page(asked, gallery).write(page)
-        print(f"page: {page}")
-    return 0
-
-
-def _queries(query: str, held: Gallery, model: str | None, *, attention: bool) -> tuple[list[Query], FloatArray]:
-    """What is asked, with its vectors (Q, D)."""
-    path = Path(query)
-    if path.is_dir():
-        if model is None:
-            raise ValueError(f"{query} is a folder of pictures: name the model that filled the gallery with --model")
-        return _embed(path, model, held, attention=attention)
-    if path.suffix == ".safetensors":
-        records, vectors = read_features(path)
-        check_opened(held, vectors.shape[1], features_model(path))
-        return [Query.of(record) for record in records], vectors
-    stored = held.get([query])[0]
-    return [Query.of(stored.record)], stored.vector[None]
-
-
-def _embed(folder: Path, model: str, held: Gallery, *, attention: bool) -> tuple[list[Query], FloatArray]:
-    from denseil.data import read_folder
-    from denseil.embedding import Embedder
-    from denseil.embedding.cache import weights_digest
-
-    embedder = Embedder(model)
-    name = name_model(str(embedder.model.pretrained_cfg.get("architecture", "")), weights_digest(embedder.model))
-    check_opened(held, embedder.model.num_features, name)
-    tracklets = read_folder(folder)
-    queries = [
-        Query(
-            tracklet.name,
-            thumbnail=tracklet.frames[len(tracklet.frames) // 2],
-            attention=attend(embedder.model, tracklet.frames) if attention else None,
-        )
-        for tracklet in tracklets
-    ]
-    return queries, embedder.embed(tracklets).numpy()
-
-
-def _ask(
-    held: Gallery,
-    queries: list[Query],
-    vectors: FloatArray,
-    k: int,
-    where: Where,
-    *,
-    other_cameras: bool,
-    exact: bool,
-) -> list[Asked]:
-    """Search once for all queries, or once for each of their cameras; a query does not find itself."""
-    cameras = [query.record.camid if other_cameras and query.record else None for query in queries]
-    answers: dict[int, Asked] = {}
-    for camid in dict.fromkeys(cameras):
-        places = [at for at, camera in enumerate(cameras) if camera == camid]
-        own = where if camid is None else _without(where, camid)
-        found = held.search(vectors[places], k + 1, where=own, exact=exact)
-        for at, hits in zip(places, found, strict=True):
-            own_record = queries[at].record
-            others = [hit for hit in hits if own_record is None or hit.record.id != own_record.id]
-            answers[at] = Asked(queries[at], others[:k])
-    return [answers[at] for at in range(len(queries))]
-
-
-def _without(where: Where, camid: int) -> Where:
-    return Where(where.camids, {*where.not_camids, camid}, where.pids, where.after, where.before)
 
 
 def forget(
-    gallery: str,
-    *,
-    pid: int | None = None,
-    track: str | None = None,
-    id: str | None = None,
-    optimize: bool = True,
-    alone: bool = False,
+    gallery: str, pid: int | None, track: str | None, id: str | None, optimize: bool, alone: bool, json: bool
 ) -> int:
-    """Remove one person, track or record, also from the files.
-
-    Args:
-        gallery: Where to forget.
-        pid: The person.
-        track: The track, as the tracker called it.
-        id: The record.
-        optimize: Write the files anew without it; --no-optimize leaves that for later.
-        alone: No other process works on the gallery: remove what crashed writers left as well.
-    """
+    """Remove one person, track or record, from the files as well."""
     if sum(value is not None for value in (pid, track, id)) != 1:
         raise ValueError("say what to forget: one of --pid, --track, --id")
+    from denseil import gallery as galleries
+
     with galleries.open(gallery) as held:
         gone = held.delete([id]) if id is not None else held.forget(pid=pid, track=track)
-        return _removed(held, gone, optimize=optimize, alone=alone)
+        return _removed(held, gone, optimize=optimize, alone=alone, json=json)
 
 
-def expire(gallery: str, before: str, *, optimize: bool = True, alone: bool = False) -> int:
-    """Remove what ended before a time, also from the files.
-
-    Args:
-        gallery: Where to forget.
-        before: Such as 2026-05-01T00:00:00+00:00, 30d for 30 days ago, or seconds.
-        optimize: Write the files anew without it; --no-optimize leaves that for later.
-        alone: No other process works on the gallery: remove what crashed writers left as well.
-    """
+def expire(gallery: str, before: str, optimize: bool, alone: bool, json: bool) -> int:
+    """Remove what ended before a time, from the files as well."""
     limit = seconds(before)
     assert limit is not None
+    from denseil import gallery as galleries
+
     with galleries.open(gallery) as held:
-        return _removed(held, held.expire(limit), optimize=optimize, alone=alone)
+        return _removed(held, held.expire(limit), optimize=optimize, alone=alone, json=json)
 
 
-def _removed(held: Gallery, gone: int, *, optimize: bool, alone: bool) -> int:
+def _removed(held: Gallery, gone: int, *, optimize: bool, alone: bool, json: bool) -> int:
     if optimize:
         held.optimize(alone=alone)
-    print(f"{gone:,} records removed; {held.uri} holds {held.count():,}")
+    total = held.count()
+    text = f"{gone:,} records removed; {plain(held.uri)} holds {total:,}"
+    show({"removed": gone, "total": total}, as_json=json, text=text)
     return 0
 
 
-def copy(source: str, target: str) -> int:
-    """Add all records of one gallery to another, such as of a folder to Milvus.
+def copy(source: str, target: str, json: bool) -> int:
+    """Add all records of one gallery to another, such as from a folder to Milvus."""
+    from denseil import gallery as galleries
 
-    Args:
-        source: The gallery to read.
-        target: The gallery to fill; made where there is none.
-    """
     with galleries.open(source) as held, galleries.open(target, held.dim, held.model) as other:
-        new = galleries.copy(held, other)
-        print(f"{new:,} of {held.count():,} records were new; {target} holds {other.count():,}")
+        new, records, total = galleries.copy(held, other), held.count(), other.count()
+    text = f"{new:,} of {records:,} records were new; {plain(target)} holds {total:,}"
+    show({"new": new, "records": records, "total": total}, as_json=json, text=text)
     return 0
 
 
-def info(gallery: str) -> int:
-    """Say what a gallery holds: records, cameras, persons, times, and which model made the vectors.
+def info(gallery: str, json: bool) -> int:
+    """Print what a gallery holds: records, cameras, persons, times, and the model of its vectors."""
+    from denseil import gallery as galleries
+    from denseil.cli.pages import show_time
 
-    Args:
-        gallery: What to look at.
-    """
     cameras: dict[int, int] = {}
     pids: set[int] = set()
-    first, last = np.inf, -np.inf
+    first, last = math.inf, -math.inf
     with galleries.open(gallery) as held:
-        for item in (item for block in held.scan() for item in block):
-            record = item.record
+        for record in (item.record for block in held.scan() for item in block):
             cameras[record.camid] = cameras.get(record.camid, 0) + 1
-            pids |= {record.pid} - {None}  # type: ignore[arg-type]
+            pids |= set() if record.pid is None else {record.pid}
             first, last = min(first, record.start), max(last, record.until)
-        print(f"{gallery}: {sum(cameras.values()):,} records, vectors {held.dim} wide, {len(pids):,} known persons")
-    for camid, count in sorted(cameras.items()):
-        print(f"  camera {camid}: {count:,}")
-    if cameras:
-        print(f"  from {show_time(first)} to {show_time(last)}")
-    if held.model:
-        print(f"  model {plain(held.model)}")
+        dim, model = held.dim, held.model
+    total = sum(cameras.values())
+    lines = [f"{plain(gallery)}: {total:,} records, vectors {dim} wide, {len(pids):,} known persons"]
+    lines += [f"  camera {camid}: {count:,}" for camid, count in sorted(cameras.items())]
+    lines += [f"  from {show_time(first)} to {show_time(last)}"] if cameras else []
+    lines += [f"  model {plain(model)}"] if model else []
+    found = {"records": total, "dim": dim, "persons": len(pids), "cameras": cameras, "model": model}
+    show({**found, "start": first, "end": last}, as_json=json, text="\n".join(lines))
     return 0
 
 
-def index(gallery: str, *, queries: int = 100) -> int:
-    """Build an index for search --no-exact, and say what it misses.
+def index(gallery: str, queries: int, json: bool) -> int:
+    """Build an index for search --no-exact, and measure what it misses."""
+    from denseil import gallery as galleries
 
-    Args:
-        gallery: A gallery on disk or in Milvus.
-        queries: How many vectors to ask it for.
-    """
     with galleries.open(gallery) as held:
         build = getattr(held, "index", None)
         if build is None:
             raise ValueError(f"{gallery} has no index: it is always exact")
         build()
-        print(check_recall(held, queries=queries))
+        show(galleries.check_recall(held, queries=queries), as_json=json)
     return 0
-
-
-def seconds(text: str | None) -> float | None:
-    """A time as seconds since 1970: an ISO date with its offset, `30d` (or h) ago, or a number as it is."""
-    if text is None:
-        return None
-    unit = {"d": "days", "h": "hours"}.get(text[-1:])
-    try:
-        if unit is not None:
-            ago = timedelta(**{unit: float(text[:-1])})
-            return (datetime.now(timezone.utc) - ago).timestamp()
-        return float(text)
-    except ValueError:
-        pass
-    try:
-        time = datetime.fromisoformat(text)
-    except ValueError as error:
-        raise ValueError(f"{plain(text)!r} is no time; write 2026-05-01T08:30:00+02:00, 30d or seconds") from error
-    if time.tzinfo is None:
-        raise ValueError(f"{text!r} does not say where it is that late; add the offset, such as {text}+00:00")
-    return time.timestamp()

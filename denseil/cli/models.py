@@ -2,55 +2,90 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import torch
+from denseil.cli import options, values
+from denseil.cli.output import show
+from denseil.cli.parser import Verbs
 
-import denseil
-
-
-def version() -> int:
-    """Print the version."""
-    print(denseil.__version__)
-    return 0
+if TYPE_CHECKING:
+    from denseil.models import Profile
 
 
-def models(filter: str = "", frames: int = 4) -> int:
-    """List the models and what they cost.
+def declare(verbs: Verbs) -> None:
+    """Declare `models` and `profile`."""
+    verb = verbs.add(
+        "models",
+        models,
+        "List the models and what they cost.",
+        examples=("denseil models", "denseil models --filter 'denseil_res*' --frames 8"),
+    )
+    which = verb.subject("selection")
+    which.add("--filter", default="", metavar="PATTERN", help="a pattern for names, such as 'denseil_res*'")
+    which.add(
+        "--frames", type=values.whole(1, 10_000), default=4, metavar="T", help="frames of the clip that is counted"
+    )
+    options.general(verb, json=True, modules=True)
 
-    Args:
-        filter: A wildcard filter, such as "denseil_res*".
-        frames: T, the frames of a clip that the multiply-adds are counted for.
-    """
+    verb = verbs.add(
+        "profile",
+        profile,
+        "Count the parameters and multiply-adds of one model.",
+        examples=(
+            "denseil profile denseil_r50",
+            "denseil profile denseil --model-args backbone=convnext_tiny dim=256 --frames 8",
+        ),
+    )
+    which = verb.subject("model")
+    which.add("name", help="a name, as for denseil.create_model")
+    which.gather("--model-args", type=values.mapping, metavar="NAME=VALUE", help="arguments of the model, or JSON")
+    clip = verb.subject("clip")
+    clip.add("--frames", type=values.whole(1, 10_000), default=4, metavar="T", help="frames of a clip")
+    clip.add(
+        "--size",
+        type=values.size,
+        default=(256, 128),
+        shown="256x128",
+        metavar="HxW",
+        help="height and width in pixels",
+    )
+    options.general(verb, json=True, modules=True)
+
+
+def models(filter: str, frames: int, json: bool) -> int:
+    """List the models and what they cost."""
+    import denseil
+
     pretrained = {name.partition(".")[0] for name in denseil.list_pretrained()}
-    rows = [(name, _profile(name, frames, (256, 128), {})) for name in denseil.list_models(filter)]
-    print(f"{'model':24} {'params':>9} {'encoder':>9} {'GMACs':>7} {'encoder':>8} {'decoder':>8}  weights")
-    for name, cost in rows:
-        encoder, parts = cost.encoder_params or 0, (cost.encoder_macs or 0, cost.decoder_macs or 0)
-        print(
-            f"{name:24} {cost.params / 1e6:7.1f} M {encoder / 1e6:7.1f} M {cost.macs / 1e9:7.2f}"
-            f" {parts[0] / 1e9:8.2f} {parts[1] / 1e9:8.2f}  {'yes' if name in pretrained else 'none'}"
+    rows = {name: _profile(name, frames, (256, 128), {}) for name in denseil.list_models(filter)}
+    lines = [f"{'model':24} {'params':>9} {'encoder':>9} {'GMACs':>7} {'encoder':>8} {'decoder':>8}  weights"]
+    for name, cost in rows.items():
+        counts = [cost.encoder_params, cost.encoder_macs, cost.decoder_macs]
+        params, encoder, decoder = (float("nan") if count is None else count for count in counts)
+        lines.append(
+            f"{name:24} {cost.params / 1e6:7.1f} M {params / 1e6:7.1f} M {cost.macs / 1e9:7.2f}"
+            f" {encoder / 1e9:8.2f} {decoder / 1e9:8.2f}  {'yes' if name in pretrained else 'none'}"
         )
-    print(f"GMACs: 10^9 multiply-adds of one clip of T = {frames} frames of 256 x 128.")
+    lines.append(f"GMACs: 10^9 multiply-adds of one clip of T = {frames} frames of 256 x 128.")
+    show(
+        {name: {"profile": cost, "pretrained": name in pretrained} for name, cost in rows.items()},
+        as_json=json,
+        text="\n".join(lines),
+    )
     return 0
 
 
-def profile(
-    name: str, frames: int = 4, size: tuple[int, int] = (256, 128), model_args: dict[str, Any] | None = None
-) -> int:
-    """Count the parameters and the multiply-adds of one model.
-
-    Args:
-        name: A model name, as for `denseil.create_model`.
-        frames: T, the frames of a clip.
-        size: Height and width of a frame in pixels.
-        model_args: Arguments of the model, such as '{"backbone": "convnext_tiny", "dim": 256}'.
-    """
-    print(_profile(name, frames, size, model_args or {}))
+def profile(name: str, model_args: dict[str, Any] | None, frames: int, size: tuple[int, int], json: bool) -> int:
+    """Count the parameters and multiply-adds of one model."""
+    show(_profile(name, frames, size, model_args or {}), as_json=json)
     return 0
 
 
-def _profile(name: str, frames: int, size: tuple[int, int], model_args: dict[str, Any]) -> denseil.models.Profile:
-    with torch.device("meta"):  # nothing is computed: no need of memory for weights
+def _profile(name: str, frames: int, size: tuple[int, int], model_args: dict[str, Any]) -> Profile:
+    import torch
+
+    import denseil
+
+    with torch.device("meta"):  # nothing is computed: weights need no memory
         model = denseil.create_model(name, **model_args)
     return denseil.profile(model, frames=frames, size=size)

@@ -3,91 +3,197 @@
 from __future__ import annotations
 
 import os
+import shlex
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
-from denseil import training
-from denseil.training import TrainConfig
-from denseil.training.config import recipe_path
+from denseil.cli import options, values
+from denseil.cli.output import note, say, show
+from denseil.cli.parser import InterruptedRunError, Subject, Verb, Verbs
+from denseil.cli.train_fields import declare_fields
+
+if TYPE_CHECKING:
+    from denseil.training import Plan, TrainConfig, TrainResult
+
+AGAIN = "run the same command again: it goes on where it stopped"
 
 
-def train(dry_run: bool = False, resume: bool = False, **fields: Any) -> int:
-    """Train a model.
+def declare(verbs: Verbs) -> None:
+    """Declare `train`, `ablate` and `demo`."""
+    _declare_train(verbs)
+    _declare_ablate(verbs)
+    verb = verbs.add(
+        "demo",
+        demo,
+        "Train on rendered people, evaluate, rank real tracklets, and write a page.",
+        examples=("denseil demo", "denseil demo --real tests/data/mars_tiny --output demo"),
+        again=AGAIN,
+    )
+    what = verb.subject("input and output")
+    what.add("--real", type=values.path, metavar="FOLDER", help="real tracklets in the layout of MARS, to rank")
+    what.add(
+        "-o", "--output", type=values.path, default=Path("demo"), metavar="FOLDER", help="where runs and the page go"
+    )
+    what.add("--epochs", type=values.whole(1), metavar="N", help="passes over the identities (default: the recipe's)")
+    options.compute(verb)
+    options.general(verb, modules=True)
 
-    Args:
-        dry_run: Build everything, run two steps, print the plan and stop.
-        resume: Go on with the run in the folder that follows; nothing else is needed.
-        fields: The options; jsonargparse reads them off `TrainConfig`.
-    """
-    config = TrainConfig(**fields)
-    main = os.environ.get("RANK", "0") == "0"
-    if dry_run:
-        plan = training.dry_run(config)
-        if main:
-            print(plan)
-        return 0
-    done = training.train(config, resume=resume)
-    if main:
-        if done.result is not None:
-            print(done.result)
-        print(f"{done.steps} steps; the model is in {done.folder}")
+
+def _declare_train(verbs: Verbs) -> None:
+    verb = verbs.add(
+        "train",
+        train,
+        "Train a model.",
+        examples=(
+            "denseil train mars /data/mars --recipe paper-mars --output runs/mars --dry-run",
+            "denseil train manifest people.csv --recipe small --set lr=1e-4 model_args.dim=256",
+            "denseil train --resume runs/mars",
+        ),
+        more="Each option below --set is a field of denseil.training.TrainConfig. A recipe is a YAML file of fields; "
+        "options go over it, and --set goes over those. The defaults shown are those without a recipe. "
+        "`accelerate launch -m denseil.cli train ...` and torchrun train one model in several processes.",
+    )
+    what = verb.subject("input")
+    what.add("named_dataset", optional=True, metavar="DATASET", help=options.DATASETS)
+    what.add("named_root", optional=True, metavar="ROOT", help="the folder of the dataset, or the manifest")
+    run = _declare_run(verb)
+    run.add("--resume", metavar="FOLDER", help="go on with the run in this folder; nothing else is needed")
+    run.flag("--dry-run", help="build everything, run two steps, print the plan and stop")
+    declare_fields(verb)
+    options.general(verb, json=True, modules=True)
+
+
+def _declare_ablate(verbs: Verbs) -> None:
+    verb = verbs.add(
+        "ablate",
+        ablate,
+        "Train and evaluate the rows of one of the paper's tables.",
+        examples=(
+            "denseil ablate 1a --recipe people --root people-v1 --output runs/ablate",
+            "denseil ablate 1c --recipe smoke --root tests/data/mars_tiny --seeds 1 --rows 'R = 1' 'R = 2'",
+        ),
+        more="Run again to go on where it stopped. Each option below --set is a field of every training, as for train; "
+        "what a row sets goes over it.",
+        again=AGAIN,
+    )
+    which = verb.subject("table")
+    which.add("table", help="1a, 1b, 1c, 1d, 1e or 1f of the paper, frames, or order")
+    which.add("--seeds", type=values.whole(1, 1000), default=3, metavar="N", help="trainings of each row")
+    which.gather("--rows", type=values.names, metavar="ROW", help="names of rows (default: all)")
+    _declare_run(verb)
+    declare_fields(verb)
+    options.general(verb, json=True, modules=True)
+
+
+def _declare_run(verb: Verb) -> Subject:
+    run = verb.subject("recipe")
+    run.add("--recipe", metavar="NAME|FILE", help="a recipe in the package, or a YAML file of fields")
+    run.gather(
+        "--set", type=values.mapping, metavar="FIELD=VALUE", help="single fields, such as lr=1e-4 model_args.dim=256"
+    )
+    return run
+
+
+def train(
+    named_dataset: str | None,
+    named_root: str | None,
+    recipe: str | None,
+    set: dict[str, object] | None,
+    resume: str | None,
+    dry_run: bool,
+    json: bool,
+    **fields: object,
+) -> int:
+    """Train a model."""
+    named = {"dataset": named_dataset, "root": named_root}
+    fields |= {name: value for name, value in named.items() if value is not None}
+    config = read_config(recipe, resume, fields, set or {})
+    from denseil import training
+
+    with _says_how_to_resume(config.output):
+        if dry_run:
+            _show(training.dry_run(config), as_json=json)
+            return 0
+        done = training.train(config, resume=resume is not None)
+    lines = [str(done.result)] if done.result is not None else []
+    _show(done, as_json=json, text="\n".join([*lines, f"{done.steps} steps; the model is in {done.folder}"]))
     return 0
 
 
-def ablate(table: str, seeds: int = 3, rows: list[str] | None = None, **fields: Any) -> int:
-    """Train and judge the rows of one of the paper's tables; run again to go on where it stopped.
+def _show(result: Plan | TrainResult, *, as_json: bool, text: str | None = None) -> None:
+    """Print from the first process of a launcher."""
+    if os.environ.get("RANK", "0") == "0":
+        show(result, as_json=as_json, text=text)
 
-    Args:
-        table: Name of the table: 1a, 1b, 1c, 1d, 1e or 1f of the paper, frames, or order.
-        seeds: Trainings of each row.
-        rows: Names of rows, such as '["Baseline", "Dense Attn."]'; all by default.
-        fields: The options of train; what a row sets goes over them.
+
+def read_config(
+    recipe: str | None, resume: str | None, fields: dict[str, object], changes: dict[str, object]
+) -> TrainConfig:
+    """Make the config of the run to resume or of a recipe, with options over it and `--set` over those.
+
+    A recipe beside a run goes over its config; training refuses what a run may not change.
+
+    Raises:
+        FileNotFoundError: If the folder holds no run.
     """
-    config = TrainConfig(**fields)
+    from dataclasses import asdict
+
+    from denseil.training import TrainConfig
+
+    below: dict[str, object] = {} if recipe is None else asdict(TrainConfig.from_recipe(recipe))
+    if resume is not None:
+        if not Path(resume, "train.yaml").is_file():
+            raise FileNotFoundError(f"{resume!r} holds no run to resume: it has no train.yaml")
+        below = asdict(TrainConfig.load(Path(resume, "train.yaml"))) | below
+        fields = {**fields, "output": resume}
+    return TrainConfig.from_dict(values.merged(below | fields, changes))
+
+
+@contextmanager
+def _says_how_to_resume(output: str) -> Iterator[None]:
+    """Name the command that resumes the run, once there is one, if Ctrl-C stops it."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        if Path(output, "train.yaml").is_file():
+            raise InterruptedRunError(f"train --resume {shlex.quote(output)}") from None
+        raise
+
+
+def ablate(
+    table: str,
+    seeds: int,
+    rows: list[str] | None,
+    recipe: str | None,
+    set: dict[str, object] | None,
+    json: bool,
+    **fields: object,
+) -> int:
+    """Train and evaluate the rows of one of the paper's tables."""
+    config = read_config(recipe, None, fields, set or {})
+    from denseil import training
+
     done: training.AblationTable | None = None
     for done in training.ablate(table, config, seeds=seeds, rows=rows):
-        print(done, end="\n\n", flush=True)
+        if not json:
+            say(f"{done}\n")
     if done is not None:
         page = Path(config.output, done.name, "table.md")
         page.write_text(f"{done.title}\n\n{done}\n", encoding="utf-8")
-        print(f"the table is in {page}, its figure in {done.plot(page.with_suffix('.png'))}")
+        figure = page.with_suffix(".png")
+        done.plot(figure)
+        scores = {row.name: runs for row, runs in done.rows.items()}
+        where = f"the table is in {page}, its figure in {figure}"
+        show({"table": done.name, "rows": scores, "page": page, "figure": figure}, as_json=json, text=where)
     return 0
 
 
-def expand(words: list[str]) -> list[str]:
-    """Put the fields of a recipe, or of the run to resume, before all other options, so that those win.
-
-    Raises:
-        KeyError: If there is no such recipe.
-        FileNotFoundError: If the folder holds no run.
-    """
-    words = [
-        part
-        for word in words
-        for part in (word.split("=", 1) if word.startswith(("--recipe=", "--resume=")) else [word])
-    ]
-    configs: list[str] = []
-    for option in ("--recipe", "--resume"):
-        if option in words:
-            at = words.index(option)
-            value = words[at + 1] if at + 1 < len(words) else ""
-            path = recipe_path(value) if option == "--recipe" else Path(value, "train.yaml")
-            if not path.is_file():
-                raise FileNotFoundError(f"{value!r} holds no run to resume: it has no train.yaml")
-            configs += ["--config", str(path)]
-            words[at : at + 2] = [] if option == "--recipe" else ["--resume", "--output", value]
-    return [words[0], *configs, *words[1:]]
-
-
-def demo(real: Path | None = None, output: Path = Path("demo"), epochs: int | None = None) -> int:
-    """Train on rendered people, judge, rank real tracklets, and write a page.
-
-    Args:
-        real: A folder of real tracklets in MARS layout.
-        output: Where runs and the page go.
-        epochs: Of training, in place of the recipe's.
-    """
+def demo(real: Path | None, output: Path, epochs: int | None, device: str, seed: int) -> int:
+    """Train on rendered people, evaluate, rank real tracklets, and write a page."""
     from denseil.demo import demo as run
 
-    print(f"the report is in {run(real, output=output, epochs=epochs)}")
+    note("training a small model on rendered people takes some minutes")
+    say(f"the report is in {run(real, output=output, epochs=epochs, device=device, seed=seed)}")
     return 0

@@ -4,74 +4,130 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
-import torch
+from denseil.cli import options, values
+from denseil.cli.computing import begin, dtype_of
+from denseil.cli.output import progressing, show
+from denseil.cli.parser import Verbs
 
-from denseil.common.processes import join_processes
-from denseil.data import Tracklet, cut_tracklets, read_dataset, read_folder
-from denseil.data.readers.manifest import SPLITS
-from denseil.embedding import Embedder, embed_to_file
+if TYPE_CHECKING:
+    from denseil.data import Tracklet
+
+
+def declare(verbs: Verbs) -> None:
+    """Declare `tracklets` and `embed`."""
+    verb = verbs.add(
+        "tracklets",
+        tracklets,
+        "Cut tracklets out of a video.",
+        examples=(
+            "denseil tracklets street.mp4 street.txt crops --camid 3",
+            "denseil tracklets street.mp4 street.txt crops --start 2026-05-01T08:30:00+02:00 --max-gap 2",
+        ),
+        more="The exit status is 1 if frames of the video are damaged.",
+    )
+    what = verb.subject("input and output")
+    what.add("video", type=values.path, help="the video")
+    what.add(
+        "tracks",
+        type=values.path,
+        help="boxes of a tracker in the format of MOT Challenge: frame,id,left,top,width,height in each line",
+    )
+    what.add("output", type=values.path, help="a folder for the crops and their manifest.csv")
+    how = verb.subject("camera and time")
+    how.add("--camid", type=values.whole(0), default=1, metavar="N", help="number of the camera")
+    how.add(
+        "--start", metavar="TIME", help="when the video began, such as 2026-05-01T08:30:00+02:00; times are then UTC"
+    )
+    how.add(
+        "--max-gap",
+        type=values.number(0),
+        default=math.inf,
+        metavar="SECONDS",
+        help="the longest pause of a track; after a longer one it goes on as another tracklet",
+    )
+    options.general(verb, json=True)
+
+    verb = verbs.add(
+        "embed",
+        embed,
+        "Embed tracklets into a file of vectors and records.",
+        examples=(
+            "denseil embed crops --model runs/mars/final -o vectors.safetensors",
+            "denseil embed /data/mars --dataset mars --split query --model runs/mars/final -o q.safetensors",
+        ),
+        more="`accelerate launch -m denseil.cli embed ...` shares the work among processes.",
+        again="run the same command again: it goes on where it stopped",
+    )
+    what = verb.subject("input and output")
+    what.add("source", type=values.path, help="a manifest, a folder of folders of crops, or the root of a --dataset")
+    what.add(
+        "--model", required=True, help="a saved folder, a name with weights, or hf-hub:OWNER/NAME", metavar="MODEL"
+    )
+    what.add("-o", "--output", type=values.path, required=True, metavar="FILE", help="the features file to write")
+    what.add("--dataset", metavar="NAME", help=options.DATASETS)
+    what.add(
+        "--split",
+        choices=("all", "train", "query", "gallery", "gallery_with_queries"),
+        default="all",
+        help="the part of a dataset; gallery_with_queries for the protocol mars-official",
+    )
+    how = verb.subject("vectors")
+    how.add("--frames", choices=options.FRAMES, help="frames of a tracklet (default: as the model says)")
+    how.add("--budget", type=values.whole(1, 10**6), default=256, metavar="N", help="most frames in memory at once")
+    options.compute(verb, precision=True)
+    more = options.general(verb, json=True, modules=True)
+    more.flag("--progress", default=True, help="show a progress bar")
 
 
 def tracklets(
-    video: Path, tracks: Path, output: Path, *, camid: int = 1, start: str | None = None, max_gap: float = math.inf
+    video: Path, tracks: Path, output: Path, camid: int, start: str | None, max_gap: float, json: bool
 ) -> int:
-    """Cut tracklets out of a video.
+    """Cut tracklets out of a video."""
+    from denseil.data import cut_tracklets
 
-    Args:
-        video: The video.
-        tracks: A tracker's boxes in MOT Challenge format, frame,id,left,top,width,height a line.
-        output: A folder for the crops and their manifest.csv.
-        camid: The camera's number.
-        start: When the video began, such as 2026-05-01T08:30:00+02:00; times are then seconds since 1970.
-        max_gap: Seconds that a track may pause; after a longer pause it goes on as another tracklet.
-    """
     report = cut_tracklets(video, tracks, output, camid=camid, start=start, max_gap=max_gap)
-    print(report)
+    show(report, as_json=json)
     return 1 if report.damaged else 0
 
 
 def embed(
     source: Path,
-    *,
     model: str,
     output: Path,
-    dataset: str | None = None,
-    split: Literal["all", "train", "query", "gallery", "gallery_with_queries"] = "all",
-    frames: Literal["all", "even8"] | None = None,
-    device: str = "auto",
-    precision: Literal["fp32", "bf16", "fp16"] = "fp32",
-    budget: int = 256,
-    progress: bool = True,
+    dataset: str | None,
+    split: Literal["all", "train", "query", "gallery", "gallery_with_queries"],
+    frames: Literal["all", "even8"] | None,
+    budget: int,
+    device: str,
+    precision: Literal["fp32", "bf16", "fp16"],
+    seed: int,
+    json: bool,
+    progress: bool,
 ) -> int:
-    """Embed tracklets into a file of vectors and records.
+    """Embed tracklets into a file of vectors and records."""
+    from denseil.embedding import Embedder, embed_to_file
 
-    Run the same command again to go on after a kill. `accelerate launch -m denseil.cli embed ...` shares the work out
-    over processes.
-
-    Args:
-        source: A manifest (or a folder that holds one), a folder of folders of crops, or with --dataset its root.
-        model: The name of a model with weights, a folder that has been saved, or hf-hub:OWNER/NAME.
-        output: The features file to write.
-        dataset: How the source is read: mars, ilids_vid, prid2011, ls_vid or manifest.
-        split: What to embed of a dataset or manifest; gallery_with_queries for the protocol mars-official.
-        frames: Frames of a tracklet, all or even8; what the model says by default.
-        device: Auto, cpu, cuda, ...
-        precision: What the model computes in; fp32 or, as autocast, bf16 or fp16.
-        budget: Most frames in memory at once.
-        progress: Show a bar; --no-progress for none.
-    """
-    where, _ = join_processes(device)
-    dtype = {"fp32": None, "bf16": torch.bfloat16, "fp16": torch.float16}[precision]
-    embedder = Embedder(model, device=where, dtype=dtype, frames=frames, budget=budget)
-    report = embed_to_file(embedder, _tracklets(source, dataset, split), output, progress=progress)
-    if report is not None:  # the first process alone
-        print(report)
+    where, _ = begin(device, seed)
+    embedder = Embedder(model, device=where, dtype=dtype_of(precision), frames=frames, budget=budget)
+    found = read_tracklets(source, dataset, split)
+    report = embed_to_file(embedder, found, output, progress=progress and progressing())
+    if report is not None:  # in the first process
+        show(report, as_json=json)
     return 0
 
 
-def _tracklets(source: Path, dataset: str | None, split: str) -> list[Tracklet]:
+def read_tracklets(source: Path, dataset: str | None, split: str) -> list[Tracklet]:
+    """Read the tracklets of a manifest, of a folder of crops, or of a split of a dataset.
+
+    Raises:
+        FileNotFoundError: If there is no such path.
+        ValueError: If a split is asked for where there is none.
+    """
+    from denseil.data import read_dataset, read_folder
+    from denseil.data.readers.manifest import SPLITS
+
     if not source.exists():
         raise FileNotFoundError(f"no {source}: give a manifest, a folder of crops, or a dataset's root")
     named = any((source / f"manifest.{suffix}").is_file() for suffix in ("csv", "parquet"))

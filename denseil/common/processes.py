@@ -22,13 +22,33 @@ def join_processes(device: str = "auto") -> tuple[torch.device, bool]:
 
     Raises:
         ModuleNotFoundError: If there are several processes and accelerate is not installed.
+        ValueError: If torch cannot use the device.
     """
     if int(os.environ.get("WORLD_SIZE", "1")) > 1:
         accelerate = need("accelerate", to="work in several processes", extra="train")
         patience = timedelta(days=7)  # a process that is done waits for the slowest
         state = accelerate.PartialState(cpu=device == "cpu", timeout=patience)
         return state.device, bool(state.is_main_process)
-    return best_device() if device == "auto" else torch.device(device), True
+    return choose_device(device), True
+
+
+def choose_device(name: str = "auto") -> torch.device:
+    """Find a device by its name; "auto" is an accelerator where there is one.
+
+    Raises:
+        ValueError: If torch does not know the device, or cannot use it here.
+    """
+    if name == "auto":
+        return best_device()
+    try:
+        device = torch.device(name)
+        torch.empty(1, device=device)
+    except (RuntimeError, AssertionError, TypeError, NotImplementedError) as error:
+        reason = str(error).partition("\n")[0] or type(error).__name__
+        raise ValueError(
+            f"device {name!r} cannot be used here ({reason}): give auto, cpu, cuda, cuda:1 or mps"
+        ) from error
+    return device
 
 
 def best_device() -> torch.device:

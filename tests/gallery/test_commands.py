@@ -114,8 +114,8 @@ def test_copy(uri: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
 @pytest.mark.parametrize(
     ("words", "text"),
     [
-        (["search", "nobody", "--gallery", "URI"], "KeyError: no record 'nobody'"),
-        (["search", "x", "--gallery", "nowhere"], "FileNotFoundError: no gallery at nowhere"),
+        (["search", "nobody", "--gallery", "URI"], "denseil: no record 'nobody'"),
+        (["search", "x", "--gallery", "nowhere"], "denseil: no gallery at nowhere"),
         (["search", "x", "--gallery", "milvsu://h"], "did you mean milvus://"),
         (["search", ".", "--gallery", "URI"], "--model"),
         (["search", "x", "--gallery", "URI", "--after", "noon"], "'noon' is no time"),

@@ -131,11 +131,10 @@ def test_command_line_errors(
     assert cli.main(["evaluate"]) == 2
     assert "--features" in capsys.readouterr().err
     for too_few in (["--features"], ["--features", files[0]], ["--features", files[0], "--metric", "cosine"]):
-        with pytest.raises(SystemExit, match="2"):
-            cli.main(["evaluate", *too_few])
+        assert cli.main(["evaluate", *too_few]) == 2
         assert "features" in capsys.readouterr().err
     assert cli.main(["evaluate", "--features", files[0], "absent"]) == 2
-    assert "FileNotFoundError: no features file absent" in capsys.readouterr().err
+    assert "denseil: no features file absent" in capsys.readouterr().err
     assert cli.main(["evaluate", "--features", *files, "--protocol", "mars"]) == 2
     assert "standard, mars-official" in capsys.readouterr().err
     save_features(files[0], pair[0], metadata={"frames": "8"})

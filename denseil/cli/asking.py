@@ -1,0 +1,78 @@
+"""What a search asks for, and what it finds. Imported when a search runs: it needs torch."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+
+from denseil.cli.pages import Asked, Query
+from denseil.data import read_folder
+from denseil.embedding import Embedder
+from denseil.embedding.cache import weights_digest
+from denseil.gallery import Gallery, Where, features_model, name_model, read_features
+from denseil.gallery.record import FloatArray, check_opened
+from denseil.viz import attend
+
+
+def read_queries(
+    query: str, held: Gallery, model: str | None, device: torch.device | None, *, attention: bool
+) -> tuple[list[Query], FloatArray]:
+    """Read or embed the queries, with their vectors (Q, D)."""
+    path = Path(query)
+    if path.is_dir():
+        if model is None:
+            raise ValueError(f"{query} is a folder of pictures: name the model that filled the gallery with --model")
+        return _embed(path, model, held, device, attention=attention)
+    if path.suffix == ".safetensors":
+        records, vectors = read_features(path)
+        check_opened(held, vectors.shape[1], features_model(path))
+        return [Query.of(record) for record in records], vectors
+    stored = held.get([query])[0]
+    return [Query.of(stored.record)], stored.vector[None]
+
+
+def _embed(
+    folder: Path, model: str, held: Gallery, device: torch.device | None, *, attention: bool
+) -> tuple[list[Query], FloatArray]:
+    embedder = Embedder(model, device=device)
+    name = name_model(str(embedder.model.pretrained_cfg.get("architecture", "")), weights_digest(embedder.model))
+    check_opened(held, embedder.model.num_features, name)
+    tracklets = read_folder(folder)
+    queries = [
+        Query(
+            tracklet.name,
+            thumbnail=tracklet.frames[len(tracklet.frames) // 2],
+            attention=attend(embedder.model, tracklet.frames) if attention else None,
+        )
+        for tracklet in tracklets
+    ]
+    return queries, embedder.embed(tracklets).numpy()
+
+
+def ask(
+    held: Gallery,
+    queries: list[Query],
+    vectors: FloatArray,
+    k: int,
+    where: Where,
+    *,
+    other_cameras: bool,
+    exact: bool,
+) -> list[Asked]:
+    """Search once for all queries, or once for each of their cameras; a query does not find itself."""
+    cameras = [query.record.camid if other_cameras and query.record else None for query in queries]
+    answers: dict[int, Asked] = {}
+    for camid in dict.fromkeys(cameras):
+        places = [at for at, camera in enumerate(cameras) if camera == camid]
+        own = where if camid is None else _without(where, camid)
+        found = held.search(vectors[places], k + 1, where=own, exact=exact)
+        for at, hits in zip(places, found, strict=True):
+            own_record = queries[at].record
+            others = [hit for hit in hits if own_record is None or hit.record.id != own_record.id]
+            answers[at] = Asked(queries[at], others[:k])
+    return [answers[at] for at in range(len(queries))]
+
+
+def _without(where: Where, camid: int) -> Where:
+    return Where(where.camids, {*where.not_camids, camid}, where.pids, where.after, where.before)

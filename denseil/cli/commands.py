@@ -1,0 +1,27 @@
+"""All verbs, in the order of the help."""
+
+from __future__ import annotations
+
+from denseil.cli import (
+    calibration,
+    completion,
+    data,
+    evaluation,
+    exporting,
+    gallery,
+    models,
+    training,
+    video,
+)
+from denseil.cli.parser import Verbs
+
+FILES = (models, data, training, evaluation, video, calibration, gallery, exporting, completion)
+"""Files with a `declare(verbs)`. Linking, adapting and publishing have a file each of their own."""
+
+
+def all_verbs() -> Verbs:
+    """Declare every verb."""
+    verbs = Verbs("Video-based person re-identification: data, training, evaluation, embedding, galleries, export.")
+    for file in FILES:
+        file.declare(verbs)
+    return verbs

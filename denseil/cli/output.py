@@ -1,0 +1,118 @@
+"""The one door for printing: results to stdout, notes and log records to stderr, each line through `plain`."""
+
+from __future__ import annotations
+
+import json
+import logging
+import math
+import sys
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import fields, is_dataclass
+
+from denseil.common.text import plain, plain_lines
+
+_log = logging.getLogger("denseil")
+
+
+class OutputClosedError(Exception):
+    """The reader of stdout has gone, as `head` does."""
+
+
+def say(text: object = "", *, end: str = "\n") -> None:
+    """Print a result to stdout.
+
+    Raises:
+        OutputClosedError: If nobody reads stdout any more.
+    """
+    try:
+        print(plain_lines(text), end=end, flush=True)
+    except BrokenPipeError:
+        raise OutputClosedError from None
+    except UnicodeEncodeError:  # a terminal without UTF-8
+        print(plain_lines(text).encode("ascii", "backslashreplace").decode("ascii"), end=end, flush=True)
+
+
+def show(result: object, *, as_json: bool, text: object = None) -> None:
+    """Print a result as JSON or as text.
+
+    Args:
+        result: What JSON holds: a dataclass, a mapping, or anything with `to_dict()`.
+        as_json: Print JSON.
+        text: What is printed otherwise; the result itself by default.
+    """
+    say(json.dumps(jsonable(result), indent=2) if as_json else result if text is None else text)
+
+
+def note(text: object) -> None:
+    """Print a remark to stderr; `--quiet` leaves it out."""
+    _log.info("%s", text)
+
+
+def progressing() -> bool:
+    """Whether progress is shown: not under `--quiet`."""
+    return _log.isEnabledFor(logging.INFO)
+
+
+def complain(text: object) -> None:
+    """Print an error to stderr, in one line."""
+    print(f"denseil: {plain(text)}", file=sys.stderr, flush=True)
+
+
+def jsonable(value: object) -> object:
+    """Convert a result to what JSON knows; floats that JSON lacks (NaN, infinities) become null."""
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if value is None or isinstance(value, (bool, int, str)):
+        return value
+    for method in ("to_dict", "_asdict", "tolist"):  # our results, named tuples, arrays
+        if callable(convert := getattr(value, method, None)):
+            return jsonable(convert())
+    if is_dataclass(value):
+        return {field.name: jsonable(getattr(value, field.name)) for field in fields(value)}
+    if isinstance(value, Mapping):
+        return {str(key): jsonable(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple, set, frozenset)):
+        return [jsonable(item) for item in value]
+    return str(value)
+
+
+class _PlainFormatter(logging.Formatter):
+    """One line a record."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        label = "" if record.levelno < logging.WARNING else f"{record.levelname.lower()}: "
+        return plain(f"denseil: {label}{record.getMessage()}")
+
+
+@contextmanager
+def messages(*, quiet: bool) -> Iterator[None]:
+    """Send log records and warnings to stderr within the block, one plain line each.
+
+    Args:
+        quiet: Leave out notes; warnings and errors stay.
+    """
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(_PlainFormatter())
+    level = _log.level
+    _log.addHandler(handler)
+    _log.setLevel(logging.WARNING if quiet else logging.INFO)
+    try:
+        with warnings.catch_warnings():
+            warnings.showwarning = _show_warning
+            yield
+    finally:
+        _log.removeHandler(handler)
+        _log.setLevel(level)
+
+
+def _show_warning(
+    message: Warning | str,
+    category: type[Warning],
+    filename: str,
+    lineno: int,
+    file: object = None,
+    line: object = None,
+) -> None:
+    print(plain(f"denseil: warning: {message}"), file=sys.stderr, flush=True)

@@ -1,0 +1,138 @@
+"""From words to an exit status: 0 done, 1 found problems, 2 could not, 130 after Ctrl-C."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from argparse import SUPPRESS
+from importlib import import_module
+from pathlib import Path
+from traceback import print_exc
+
+import denseil
+from denseil.cli.commands import all_verbs
+from denseil.cli.options import MODULE_HELP, QUIET_HELP
+from denseil.cli.output import OutputClosedError, complain, messages, say
+from denseil.cli.parser import InterruptedRunError, Parser, UsageError, Verb, Verbs, dashed
+from denseil.common.heap import keep_heap
+
+PROBLEMS, COULD_NOT, INTERRUPTED, CLOSED = 1, 2, 130, 141
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run one verb.
+
+    Args:
+        argv: The words after `denseil`; by default those of this process, which then belongs to the command line.
+
+    Returns:
+        The exit status.
+    """
+    own = argv is None
+    try:
+        return _main(sys.argv[1:] if argv is None else argv, own=own)
+    except OutputClosedError:  # `denseil ... | head`: nobody wants more
+        if own:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # so that the last flush is quiet, too
+        return CLOSED
+
+
+def _main(words: list[str], *, own: bool) -> int:
+    verbs = all_verbs()
+    general = Parser(add_help=False)
+    general.add_argument("--import", dest="modules", metavar="MODULE", action="append", default=[])
+    general.add_argument("-q", "--quiet", action="store_true")
+    general.add_argument("--traceback", action="store_true", help=SUPPRESS)
+    try:
+        known, words = general.parse_known_args(dashed(words))
+        if not words or words[0].startswith("-") or (words[0] in verbs.groups and {"-h", "--help"} & set(words[1:2])):
+            return _answer(verbs, words)
+        verb, rest = verbs.find(words)
+        options = verbs.options(verb, rest)
+    except UsageError as error:
+        complain(error)
+        return COULD_NOT
+    if own:
+        keep_heap()
+        if known.quiet:
+            os.environ["TQDM_DISABLE"] = "1"
+    with messages(quiet=known.quiet):
+        try:
+            for module in known.modules:
+                import_own(module)
+            status = verb.run(**options)
+            if own and "torch" in sys.modules:
+                from denseil.common.processes import leave_processes
+
+                leave_processes()
+            return status
+        except KeyboardInterrupt as stopped:
+            return _interrupted(stopped, verb, known.modules, own=own)
+        except OutputClosedError:
+            raise
+        except Exception as error:
+            if known.traceback:
+                print_exc()
+            complain(explain(error))
+            return COULD_NOT
+
+
+def _answer(verbs: Verbs, words: list[str]) -> int:
+    """Answer `denseil` by itself, `denseil --version` and `denseil --help`."""
+    general = verbs.parser.add_argument_group("before or after a verb")
+    general.add_argument("--import", metavar="MODULE", help=MODULE_HELP)
+    general.add_argument("-q", "--quiet", action="store_true", help=QUIET_HELP)
+    general.add_argument("--traceback", action="store_true", help="show where an error was raised, to report it")
+    verbs.parser.add_argument("--version", action="store_true", help="print the version")
+    if words and verbs.parser.parse_args(words).version:
+        say(denseil.__version__)
+        return 0
+    verbs.parser.print_help()
+    return COULD_NOT
+
+
+def import_own(module: str) -> None:
+    """Import a module of the user's, which registers models, readers or losses; it may lie in the working directory.
+
+    Raises:
+        ImportError: If it cannot be imported, whatever it raises.
+    """
+    if os.getcwd() not in sys.path:  # noqa: PTH109 (sys.path holds text)
+        sys.path.append(os.getcwd())  # noqa: PTH109
+    try:
+        import_module(module)
+    except Exception as error:
+        raise ImportError(
+            f"--import {module}: {type(error).__name__}: {error}; give the dotted name of a module that python imports "
+            f"in this folder or that is installed"
+        ) from error
+
+
+def explain(error: Exception) -> str:
+    """Describe an error in one line; one that is not ours begins with its type."""
+    text = str(error.args[0]) if isinstance(error, KeyError) and error.args else str(error)
+    if isinstance(error, OSError) and error.strerror:
+        text = f"{error.strerror}: {error.filename}" if error.filename else error.strerror
+    text = "; ".join(line.strip() for line in text.splitlines() if line.strip())
+    return text if text and raised_here(error) else f"{type(error).__name__}: {text}"
+
+
+def raised_here(error: BaseException) -> bool:
+    """Whether code of this package raised an error, not a library below it."""
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    return trace is not None and Path(denseil.__file__).parent in Path(trace.tb_frame.f_code.co_filename).parents
+
+
+def _interrupted(stopped: KeyboardInterrupt, verb: Verb, modules: list[str], *, own: bool) -> int:
+    """Say in one line how to go on."""
+    if own:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # workers end quietly; a second Ctrl-C would print their traces
+    if os.environ.get("RANK", "0") == "0":
+        words = [part for module in modules for part in ("--import", module)]
+        go_on = stopped.args[0] if isinstance(stopped, InterruptedRunError) else ""
+        again = " ".join(["denseil", *words, go_on]) if go_on else ""
+        complain(f"interrupted; to go on: {again}" if again else f"interrupted; {verb.again}")
+    return INTERRUPTED

@@ -1,0 +1,119 @@
+"""The fields of `TrainConfig` as options.
+
+Their names, types, defaults and meanings stand once, in the source of the dataclass. It is parsed, not imported: the
+import costs as much as torch does, and help should not.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+from typing import NamedTuple
+
+from denseil.cli import options, values
+from denseil.cli.parser import Subject, Verb
+
+SOURCE = Path(__file__).parent.parent / "training" / "config.py"
+SUBJECTS = {
+    "data": "dataset root data_args",
+    "model": "model model_args init",
+    "frames and batch": "height width clip_len num_ids num_tracklets mirrors",
+    "augmentation": "flip pad erase appearance looks",
+    "losses": "objective objective_args margin distance label_smoothing triplet_weight contrastive_weight temperature "
+    "gather standardize",
+    "optimizer and schedule": "optimizer lr encoder_lr layer_decay weight_decay clip_grad epochs schedule step_every "
+    "gamma warmup accumulate freeze_bn sync_bn ema",
+    "computing": "device precision workers seed grad_checkpointing channels_last threads",
+    "evaluation": "validate_every protocol test_frames",
+    "output": "output save_every log_every tracker trackers",
+}
+"""Where fields stand in the help; one that is named nowhere stands under "other fields"."""
+METAVARS = {"dataset": "NAME", "root": "PATH", "model": "NAME", "output": "FOLDER", "protocol": "NAME"}
+
+
+class ConfigField(NamedTuple):
+    """A field: its name, its type as it is written, its default and its meaning."""
+
+    name: str
+    type: str
+    default: object
+    help: str
+
+
+@cache
+def config_fields() -> tuple[ConfigField, ...]:
+    """The fields of `TrainConfig`, in its order."""
+    tree = ast.parse(SOURCE.read_text(encoding="utf-8"))
+    config = next(node for node in tree.body if isinstance(node, ast.ClassDef) and node.name == "TrainConfig")
+    helps = _arguments(ast.get_docstring(config) or "")
+    return tuple(
+        ConfigField(node.target.id, ast.unparse(node.annotation), _default(node.value), helps.get(node.target.id, ""))
+        for node in config.body
+        if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name)
+    )
+
+
+def _default(value: ast.expr | None) -> object:
+    """A literal default; that of `field(default_factory=dict)` is empty."""
+    try:
+        return None if value is None else ast.literal_eval(value)
+    except ValueError:
+        return {}
+
+
+def _arguments(docstring: str) -> dict[str, str]:
+    """The descriptions of a docstring's section Args."""
+    section = re.split(r"\n\n?(?=[A-Z]\w+:\n)", docstring.partition("Args:\n")[2])[0]
+    entries = re.findall(r"^    (\w+): (.*(?:\n        .*)*)", section, re.M)
+    return {name: " ".join(text.split()).rstrip(".") for name, text in entries}
+
+
+def declare_fields(verb: Verb, *, leave_out: frozenset[str] = frozenset()) -> dict[str, Subject]:
+    """Declare an option for each field, by subject; one that is not given is no option of the run."""
+    known = {name for names in SUBJECTS.values() for name in names.split()}
+    others = " ".join(field.name for field in config_fields() if field.name not in known)
+    fields = {field.name: field for field in config_fields() if field.name not in leave_out}
+    subjects = {}
+    for title, names in {**SUBJECTS, "other fields": others}.items():
+        present = [fields[name] for name in names.split() if name in fields]
+        if present:
+            subjects[title] = verb.subject(title)
+            for field in present:
+                _declare(subjects[title], field)
+    return subjects
+
+
+def _declare(subject: Subject, field: ConfigField) -> None:
+    name = "--" + field.name.replace("_", "-")
+    names = ("-o", name) if field.name == "output" else (name,)
+    text = field.help[:1].lower() + field.help[1:] if field.help[1:2].islower() else field.help
+    shown = "null" if field.default is None else field.default
+    if field.name == "device":
+        options.device(subject, unset=True)
+    elif field.type == "bool":
+        subject.flag(*names, help=text, default=bool(field.default), unset=True, both=True)
+    elif field.type.startswith("dict"):
+        subject.gather(*names, help=text, type=values.mapping, metavar="NAME=VALUE", unset=True)
+    elif literal := re.fullmatch(r"Literal\[(.*)\]", field.type):
+        choices = tuple(str(choice) for choice in ast.literal_eval(f"[{literal[1]}]"))
+        subject.add(*names, help=text, choices=choices, default=field.default, unset=True)
+    else:
+        readers: dict[str, Callable[[str], object]] = {
+            "int": values.whole(-(2**63)),
+            "float": values.number(-float("inf")),
+            "str": str,
+        }
+        read = readers.get(field.type, values.anything)
+        kind = {"int": "N", "str": "TEXT"}.get(field.type, "X")
+        subject.add(
+            *names,
+            help=text,
+            type=read,
+            default=field.default,
+            shown=shown,
+            unset=True,
+            metavar=METAVARS.get(field.name, kind),
+        )

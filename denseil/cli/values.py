@@ -1,0 +1,127 @@
+"""Values on the command line: each reader takes a word and says in one line what it must be."""
+
+from __future__ import annotations
+
+import json
+import re
+from argparse import ArgumentTypeError
+from collections.abc import Callable
+from pathlib import Path
+
+DEVICE = re.compile(r"auto|cpu|(cuda|mps|xpu|hpu|npu)(:\d+)?")
+
+
+def path(word: str) -> Path:
+    """A path."""
+    if not word or "\0" in word:
+        raise ArgumentTypeError(f"{word!r} is no path")
+    return Path(word)
+
+
+def whole(least: int, most: int = 2**63 - 1) -> Callable[[str], int]:
+    """A whole number in ASCII digits, from `least` to `most`."""
+
+    def read(word: str) -> int:
+        if not re.fullmatch(r"[+-]?[0-9]{1,19}", word) or not least <= int(word) <= most:
+            limit = f"of at least {least}" if most >= 2**63 - 1 else f"from {least} to {most}"
+            raise ArgumentTypeError(f"{word!r}: it must be a whole number {limit}")
+        return int(word)
+
+    return read
+
+
+def number(least: float, most: float = float("inf"), *, above: bool = False) -> Callable[[str], float]:
+    """A number from `least` (or above it) to `most`; infinity only where `most` is infinite."""
+
+    def read(word: str) -> float:
+        try:
+            value = float(word)
+        except ValueError:
+            value = float("nan")
+        if not (least < value if above else least <= value) or not value <= most:
+            limit = f"above {least:g}" if above else f"of at least {least:g}"
+            upper = "" if most == float("inf") else f" and at most {most:g}"
+            raise ArgumentTypeError(f"{word!r}: it must be a number {limit}{upper}")
+        return value
+
+    return read
+
+
+def device(word: str) -> str:
+    """A device's name."""
+    if not DEVICE.fullmatch(word):
+        raise ArgumentTypeError(f"{word!r} is no device; give auto, cpu, cuda, cuda:1 or mps")
+    return word
+
+
+def size(word: str) -> tuple[int, int]:
+    """Height and width in pixels: 256x128, 256,128 or [256, 128]."""
+    found = re.fullmatch(r"\[?\s*([0-9]{1,5})\s*[x,]\s*([0-9]{1,5})\s*\]?", word)
+    if not found or "0" in found.groups():
+        raise ArgumentTypeError(f"{word!r} is no size; give height x width in pixels, such as 256x128")
+    return int(found[1]), int(found[2])
+
+
+def listed(one: Callable[[str], object]) -> Callable[[str], list[object]]:
+    """Several values in one word: 1,2 or [1, 2]; or one value."""
+
+    def read(word: str) -> list[object]:
+        return [one(part.strip()) for part in word.strip("[]").split(",")]
+
+    return read
+
+
+def names(word: str) -> list[object]:
+    """One name, or a JSON list of names."""
+    if not word.startswith("["):
+        return [word]
+    found = _json(word)
+    if not isinstance(found, list) or not all(isinstance(name, str) for name in found):
+        raise ArgumentTypeError(f"{word!r} is no list of names")
+    return found
+
+
+def anything(word: str) -> object:
+    """A value of whatever kind it looks like: null, true, false, a number, JSON in brackets, or text."""
+    if word.lower() in ("null", "none"):
+        return None
+    if word.lower() in ("true", "false"):
+        return word.lower() == "true"
+    if re.fullmatch(r"[+-]?[0-9]+", word):
+        return int(word)
+    if re.fullmatch(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?|[+-]?inf|nan", word):
+        return float(word)
+    return _json(word) if word[:1] in ("[", "{", '"') else word
+
+
+def mapping(word: str) -> dict[str, object]:
+    """Named values: a JSON object, or name=value with dots for what lies deeper."""
+    if word.startswith("{"):
+        found = _json(word)
+        assert isinstance(found, dict)
+        return found
+    name, equals, value = word.partition("=")
+    if not equals or not re.fullmatch(r"[\w-]+(\.[\w-]+)*", name):
+        raise ArgumentTypeError(f"{word!r}: give name=value, such as dim=256, or a JSON object")
+    first, *rest = reversed(name.replace("-", "_").split("."))
+    nested: dict[str, object] = {first: anything(value)}
+    for outer in rest:
+        nested = {outer: nested}
+    return nested
+
+
+def merged(below: dict[str, object], above: dict[str, object]) -> dict[str, object]:
+    """Lay one mapping over another, key by key at every depth."""
+    result = dict(below)
+    for name, value in above.items():
+        old = result.get(name)
+        result[name] = merged(old, value) if isinstance(old, dict) and isinstance(value, dict) else value
+    return result
+
+
+def _json(word: str) -> object:
+    try:
+        found: object = json.loads(word)
+    except (ValueError, RecursionError) as error:
+        raise ArgumentTypeError(f"{word!r} is not JSON: {error}") from error
+    return found
