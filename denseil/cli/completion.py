@@ -8,7 +8,6 @@ import denseil
 from denseil.cli import options
 from denseil.cli.output import say
 from denseil.cli.parser import Verbs
-from denseil.common.extras import need
 
 SHELLS = ("bash", "zsh", "tcsh")
 
@@ -38,9 +37,10 @@ def version() -> int:
 
 def completion(shell: str) -> int:
     """Print the completion script that shtab makes of the parser."""
+    import shtab
+
     from denseil.cli.commands import all_verbs
 
-    shtab = need("shtab", to="complete words in a shell", extra="completion")
     verbs = all_verbs()
     for verb in verbs.verbs.values():
         for action in (action for subject in verb.subjects for action in subject.actions):

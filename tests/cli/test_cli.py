@@ -250,7 +250,6 @@ def test_modules_of_ones_own_are_imported_before_or_after_the_verb(
 
 
 def test_completion_knows_the_verbs(capsys: pytest.CaptureFixture[str]):
-    pytest.importorskip("shtab")
     assert main(["completion", "bash"]) == 0
     out = capsys.readouterr().out
     assert "gallery" in out
