@@ -36,7 +36,7 @@ def main(root: str, output: str) -> None:
         model_args={},
         init="model",
         lr=2e-5,
-        looks={"jitter": 0.3, "gray": 0.1},
+        appearance={"jitter": 0.3, "gray": 0.1},
         device="cpu",
     )
     tuned = train(second)

@@ -42,7 +42,7 @@ def main(arguments: list[str] | None = None) -> None:
         epochs=options.epochs,
         pad=5,
         label_smoothing=0.1,
-        looks={"jitter": 0.3, "gray": 0.1},
+        appearance={"jitter": 0.3, "gray": 0.1},
         validate_every=0,
     )
     trained = train(config)

@@ -14,6 +14,7 @@ import numpy as np
 import yaml
 
 from denseil.metrics.figures import new_figure, save_figure
+from denseil.training.config import ABLATION_TABLES
 
 
 @dataclass(frozen=True, eq=False)
@@ -104,7 +105,7 @@ def spread(values: Sequence[float]) -> str:
 
 def tables() -> dict[str, tuple[str, list[Row]]]:
     """The tables by name: title and rows."""
-    content = yaml.safe_load(files("denseil.recipes").joinpath("ablations.yaml").read_text(encoding="utf-8"))
+    content = yaml.safe_load(files("denseil.recipes").joinpath(ABLATION_TABLES).read_text(encoding="utf-8"))
     return {
         str(name): (table["title"], [_row(title, **entries) for title, entries in table["rows"].items()])
         for name, table in content.items()

@@ -20,6 +20,9 @@ from denseil.metrics.protocols import get_protocol
 MAY_CHANGE = {"root", "output", "device", "workers", "log_every", "save_every", "validate_every", "threads"}
 """Fields that a resumed training may have otherwise: the weights do not depend on them."""
 
+ABLATION_TABLES = "ablation_tables.yaml"
+"""Beside the recipes, but not one: what the rows of the paper's tables change."""
+
 
 @dataclass(frozen=True)
 class TrainConfig:
@@ -42,7 +45,7 @@ class TrainConfig:
         flip: Probability that a frame is mirrored.
         pad: Border in pixels before the random crop.
         erase: Probability that a box is erased from a clip.
-        looks: How another camera would show clips, such as '{"jitter": 0.3, "gray": 0.1}'; see denseil.data.Appearance.
+        appearance: Appearance augmentation, such as '{"jitter": 0.3, "gray": 0.1}'; see denseil.data.Appearance.
         margin: Of the triplet loss; null for the soft margin.
         distance: Of the triplet loss.
         label_smoothing: Of the cross-entropy.
@@ -95,7 +98,7 @@ class TrainConfig:
     flip: float = 0.5
     pad: int = 10
     erase: float = 0.5
-    looks: dict[str, float] = field(default_factory=dict)
+    appearance: dict[str, float] = field(default_factory=dict)
     margin: float | None = 0.3
     distance: Literal["euclidean", "cosine"] = "euclidean"
     label_smoothing: float = 0.0
@@ -147,9 +150,9 @@ class TrainConfig:
 
     def transform(self, mean: tuple[float, ...] = (0.485, 0.456, 0.406)) -> ClipTransform:
         """The augmentation; boxes are erased to `mean`."""
-        unknown = sorted(set(self.looks) - {f.name for f in dataclasses.fields(Appearance)})
+        unknown = sorted(set(self.appearance) - {f.name for f in dataclasses.fields(Appearance)})
         if unknown:
-            raise ValueError(f"looks has no {unknown[0]!r}; it has crop, low_res, blur, jitter and gray")
+            raise ValueError(f"appearance has no {unknown[0]!r}; it has crop, low_res, blur, jitter and gray")
         red, green, blue = (round(255 * value) for value in mean)
         return ClipTransform(
             size=(self.height, self.width),
@@ -157,7 +160,7 @@ class TrainConfig:
             pad=self.pad,
             erase=self.erase,
             fill=(red, green, blue),
-            looks=Appearance(**self.looks),
+            looks=Appearance(**self.appearance),
         )
 
     def objective(self) -> ReIDObjective:
@@ -191,6 +194,13 @@ class TrainConfig:
     @classmethod
     def from_dict(cls, fields: dict[str, Any]) -> TrainConfig:
         """The config of some fields; see `from_recipe`."""
+        if {"looks", "appearance"} <= fields.keys():
+            raise ValueError("fields have both 'looks' and 'appearance': leave 'looks' out, it is the former name")
+        if "looks" in fields:  # the former name, in published train.yaml files
+            fields = {
+                **{name: value for name, value in fields.items() if name != "looks"},
+                "appearance": fields["looks"],
+            }
         known = [f.name for f in dataclasses.fields(cls)]
         for name in fields:
             if name not in known:
@@ -217,7 +227,7 @@ class TrainConfig:
 def recipes() -> list[str]:
     """The names of the recipes in the package."""
     names = (entry.name for entry in files("denseil.recipes").iterdir())
-    return sorted(name.removesuffix(".yaml") for name in names if name.endswith(".yaml"))
+    return sorted(name.removesuffix(".yaml") for name in names if name.endswith(".yaml") and name != ABLATION_TABLES)
 
 
 def recipe_path(recipe: str) -> Path:

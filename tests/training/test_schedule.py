@@ -81,9 +81,18 @@ def test_recipes_load_and_build(recipe: str):
 
 
 def test_config_survives_its_file(tmp_path: Path):
-    config = TrainConfig.from_recipe("small", root="x", margin=None, looks={"jitter": 0.3}, lr=1e-5)
+    config = TrainConfig.from_recipe("small", root="x", margin=None, appearance={"jitter": 0.3}, lr=1e-5)
     config.save(tmp_path / "train.yaml")
     assert TrainConfig.load(tmp_path / "train.yaml") == config
+
+
+def test_the_former_name_of_appearance_is_read():
+    assert TrainConfig.from_dict({"looks": {"blur": 0.3}}) == TrainConfig(appearance={"blur": 0.3})
+    assert TrainConfig.from_recipe("people").appearance["low_res"] == 0.3
+    for path in Path(denseil.__file__).parent.glob("models/shipped/*/train.yaml"):
+        assert TrainConfig.load(path).appearance["jitter"] > 0
+    with pytest.raises(ValueError, match="both"):
+        TrainConfig.from_dict({"looks": {}, "appearance": {}})
 
 
 @pytest.mark.parametrize(
@@ -94,7 +103,7 @@ def test_config_survives_its_file(tmp_path: Path):
         ({"epochs": 3, "warmup": 3}, "warmup=3: it must be less than epochs=3"),
         ({"optimizer": "lion"}, "optimizer='lion': it must be adam or adamw"),
         ({"protocol": "mars"}, "no protocol is named 'mars'"),
-        ({"looks": {"hue": 1}}, "looks has no 'hue'"),
+        ({"appearance": {"hue": 1}}, "appearance has no 'hue'"),
         ({"margin": -1}, "margin=-1"),
         ({"erase": 2}, "probabilities"),
     ],

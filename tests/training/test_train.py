@@ -48,7 +48,7 @@ def config(manifest: Path, tmp_path: Path) -> TrainConfig:
         epochs=6,
         save_every=2,
         validate_every=3,
-        looks={"jitter": 0.3, "crop": 0.1},
+        appearance={"jitter": 0.3, "crop": 0.1},
     )
 
 
@@ -187,7 +187,7 @@ def uninterrupted(manifest: Path, tmp_path_factory: pytest.TempPathFactory) -> d
         epochs=6,
         save_every=2,
         validate_every=3,
-        looks={"jitter": 0.3, "crop": 0.1},
+        appearance={"jitter": 0.3, "crop": 0.1},
     )
     finish(start(config))
     return weights(config)
