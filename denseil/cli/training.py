@@ -89,7 +89,7 @@ def _declare_ablate(verbs: Verbs) -> None:
 
 def _declare_run(verb: Verb) -> Subject:
     run = verb.subject("recipe")
-    run.add("--recipe", metavar="NAME|FILE", help="a recipe in the package, or a YAML file of fields")
+    run.add("--recipe", metavar="RECIPE", help="a recipe of the package, or a YAML file of fields")
     run.gather(
         "--set", type=values.mapping, metavar="FIELD=VALUE", help="single fields, such as lr=1e-4 model_args.dim=256"
     )

@@ -110,8 +110,8 @@ def embed(
     from denseil.embedding import Embedder, embed_to_file
 
     where, _ = begin(device, seed)
+    found = read_tracklets(source, dataset, split)  # before a model is loaded, perhaps from the Hub
     embedder = Embedder(model, device=where, dtype=dtype_of(precision), frames=frames, budget=budget)
-    found = read_tracklets(source, dataset, split)
     report = embed_to_file(embedder, found, output, progress=progress and progressing())
     if report is not None:  # in the first process
         show(report, as_json=json)

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from denseil.common.files import replacing
+from denseil.common.text import plain
 from denseil.metrics.figures import new_figure, save_figure
 from denseil.metrics.protocols import FloatArray
 
@@ -66,7 +67,7 @@ class RankingResult:
 
     def __str__(self) -> str:
         return (
-            f"{self.protocol}, {self.metric} distance, frames: {self.frames or 'not recorded'}\n"
+            f"{self.protocol}, {self.metric} distance, frames: {plain(self.frames or 'not recorded')}\n"
             f"{HEADER}\n{table_row(self.mAP, self.cmc, self.mINP)}\n"
             f"{self.num_query:,} queries, {self.num_valid:,} with a match\n"
             f"{self.num_gallery:,} in the gallery, {self.num_junk:,} of them junk, {self.num_distractors:,} distractors"

@@ -316,3 +316,11 @@ def test_nothing_in_the_command_line_prints_past_the_door():
         if path.name != "output.py":
             found = [line for line in path.read_text().splitlines() if re.search(r"\bprint\(|stdout\.write", line)]
             assert [line for line in found if "file=sys.stderr" not in line] == [], path.name
+
+
+def test_the_page_is_that_of_the_parser():
+    from tests.docs_cli import PAGE, verbs_of_the_page
+    from tests.docs_tables import between_markers
+
+    text = PAGE.read_text()
+    assert text == between_markers(text, verbs_of_the_page()), "run: python -m tests.docs_cli"

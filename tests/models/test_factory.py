@@ -240,7 +240,7 @@ def test_baseline_is_the_encoders_mean_and_the_neck():
 def test_import_pulls_in_nothing_optional():
     optional = ["accelerate", "matplotlib", "onnx", "lancedb", "pymilvus", "scipy", "pyarrow", "simplejpeg", "av"]
     code = f"import sys, timm; before = set(sys.modules); import denseil; new = set(sys.modules) - before; \
-        print([m for m in {optional} + ['jsonargparse', 'torch.distributed.fsdp'] if m in new])"
+        print([m for m in {optional} + ['shtab', 'torch.distributed.fsdp'] if m in new])"
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert out.stdout.strip() == "[]"
 
