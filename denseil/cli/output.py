@@ -78,6 +78,18 @@ def jsonable(value: object) -> object:
     return str(value)
 
 
+class _Handler(logging.StreamHandler):  # type: ignore[type-arg] # no subscript at run time in Python 3.10
+    """Writes above a progress bar, if there is one."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if "tqdm" not in sys.modules:
+            super().emit(record)
+            return
+        from tqdm import tqdm
+
+        tqdm.write(self.format(record), file=self.stream)
+
+
 class _PlainFormatter(logging.Formatter):
     """One line a record."""
 
@@ -93,7 +105,7 @@ def messages(*, quiet: bool) -> Iterator[None]:
     Args:
         quiet: Leave out notes; warnings and errors stay.
     """
-    handler = logging.StreamHandler(sys.stderr)
+    handler = _Handler(sys.stderr)
     handler.setFormatter(_PlainFormatter())
     level = _log.level
     _log.addHandler(handler)

@@ -21,7 +21,7 @@ SUBJECTS = {
     "data": "dataset root data_args",
     "model": "model model_args init",
     "frames and batch": "height width clip_len num_ids num_tracklets mirrors",
-    "augmentation": "flip pad erase appearance looks",
+    "augmentation": "flip pad erase appearance",
     "losses": "objective objective_args margin distance label_smoothing triplet_weight contrastive_weight temperature "
     "gather standardize",
     "optimizer and schedule": "optimizer lr encoder_lr layer_decay weight_decay clip_grad epochs schedule step_every "

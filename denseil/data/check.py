@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
+from denseil.common.text import plain
 from denseil.data.datasets import find_reader
 from denseil.data.images import decode_image
 from denseil.data.tracklet import Tracklet, VideoReIDDataset
@@ -41,13 +42,13 @@ class DatasetReport:
         return not self.problems and not any(count.differs for count in self.counts)
 
     def __str__(self) -> str:
-        lines = [f"{self.name} at {self.root}"]
+        lines = [f"{self.name} at {plain(self.root)}"]
         if self.counts:
             lines.append(f"{'':34}{'found':>12}{'published':>12}")
         for count in self.counts:
             published = "-" if count.published is None else f"{count.published:,}"
             lines.append(f"{count.what:34}{count.found:12,}{published:>12}{'  differs' if count.differs else ''}")
-        lines += [f"problem: {problem}" for problem in self.problems]
+        lines += [f"problem: {plain(problem)}" for problem in self.problems]
         differing = sum(count.differs for count in self.counts)
         lines.append("ok" if self.ok else f"problems: {len(self.problems)}, counts that differ: {differing}")
         return "\n".join(lines)

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from denseil.common.extras import need
+from denseil.common.text import plain
 from denseil.data.readers.manifest import COLUMNS, TIME
 from denseil.data.tracks import Tracks, crop_box, read_tracks
 
@@ -45,8 +46,10 @@ class CutReport:
     damaged: list[int] = field(default_factory=list)
 
     def __str__(self) -> str:
-        lines = [f"{self.crops:,} crops of {self.tracklets:,} tracklets from {self.frames:,} frames: {self.manifest}"]
-        lines += [f"skipped: {count:,} {reason}" for reason, count in sorted(self.skipped.items())]
+        lines = [
+            f"{self.crops:,} crops of {self.tracklets:,} tracklets from {self.frames:,} frames: {plain(self.manifest)}"
+        ]
+        lines += [f"skipped: {count:,} {plain(reason)}" for reason, count in sorted(self.skipped.items())]
         if self.damaged:
             lines.append(
                 f"damaged: {len(self.damaged):,} frames, the first is {self.damaged[0]}; "

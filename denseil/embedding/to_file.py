@@ -18,6 +18,7 @@ from tqdm import tqdm
 
 from denseil.common.files import replacing
 from denseil.common.processes import rank_and_world, wait_for_all
+from denseil.common.text import plain
 from denseil.data import Tracklet
 from denseil.embedding.cache import features_key, label, weights_digest
 from denseil.embedding.embedder import Embedder
@@ -43,10 +44,10 @@ class EmbedReport:
     skipped: tuple[str, ...]
 
     def __str__(self) -> str:
-        lines = [f"{self.vectors:,} vectors: {self.path}"]
+        lines = [f"{self.vectors:,} vectors: {plain(self.path)}"]
         if self.skipped:
             lines.append(
-                f"skipped: {len(self.skipped):,} tracklets without a readable frame: {', '.join(self.skipped)}"
+                f"skipped: {len(self.skipped):,} tracklets without a readable frame: {plain(', '.join(self.skipped))}"
             )
         return "\n".join(lines)
 

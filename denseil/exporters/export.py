@@ -22,6 +22,7 @@ from torch.export import Dim
 from denseil._version import __version__
 from denseil.common.extras import need
 from denseil.common.modes import evaluating
+from denseil.common.text import plain
 from denseil.data import Tracklet
 from denseil.embedding.exported import KEY, ExportedModel
 from denseil.exporters.int8 import Price, quantize
@@ -58,7 +59,7 @@ class ExportReport:
     def __str__(self) -> str:
         tried = ", ".join(f"{batch} x {frames}" for batch, frames in self.shapes)
         size = sum(file.stat().st_size for file in self.files) / 1e6
-        written = f"{self.path}: {', '.join(file.name for file in self.files)}, {size:.1f} MB"
+        written = f"{plain(self.path)}: {', '.join(file.name for file in self.files)}, {size:.1f} MB"
         checked = f"run by {self.format} at B x T of {tried}, with masks and without: within {self.error:.1e} of torch"
         return "\n".join([written, checked, *([f"int8: {self.price}"] if self.price else [])])
 

@@ -112,11 +112,10 @@ def test_names_in_a_dataset_and_its_report(tmp_path: Path, printed):
     with root.open("w", newline="", encoding="utf-8", errors="surrogateescape") as file:
         table = csv.writer(file)
         table.writerow(["tracklet", "frame", "pid", "camid", "split"])
-        for number, probe in enumerate(PROBES.values()):
+        for number, probe in enumerate(list(PROBES.values())[:-1]):  # the last is no text
             table.writerow([f"{number}{probe}", f"{probe}.jpg", number, 1, ("train", "query", "gallery")[number % 3]])
-    assert main(["data", "check", "manifest", str(root)]) in (1, 2)
-    lines = printed()
-    assert len(lines) < 40
+    assert main(["data", "check", "manifest", str(root)]) == 1
+    assert sum("1 of 1 frames missing" in line for line in printed()) == 22
     assert main(["embed", str(root), "--model", "denseil_mobilenetv2", "-o", str(tmp_path / "o.safetensors")]) in (0, 2)
     printed()
 
