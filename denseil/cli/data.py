@@ -9,6 +9,7 @@ from typing import Literal
 from denseil.cli import options, values
 from denseil.cli.output import progressing, say, show
 from denseil.cli.parser import Verbs
+from denseil.common.text import plain
 
 
 def declare(verbs: Verbs) -> None:
@@ -135,7 +136,7 @@ def splits(
         for number, split in enumerate(found)
     ]
     if output:
-        lines.append(f"written to {write_splits(found, output)}")
+        lines.append(plain(f"written to {write_splits(found, output)}"))
     show(found, as_json=json, text="\n".join(lines))
     return 0
 
@@ -177,7 +178,7 @@ def synth(
             workers=workers,
             progress=progress,
         )
-    say(f"written to {root}")
+    say(plain(f"written to {root}"))
     return 0
 
 

@@ -11,6 +11,7 @@ from denseil.cli import options, values
 from denseil.cli.computing import begin, dtype_of
 from denseil.cli.output import progressing, say, show
 from denseil.cli.parser import UsageError, Verb, Verbs
+from denseil.common.text import plain
 
 if TYPE_CHECKING:
     from denseil.data import VideoReIDDataset
@@ -143,7 +144,7 @@ def evaluate(
     if write_page is not None:
         write_page()
         if main and not as_json:
-            say(f"page: {page}")
+            say(plain(f"page: {page}"))
     return 0
 
 
@@ -199,4 +200,4 @@ def _save(result: RankingResult, path: Path, *, quietly: bool) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     result.save(path)
     if not quietly:
-        say(f"saved to {path}")
+        say(plain(f"saved to {path}"))

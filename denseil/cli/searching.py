@@ -9,6 +9,7 @@ from denseil.cli.computing import begin
 from denseil.cli.output import say, show
 from denseil.cli.parser import UsageError, Verbs
 from denseil.cli.times import seconds
+from denseil.common.text import plain
 
 SHOWN = 10  # queries in the terminal; the page shows all
 
@@ -91,5 +92,5 @@ def search(
     if page is not None:
         search_page(asked, gallery).write(page)
         if not json:
-            say(f"page: {page}")
+            say(plain(f"page: {page}"))
     return 0

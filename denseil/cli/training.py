@@ -13,6 +13,7 @@ from denseil.cli import options, values
 from denseil.cli.output import note, say, show
 from denseil.cli.parser import InterruptedRunError, Subject, Verb, Verbs
 from denseil.cli.train_fields import declare_fields
+from denseil.common.text import plain
 
 if TYPE_CHECKING:
     from denseil.training import Plan, TrainConfig, TrainResult
@@ -118,7 +119,7 @@ def train(
             return 0
         done = training.train(config, resume=resume is not None)
     lines = [str(done.result)] if done.result is not None else []
-    _show(done, as_json=json, text="\n".join([*lines, f"{done.steps} steps; the model is in {done.folder}"]))
+    _show(done, as_json=json, text="\n".join([*lines, plain(f"{done.steps} steps; the model is in {done.folder}")]))
     return 0
 
 
@@ -185,7 +186,7 @@ def ablate(
         figure = page.with_suffix(".png")
         done.plot(figure)
         scores = {row.name: runs for row, runs in done.rows.items()}
-        where = f"the table is in {page}, its figure in {figure}"
+        where = plain(f"the table is in {page}, its figure in {figure}")
         show({"table": done.name, "rows": scores, "page": page, "figure": figure}, as_json=json, text=where)
     return 0
 
@@ -195,5 +196,5 @@ def demo(real: Path | None, output: Path, epochs: int | None, device: str, seed:
     from denseil.demo import demo as run
 
     note("training a small model on rendered people takes some minutes")
-    say(f"the report is in {run(real, output=output, epochs=epochs, device=device, seed=seed)}")
+    say(plain(f"the report is in {run(real, output=output, epochs=epochs, device=device, seed=seed)}"))
     return 0

@@ -116,7 +116,9 @@ def test_names_in_a_dataset_and_its_report(tmp_path: Path, printed):
             table.writerow([f"{number}{probe}", f"{probe}.jpg", number, 1, ("train", "query", "gallery")[number % 3]])
     assert main(["data", "check", "manifest", str(root)]) == 1
     assert sum("1 of 1 frames missing" in line for line in printed()) == 22
-    assert main(["embed", str(root), "--model", "denseil_mobilenetv2", "-o", str(tmp_path / "o.safetensors")]) in (0, 2)
+    assert main(
+        ["embed", str(root), "--model", "denseil_mobilenetv2", "-o", str(tmp_path / "o.safetensors"), "--no-progress"]
+    ) in (0, 2)
     printed()
 
 
@@ -126,7 +128,15 @@ def test_names_of_files_in_a_folder(tmp_path: Path, printed):
         with contextlib.suppress(OSError):
             folder.mkdir(parents=True)
             (folder / f"{probe.replace('/', '-')}.jpg").write_bytes(b"no image")
-    words = ["embed", str(tmp_path / "crops"), "--model", "denseil_mobilenetv2", "-o", str(tmp_path / "o.safetensors")]
+    words = [
+        "embed",
+        str(tmp_path / "crops"),
+        "--model",
+        "denseil_mobilenetv2",
+        "-o",
+        str(tmp_path / "o.safetensors"),
+        "--no-progress",
+    ]
     assert main(words) in (0, 1, 2)
     assert len(printed()) < 40
 
