@@ -55,12 +55,13 @@ def save_checkpoint(
     """
     folder.mkdir(parents=True, exist_ok=True)
     target = folder / f"epoch-{epoch:06d}"
+    clear_unfinished(folder)
     temporary = Path(tempfile.mkdtemp(prefix=TEMPORARY, dir=folder))
     try:
         digests = {}
         for name, values in tensors.items():
             path = temporary / f"{name}.safetensors"
-            save_file({key: value.detach().cpu().contiguous() for key, value in values.items()}, path)
+            save_file(_separate(values), path)
             digests[name] = _digest(path)
             _to_disk(path)
         text = json.dumps({"digests": digests, "state": dict(state)})
@@ -121,22 +122,43 @@ def restore_optimizer(optimizer: Optimizer, tensors: Mapping[str, Tensor]) -> No
     optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
 
 
+def _separate(values: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Copy tensors to the CPU, tied ones to memory of their own."""
+    separate: dict[str, Tensor] = {}
+    seen: set[int] = set()
+    for key, value in values.items():
+        plain = value.detach().cpu().contiguous()
+        storage = plain.untyped_storage().data_ptr()
+        separate[key] = plain.clone() if storage in seen else plain
+        seen.add(storage)
+    return separate
+
+
 def _names(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.glob("epoch-*"))
 
 
 def _read(path: Path) -> Checkpoint:
     outer = json.loads((path / STATE).read_text(encoding="utf-8"))
+    if not isinstance(outer, dict) or not isinstance(outer.get("content"), str):
+        raise ValueError(f"{STATE} is not that of a checkpoint")
     if _text_digest(outer["content"]) != outer["digest"]:
         raise ValueError(f"{STATE} is not as it was written")
     content = json.loads(outer["content"])
+    if not isinstance(content, dict) or not all(isinstance(content.get(key), dict) for key in ("digests", "state")):
+        raise ValueError(f"{STATE} is not that of a checkpoint")
+    state, digests = content["state"], content["digests"]
+    if missing := [key for key in ("epoch", "best", "scaler") if key not in state]:
+        raise ValueError(f"{STATE} has no {missing[0]!r}")
+    if missing := [name for name in ("model", "optimizer") if name not in digests]:
+        raise ValueError(f"{STATE} names no {missing[0]}.safetensors")
     tensors = {}
-    for name, digest in content["digests"].items():
+    for name, digest in digests.items():
         file = path / f"{name}.safetensors"
         if _digest(file) != digest:
             raise ValueError(f"{file.name} is not as it was written")
         tensors[name] = load_file(file)
-    return Checkpoint(path, content["state"], tensors)
+    return Checkpoint(path, state, tensors)
 
 
 def _digest(path: Path) -> str:
@@ -152,5 +174,5 @@ def _text_digest(text: str) -> str:
 
 
 def _to_disk(path: Path) -> None:
-    with path.open("rb") as file:
+    with path.open("r+b") as file:  # Windows flushes only what is open for writing
         os.fsync(file.fileno())

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import numbers
+import os
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from importlib.resources import files
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args, get_origin, get_type_hints
 
+import torch
 import yaml
 
 from denseil.common.files import replacing
@@ -17,8 +20,8 @@ from denseil.data import Appearance, ClipTransform
 from denseil.losses import ReIDObjective
 from denseil.metrics.protocols import get_protocol
 
-MAY_CHANGE = {"root", "output", "device", "workers", "log_every", "save_every", "validate_every", "threads"}
-"""Fields that a resumed training may have otherwise: the weights do not depend on them."""
+MAY_CHANGE = {"root", "output", "device", "workers", "log_every", "save_every", "validate_every", "test_frames"}
+"""Fields that may differ when a run is resumed: the weights do not depend on them."""
 
 ABLATION_TABLES = "ablation_tables.yaml"
 """Beside the recipes, but not one: what the rows of the paper's tables change."""
@@ -70,7 +73,7 @@ class TrainConfig:
         grad_checkpointing: Whether activations are computed again in the backward pass, for memory.
         channels_last: Whether convolutions run channels last.
         precision: fp32, or mixed with bf16 or fp16.
-        device: auto for an accelerator where there is one, or cpu.
+        device: auto for an accelerator where there is one, or a torch device such as cpu, cuda, cuda:1 or mps.
         seed: Of all that is drawn.
         workers: Processes that read images.
         validate_every: Epochs between validations, on the dataset's queries and gallery with 8 frames; 0 for none.
@@ -123,7 +126,7 @@ class TrainConfig:
     grad_checkpointing: bool = False
     channels_last: bool = True
     precision: Literal["fp32", "bf16", "fp16"] = "fp32"
-    device: Literal["auto", "cpu"] = "auto"
+    device: str = "auto"
     seed: int = 0
     workers: int = 2
     validate_every: int = 50
@@ -133,6 +136,8 @@ class TrainConfig:
     log_every: int = 10
 
     def __post_init__(self) -> None:
+        for name, kind in get_type_hints(type(self)).items():
+            object.__setattr__(self, name, _typed(name, getattr(self, name), kind))
         least_one = ("height", "width", "clip_len", "num_ids", "num_tracklets", "epochs", "step_every", "accumulate")
         for name in (*least_one, "save_every", "log_every"):
             _check(getattr(self, name) >= 1, name, getattr(self, name), "at least 1")
@@ -142,8 +147,9 @@ class TrainConfig:
         _check(0 < self.gamma <= 1, "gamma", self.gamma, "above 0, at most 1")
         _check(self.clip_grad is None or self.clip_grad > 0, "clip_grad", self.clip_grad, "above 0, or null for none")
         _check(self.warmup < self.epochs, "warmup", self.warmup, f"less than epochs={self.epochs}")
-        for name in ("distance", "optimizer", "schedule", "freeze_bn", "precision", "device", "test_frames"):
+        for name in ("distance", "optimizer", "schedule", "freeze_bn", "precision", "test_frames"):
             _check_choice(name, getattr(self, name))
+        _check_device(self.device)
         get_protocol(self.protocol)
         self.transform()
         self.objective()
@@ -189,18 +195,12 @@ class TrainConfig:
             TypeError: If a field is unknown.
             ValueError: If a value is out of its range.
         """
-        return cls.from_dict(yaml.safe_load(recipe_path(recipe).read_text(encoding="utf-8")) | fields)
+        return cls.from_dict({**_renamed(_read_fields(recipe_path(recipe))), **_renamed(fields)})
 
     @classmethod
     def from_dict(cls, fields: dict[str, Any]) -> TrainConfig:
         """The config of some fields; see `from_recipe`."""
-        if {"looks", "appearance"} <= fields.keys():
-            raise ValueError("fields have both 'looks' and 'appearance': leave 'looks' out, it is the former name")
-        if "looks" in fields:  # the former name, in published train.yaml files
-            fields = {
-                **{name: value for name, value in fields.items() if name != "looks"},
-                "appearance": fields["looks"],
-            }
+        fields = _renamed(fields)
         known = [f.name for f in dataclasses.fields(cls)]
         for name in fields:
             if name not in known:
@@ -211,7 +211,7 @@ class TrainConfig:
     @classmethod
     def load(cls, path: str | Path) -> TrainConfig:
         """Read what `save` wrote."""
-        return cls.from_dict(yaml.safe_load(Path(path).read_text(encoding="utf-8")))
+        return cls.from_dict(_read_fields(Path(path)))
 
     def changed_from(self, before: TrainConfig) -> list[str]:
         """Fields by which this would be another training than `before`, sorted."""
@@ -245,6 +245,65 @@ def recipe_path(recipe: str) -> Path:
     raise KeyError(f"no recipe {recipe!r}: {hint}there are {', '.join(recipes())}, or give the path of a YAML file")
 
 
+def _read_fields(path: Path) -> dict[str, Any]:
+    """Read a YAML file of fields."""
+    fields = yaml.safe_load(path.read_text(encoding="utf-8"))
+    if not isinstance(fields, dict):
+        found = "is empty" if fields is None else f"holds a {type(fields).__name__}"
+        raise ValueError(f"{path} {found}: it must hold fields of a training, such as 'epochs: 100'")
+    return fields
+
+
+def _renamed(fields: dict[str, Any]) -> dict[str, Any]:
+    """Give `looks`, as published train.yaml files have it, its present name."""
+    if {"looks", "appearance"} <= fields.keys():
+        raise ValueError("fields have both 'looks' and 'appearance': leave 'looks' out, it is the former name")
+    return {("appearance" if name == "looks" else name): value for name, value in fields.items()}
+
+
+def _typed(name: str, value: Any, kind: Any) -> Any:
+    """Return a value as its field's type; YAML reads `1e-4` as text, so text that is a number counts as one."""
+    if get_origin(kind) is dict:
+        if not isinstance(value, dict):
+            raise TypeError(f"{name}={value!r}: it must be a mapping of names to values")
+        return {key: _typed(f"{name}.{key}", each, get_args(kind)[1]) for key, each in value.items()}
+    kinds = get_args(kind) or (kind,)
+    if value is None and type(None) in kinds:
+        return None
+    if kind is bool:
+        if not isinstance(value, bool):
+            raise TypeError(f"{name}={value!r}: it must be true or false")
+    elif int in kinds or float in kinds:
+        return _number(name, value, whole=int in kinds)
+    elif kind is str:
+        if isinstance(value, os.PathLike):
+            return os.fspath(value)
+        if not isinstance(value, str):
+            raise TypeError(f"{name}={value!r}: it must be text")
+    return value
+
+
+def _number(name: str, value: Any, *, whole: bool) -> int | float:
+    rule = "a whole number" if whole else "a number"
+    if isinstance(value, str):
+        try:
+            return int(value) if whole else float(value)
+        except ValueError as error:
+            raise TypeError(f"{name}={value!r}: it must be {rule}") from error
+    if isinstance(value, bool) or not isinstance(value, numbers.Integral if whole else numbers.Real):
+        raise TypeError(f"{name}={value!r}: it must be {rule}")
+    return int(value) if isinstance(value, numbers.Integral) else float(value)
+
+
+def _check_device(name: str) -> None:
+    if name == "auto":
+        return
+    try:
+        torch.device(name)
+    except RuntimeError as error:
+        raise ValueError(f"device={name!r}: it must be auto or a torch device, such as cpu, cuda or cuda:1") from error
+
+
 def _check(holds: bool, name: str, value: Any, rule: str) -> None:
     if not holds:
         raise ValueError(f"{name}={value}: it must be {rule}")
@@ -257,7 +316,6 @@ def _check_choice(name: str, value: str) -> None:
         "schedule": ("step", "cosine", "constant"),
         "freeze_bn": ("none", "encoder", "all"),
         "precision": ("fp32", "bf16", "fp16"),
-        "device": ("auto", "cpu"),
         "test_frames": ("all", "even8", "none"),
     }[name]
     _check(value in choices, name, repr(value), " or ".join(choices))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import resource
 import sys
 import time
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ from denseil.training.config import TrainConfig
 from denseil.training.optimizer import set_lr
 from denseil.training.schedule import lr_at
 from denseil.training.setup import set_up
+from denseil.training.train import training_step
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class Plan:
         epochs: How many.
         steps_per_epoch: Steps of the optimizer in each.
         seconds_per_step: Of the second step, data included.
-        peak_memory: Bytes, of this process, or of its GPU where it has one.
+        peak_memory: Bytes, of this process, or of its GPU where it has one; 0 on Windows without one.
         losses: Total loss of the two steps.
     """
 
@@ -81,7 +81,7 @@ def dry_run(config: TrainConfig) -> Plan:
         start = time.perf_counter()
         set_lr(training.optimizer, lr_at(config, step, training.steps_per_epoch))
         for batch in islice(batches, config.accumulate):
-            loss = float(training.step(batch)[0])
+            loss = float(training_step(training, batch)["total"])
         losses.append(loss)
         seconds = time.perf_counter() - start
     return Plan(
@@ -104,5 +104,9 @@ def _peak_memory(device: torch.device) -> int:
     """Bytes at the peak, of a GPU or of the process."""
     if device.type == "cuda":
         return int(torch.cuda.max_memory_allocated(device))
+    try:
+        import resource
+    except ModuleNotFoundError:  # Windows
+        return 0
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak if sys.platform == "darwin" else peak * 1024  # macOS counts bytes, Linux kibibytes

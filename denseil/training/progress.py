@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -38,7 +39,7 @@ class Progress:
     ) -> None:
         self.log_every, self.main, self.steps_per_epoch = log_every, main, steps_per_epoch
         self.step = epoch * steps_per_epoch
-        self._sum: Tensor | None = None
+        self._sum: dict[str, Tensor] = {}
         self._count, self._since = 0, time.perf_counter()
         self._file = folder / METRICS
         self._bar = tqdm(
@@ -55,19 +56,20 @@ class Progress:
             tensorboard = need("torch.utils.tensorboard", to="write TensorBoard's files", extra="train")
             self._board = tensorboard.SummaryWriter(str(folder / "tensorboard"), purge_step=self.step)
 
-    def train_step(self, epoch: int, losses: Tensor, lr: float, clips: int) -> None:
+    def train_step(self, epoch: int, losses: Mapping[str, Tensor], lr: float, clips: int) -> None:
         """Take note of one step.
 
         Args:
             epoch: From 0.
-            losses: Total and its parts (4,), in the order of `ReIDLosses`.
+            losses: By name, detached scalars, "total" among them.
             lr: Its learning rate.
             clips: In the step, of all processes.
 
         Raises:
             RuntimeError: If the loss is not finite or has diverged; it is looked at every `log_every` steps.
         """
-        self._sum = losses.clone() if self._sum is None else self._sum + losses
+        for name, value in losses.items():
+            self._sum[name] = self._sum[name] + value if name in self._sum else value
         self._count += 1
         self.step += 1
         self._bar.update()
@@ -75,29 +77,20 @@ class Progress:
             self._flush(epoch, lr, clips)
 
     def _flush(self, epoch: int, lr: float, clips: int) -> None:
-        assert self._sum is not None
-        total, cross_entropy, triplet, contrastive = (self._sum / self._count).tolist()
+        means = {name: float(value) / self._count for name, value in self._sum.items()}
+        total = means.pop("total")
         seconds = time.perf_counter() - self._since
         if not math.isfinite(total) or total > DIVERGED:
+            parts = ", ".join(f"{name.replace('_', '-')} {value:.4g}" for name, value in means.items())
             raise RuntimeError(
-                f"the loss became {total:.4g} (cross-entropy {cross_entropy:.4g}, triplet {triplet:.4g}, contrastive "
-                f"{contrastive:.4g}) by step {self.step} of epoch {epoch + 1}: training is stopped. Try a lower lr, "
-                "warmup, clip_grad, or fp32"
+                f"the loss became {total:.4g}{f' ({parts})' if parts else ''} by step {self.step} of epoch "
+                f"{epoch + 1}: training is stopped. Try a lower lr, warmup, clip_grad, or fp32"
             )
-        third = f" contrastive {contrastive:.3f}" if contrastive else ""  # 0 where it has no weight
-        self._bar.set_postfix_str(
-            f"epoch {epoch + 1} loss {total:.3f} id {cross_entropy:.3f} triplet {triplet:.3f}{third} lr {lr:.1e}"
-        )
-        values = {
-            "loss": total,
-            "cross_entropy": cross_entropy,
-            "triplet": triplet,
-            "contrastive": contrastive,
-            "lr": lr,
-            "clips_per_second": self._count * clips / seconds,
-        }
+        shown = "".join(f" {name} {value:.3f}" for name, value in means.items() if value)  # 0 where it has no weight
+        self._bar.set_postfix_str(f"epoch {epoch + 1} loss {total:.3f}{shown} lr {lr:.1e}")
+        values = {"loss": total, **means, "lr": lr, "clips_per_second": self._count * clips / seconds}
         self._write("train", epoch, values)
-        self._sum, self._count, self._since = None, 0, time.perf_counter()
+        self._sum, self._count, self._since = {}, 0, time.perf_counter()
 
     def validation(self, epoch: int, result: RankingResult) -> None:
         """Take note of a result after epoch `epoch`, from 0."""

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import platform
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy
@@ -13,10 +16,38 @@ import torch
 import torchvision
 
 from denseil._version import __version__
+from denseil.common.extras import need
 from denseil.common.files import replacing
 from denseil.metrics import RankingResult
 from denseil.models import save_pretrained
 from denseil.training.setup import Training
+
+LOCK = ".lock"
+
+
+@contextmanager
+def only_run(folder: Path, *, create: bool) -> Iterator[None]:
+    """Hold the lock of a run's folder, so that no second training writes into it. The main process holds it for all.
+
+    Raises:
+        FileExistsError: If another training holds it.
+    """
+    if os.environ.get("RANK", "0") != "0" or not (create or folder.is_dir()):
+        yield
+        return
+    filelock = need("filelock", to="train", extra="train")
+    folder.mkdir(parents=True, exist_ok=True)
+    lock = filelock.FileLock(folder / LOCK)
+    try:
+        lock.acquire(timeout=0)
+    except filelock.Timeout as error:
+        raise FileExistsError(
+            f"another training is writing to {folder}: wait until it has ended, or choose another output"
+        ) from error
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def save_model(training: Training, folder: Path, result: RankingResult | None) -> None:
@@ -25,12 +56,13 @@ def save_model(training: Training, folder: Path, result: RankingResult | None) -
     persons, tracklets = training.num_classes, len(training.clips)
     card = {
         "data": (
-            f"Trained on {config.dataset}: {tracklets:,} tracklets of {persons:,} persons, {config.epochs} epochs of "
-            f"{training.steps_per_epoch} steps; `train.yaml` has the rest. Weights carry the terms of their data."
+            f"Trained on {training.dataset.name}: {tracklets:,} tracklets of {persons:,} persons, "
+            f"{config.epochs} epochs of {training.steps_per_epoch} steps; `train.yaml` has the rest. "
+            "Weights carry the terms of their data."
         )
     }
     if result is not None:
-        card["results"] = f"On {config.dataset}:\n\n```\n{result}\n```"
+        card["results"] = f"On {training.dataset.name}:\n\n```\n{result}\n```"
     folder.mkdir(parents=True, exist_ok=True)
     save_pretrained(training.model, folder, card=card)
     config.save(folder / "train.yaml")

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from torch.utils.data import DataLoader
 
 import denseil.models as models
 from denseil.common.extras import need
+from denseil.common.processes import best_device
 from denseil.data import (
     ClipBatch,
     ClipDataset,
@@ -25,9 +27,12 @@ from denseil.data import (
     normalize,
     read_dataset,
 )
-from denseil.losses import ReIDObjective
-from denseil.models import DenseIL, ReIDOutput
+from denseil.losses import Objective
+from denseil.models import DenseIL
+from denseil.models.interface import Preprocessing, preprocessing_of
+from denseil.training.callbacks import check_callbacks
 from denseil.training.config import TrainConfig
+from denseil.training.data_checks import check_evaluation, fingerprint
 from denseil.training.optimizer import make_optimizer
 
 
@@ -39,7 +44,8 @@ class Training:
         config: What it was built from.
         accelerator: accelerate's, for devices, precision and processes.
         dataset: Train, query and gallery.
-        model: The model itself.
+        model: The model itself, any module that follows `denseil.models.interface.VideoEncoder`.
+        preprocessing: How its frames are prepared.
         wrapped: The model as accelerate prepared it.
         optimizer: As accelerate prepared it.
         objective: The losses.
@@ -48,20 +54,25 @@ class Training:
         loader: Batches of this process.
         num_classes: Training identities.
         steps_per_epoch: Steps of the optimizer in an epoch.
+        data: Fingerprint of the training tracklets.
+        callbacks: Objects that are told of steps, epochs and results.
     """
 
     config: TrainConfig
     accelerator: Any
     dataset: VideoReIDDataset
-    model: DenseIL
+    model: nn.Module
+    preprocessing: Preprocessing
     wrapped: nn.Module
     optimizer: Any
-    objective: ReIDObjective
+    objective: Objective
     clips: ClipDataset
     sampler: PKSampler
     loader: DataLoader[ClipBatch]
     num_classes: int
     steps_per_epoch: int
+    data: str
+    callbacks: Sequence[object] = ()
 
     def start_epoch(self, epoch: int) -> None:
         """Choose what an epoch draws: tracklets, clips, dropout. So epochs are alike however the run got to them."""
@@ -70,39 +81,34 @@ class Training:
         seeds = np.random.SeedSequence((self.config.seed, epoch, self.accelerator.process_index))
         torch.manual_seed(int(seeds.generate_state(1)[0]))
         self.wrapped.train()
-        frozen: nn.Module = {"none": nn.Identity(), "encoder": self.model.encoder, "all": self.model}[
-            self.config.freeze_bn
-        ]
-        for module in frozen.modules():
+        frozen = {"none": None, "encoder": getattr(self.model, "encoder", None), "all": self.model}
+        part = frozen[self.config.freeze_bn]
+        for module in part.modules() if isinstance(part, nn.Module) else ():
             if isinstance(module, nn.modules.batchnorm._BatchNorm):
                 module.eval()
 
     def to_device(self, batch: ClipBatch) -> tuple[Tensor, Tensor]:
         """A batch's clips (B, T, 3, H, W) as the model takes them, and its labels (B,)."""
-        device, cfg = self.accelerator.device, self.model.pretrained_cfg
-        clips = normalize(batch.clips.to(device, non_blocking=True), cfg["mean"], cfg["std"])
+        device, frames = self.accelerator.device, self.preprocessing
+        clips = batch.clips.to(device, non_blocking=True)
+        if frames.color_order == "BGR":
+            clips = clips.flip(2)
+        clips = normalize(clips, frames.mean, frames.std)
         return clips, batch.labels.to(device, non_blocking=True)
 
-    def step(self, batch: ClipBatch) -> Tensor:
-        """Forward, backward and, where accumulation ends, a step of the optimizer.
 
-        Returns:
-            Total loss and its parts (4,), in the order of `ReIDLosses`, detached.
-        """
-        clips, labels = self.to_device(batch)
-        with self.accelerator.accumulate(self.wrapped):
-            output: ReIDOutput = self.wrapped(clips)
-            losses = self.objective(output.logits, output.features, labels)
-            self.accelerator.backward(losses.total)
-            if self.config.clip_grad is not None and self.accelerator.sync_gradients:
-                self.accelerator.clip_grad_norm_(self.wrapped.parameters(), self.config.clip_grad)
-            self.optimizer.step()
-            self.optimizer.zero_grad()
-        return torch.stack([loss.detach() for loss in losses])
-
-
-def set_up(config: TrainConfig) -> Training:
+def set_up(
+    config: TrainConfig,
+    *,
+    model: nn.Module | None = None,
+    dataset: Any = None,
+    objective: Objective | None = None,
+    callbacks: Sequence[object] = (),
+    preprocessing: Preprocessing | None = None,
+) -> Training:
     """Read the dataset, build the model, optimizer and loader, and prepare them for the devices at hand.
+
+    Everything that can be known before the first step is checked. Arguments are those of `train`.
 
     Raises:
         ModuleNotFoundError: If accelerate is not installed.
@@ -112,14 +118,12 @@ def set_up(config: TrainConfig) -> Training:
         FileNotFoundError: If files are missing.
     """
     accelerator = _accelerator(config)
-    dataset = read_dataset(config.dataset, config.root, **config.data_args)
+    callbacks = check_callbacks(callbacks)
+    dataset = _own_dataset(dataset) if dataset else read_dataset(config.dataset, config.root, **config.data_args)
     train = _training_tracklets(dataset)
     labels = label_map(train)
-    if config.validate_every and not (dataset.query and dataset.gallery):
-        raise ValueError(
-            f"{config.dataset} at {config.root} has {len(dataset.query)} queries and {len(dataset.gallery)} gallery "
-            "tracklets: set validate_every=0 and test_frames=none to train without judging"
-        )
+    if config.validate_every or config.test_frames != "none":
+        check_evaluation(dataset, config.protocol)
     world, rank = accelerator.num_processes, accelerator.process_index
     sampler = PKSampler(train, config.num_ids, config.num_tracklets, seed=config.seed, rank=rank, world=world)
     steps = sampler.num_batches // config.accumulate
@@ -128,7 +132,8 @@ def set_up(config: TrainConfig) -> Training:
             f"accumulate={config.accumulate}: an epoch has only {sampler.num_batches} batches of {config.num_ids} "
             "identities"
         )
-    model = build_model(config, num_classes=len(labels))
+    model = build_model(config, num_classes=len(labels)) if model is None else _own_model(model, config)
+    frames = _fit_preprocessing(model, preprocessing, config)
     if config.sync_bn:
         if accelerator.device.type == "cpu":
             raise ValueError("sync_bn=True: torch has it on GPUs only")
@@ -136,12 +141,17 @@ def set_up(config: TrainConfig) -> Training:
     if config.channels_last:
         model.to(memory_format=torch.channels_last)
     model.to(accelerator.device)
-    optimizer: Optimizer = make_optimizer(model, config)
+    objective = objective or config.objective()
+    if isinstance(objective, nn.Module):
+        objective.to(accelerator.device)
+        if world > 1 and any(parameter.requires_grad for parameter in objective.parameters()):
+            raise ValueError(f"{type(objective).__name__} has parameters of its own: train it in one process")
+    optimizer: Optimizer = make_optimizer(model, config, objective)
     wrapped, prepared = accelerator.prepare(model, optimizer)
     clips = ClipDataset(
         train,
         clip_len=config.clip_len,
-        transform=config.transform(model.pretrained_cfg["mean"]),
+        transform=config.transform(frames.mean if frames.color_order == "RGB" else frames.mean[::-1]),
         labels=labels,
         seed=config.seed,
     )
@@ -152,6 +162,7 @@ def set_up(config: TrainConfig) -> Training:
         num_workers=config.workers,
         reuse=True,
         persistent_workers=config.workers > 0,
+        generator=torch.Generator(),  # without its own it would consume numbers of the global one, which dropout uses
         pin_memory=accelerator.device.type == "cuda",
     )
     return Training(
@@ -159,14 +170,17 @@ def set_up(config: TrainConfig) -> Training:
         accelerator=accelerator,
         dataset=dataset,
         model=model,
+        preprocessing=frames,
         wrapped=wrapped,
         optimizer=prepared,
-        objective=config.objective(),
+        objective=objective,
         clips=clips,
         sampler=sampler,
         loader=loader,
         num_classes=len(labels),
         steps_per_epoch=steps,
+        data=fingerprint(train),
+        callbacks=callbacks,
     )
 
 
@@ -199,6 +213,55 @@ def build_model(config: TrainConfig, num_classes: int) -> DenseIL:
     return model
 
 
+def _own_model(model: nn.Module, config: TrainConfig) -> nn.Module:
+    """Check that a model of one's own can do what the config asks of it."""
+    if not isinstance(model, nn.Module) or not isinstance(getattr(model, "num_features", None), int):
+        raise TypeError(
+            f"model={type(model).__name__}: give an nn.Module with num_features, called as model(clips), which returns "
+            "(logits, features) while training"
+        )
+    if not isinstance(getattr(model, "encoder", None), nn.Module):
+        for name, value, default in (
+            ("freeze_bn", config.freeze_bn == "encoder", False),
+            ("encoder_lr", config.encoder_lr, 1),
+        ):
+            if value != default:
+                raise ValueError(f"{name}={getattr(config, name)}: {type(model).__name__} has no part named encoder")
+    if config.grad_checkpointing:
+        switch = getattr(model, "set_grad_checkpointing", None)
+        if not callable(switch):
+            raise ValueError(f"grad_checkpointing=True: {type(model).__name__} has no set_grad_checkpointing()")
+        switch()
+    return model
+
+
+def _fit_preprocessing(model: nn.Module, given: Preprocessing | None, config: TrainConfig) -> Preprocessing:
+    """Return how frames are prepared, with the size and clip length of the training, and set it on the model."""
+    frames = preprocessing_of(model, given)
+    fitted = replace(frames, size=(config.height, config.width), clip_len=config.clip_len)
+    if given is not None and fitted != given:
+        raise ValueError(
+            f"preprocessing has size={given.size} and clip_len={given.clip_len}, the config height={config.height}, "
+            f"width={config.width} and clip_len={config.clip_len}: make them the same"
+        )
+    if getattr(model, "preprocessing", None) != fitted:
+        model.preprocessing = fitted  # type: ignore[assignment]
+    return fitted
+
+
+def _own_dataset(dataset: Any) -> VideoReIDDataset:
+    """Return a dataset as the library's own type."""
+    if isinstance(dataset, VideoReIDDataset):
+        return dataset
+    parts: list[list[Tracklet]] = []
+    for name in ("train", "query", "gallery"):
+        part = getattr(dataset, name, None)
+        if part is None or not all(isinstance(tracklet, Tracklet) for tracklet in part):
+            raise TypeError(f"dataset={type(dataset).__name__}: its .{name} must be a list of denseil.data.Tracklet")
+        parts.append(list(part))
+    return VideoReIDDataset(parts[0], parts[1], parts[2], name=str(getattr(dataset, "name", type(dataset).__name__)))
+
+
 def _training_tracklets(dataset: VideoReIDDataset) -> list[Tracklet]:
     """Those of real persons."""
     train = [tracklet for tracklet in dataset.train if tracklet.pid >= 0]
@@ -210,6 +273,7 @@ def _training_tracklets(dataset: VideoReIDDataset) -> list[Tracklet]:
 def _accelerator(config: TrainConfig) -> Any:
     accelerate = need("accelerate", to="train", extra="train")
     world = int(os.environ.get("WORLD_SIZE", "1"))
+    _choose_device(config.device, world)
     # Its settings are global; a second training in one process may want others.
     accelerate.state.AcceleratorState._reset_state(reset_partial_state=world == 1)
     accelerate.state.GradientState._reset_state()
@@ -218,3 +282,21 @@ def _accelerator(config: TrainConfig) -> Any:
         gradient_accumulation_steps=config.accumulate,
         cpu=config.device == "cpu",
     )
+
+
+def _choose_device(name: str, world: int) -> None:
+    """Make a device that is named the one that accelerate takes."""
+    if name in ("auto", "cpu"):
+        return
+    device, best = torch.device(name), best_device()
+    if device.type != best.type:
+        raise ValueError(f"device={name!r}: torch finds no {device.type} here, only {best.type}")
+    if ":" not in name:
+        return
+    if world > 1:
+        raise ValueError(f"device={name!r}: each of {world} processes has a device of its own; give {device.type!r}")
+    count = torch.accelerator.device_count()
+    if device.index >= count:
+        raise ValueError(f"device={name!r}: there are {count}, counted from 0")
+    if device.type == "cuda":
+        torch.cuda.set_device(device)

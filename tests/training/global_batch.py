@@ -9,6 +9,7 @@ from safetensors.torch import save_file
 from denseil.data import ClipBatch, ClipDataset
 from denseil.training import TrainConfig
 from denseil.training.setup import set_up
+from denseil.training.train import training_step
 
 
 def main(path: str, root: str) -> None:
@@ -20,9 +21,9 @@ def main(path: str, root: str) -> None:
     whole = clips.__getitems__([0, 0, 1, 1, 2, 2, 3, 3])
     rank, world = training.accelerator.process_index, training.accelerator.num_processes
     share = ClipBatch(*(value[rank * 8 // world : (rank + 1) * 8 // world] for value in whole))
-    losses = [training.step(share) for _ in range(3)]
+    losses = [torch.stack(list(training_step(training, share).values())) for _ in range(3)]
     training.optimizer.zero_grad = lambda: None  # so that the last gradients are seen: Adam hides their scale
-    losses = torch.stack([*losses, training.step(share)])
+    losses = torch.stack([*losses, torch.stack(list(training_step(training, share).values()))])
     losses = training.accelerator.reduce(losses, "mean")
     if training.accelerator.is_main_process:
         weights = {name: value.contiguous() for name, value in training.model.state_dict().items()}

@@ -10,6 +10,7 @@ import torch
 import denseil
 from denseil.data import ClipDataset, PKSampler, clip_loader, read_dataset
 from denseil.training import TrainConfig, recipes
+from denseil.training.dry_run import dry_run
 from denseil.training.optimizer import make_optimizer, set_lr
 from denseil.training.schedule import lr_at
 from denseil.training.setup import build_model
@@ -111,6 +112,45 @@ def test_the_former_name_of_appearance_is_read():
 def test_bad_values_are_one_clear_error(fields: dict, message: str):
     with pytest.raises(ValueError, match=message):
         TrainConfig(**fields)
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"lr": "fast"}, "lr='fast': it must be a number"),
+        ({"epochs": True}, "epochs=True: it must be a whole number"),
+        ({"epochs": 2.5}, "epochs=2.5: it must be a whole number"),
+        ({"gather": 1}, "gather=1: it must be true or false"),
+        ({"model": 3}, "model=3: it must be text"),
+        ({"model_args": None}, "model_args=None: it must be a mapping"),
+        ({"appearance": {"jitter": "much"}}, r"appearance\.jitter='much': it must be a number"),
+    ],
+)
+def test_types_are_checked(fields: dict, message: str):
+    with pytest.raises(TypeError, match=message):
+        TrainConfig(**fields)
+
+
+def test_numbers_as_yaml_1_1_reads_them(tmp_path: Path):
+    path = tmp_path / "recipe.yaml"
+    path.write_text("lr: 1e-4\nmargin: 2e-1\n")
+    config = TrainConfig.from_recipe(str(path))
+    assert (config.lr, config.margin) == (1e-4, 0.2)
+    for text, found in (("", "is empty"), ("- lr", "holds a list")):
+        path.write_text(text)
+        with pytest.raises(ValueError, match=found):
+            TrainConfig.from_recipe(str(path))
+
+
+def test_devices(tmp_path: Path):
+    for name in ("cuda", "cuda:1", "mps", "cpu", "auto"):
+        assert TrainConfig(device=name).device == name
+    with pytest.raises(ValueError, match="device='gpu': it must be auto or a torch device"):
+        TrainConfig(device="gpu")
+    if torch.accelerator.is_available():
+        pytest.skip("has an accelerator")
+    with pytest.raises(ValueError, match="torch finds no cuda here, only cpu"):
+        dry_run(TrainConfig(device="cuda:1"))
 
 
 def test_unknown_names_have_a_hint():

@@ -1,0 +1,64 @@
+"""What is known of the data before the first step: files, matches, and a fingerprint that a resumed run compares."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+from pathlib import Path
+
+import torch
+
+from denseil.data import Tracklet, VideoReIDDataset
+from denseil.embedding.cache import label
+from denseil.metrics import rank
+
+
+def fingerprint(tracklets: Iterable[Tracklet]) -> str:
+    """Digest names, identities, cameras, frame counts and file sizes of tracklets; their folder may move.
+
+    Raises:
+        FileNotFoundError: If a frame is missing.
+    """
+    digest = hashlib.blake2b(digest_size=16)
+    for each in tracklets:
+        sizes = [_size(each, path) for path in each.frames]
+        digest.update(repr((Path(each.name).name, each.pid, each.camid, sizes)).encode())
+    return digest.hexdigest()
+
+
+def check_evaluation(dataset: VideoReIDDataset, protocol: str) -> None:
+    """Check that a dataset can be evaluated: files exist, and a query has a match under the protocol.
+
+    Raises:
+        FileNotFoundError: If a frame is missing.
+        ValueError: If there is no query, no gallery, or no query with a match in another camera.
+    """
+    otherwise = "set validate_every=0 and test_frames=none to train without evaluation"
+    if not (dataset.query and dataset.gallery):
+        raise ValueError(
+            f"dataset {dataset.name!r} has {len(dataset.query)} queries and {len(dataset.gallery)} gallery tracklets: "
+            + otherwise
+        )
+    tracklets, query_index = dataset.gallery_with_queries()
+    fingerprint(tracklets)
+    generator = torch.Generator().manual_seed(0)
+    vectors = label(tracklets, torch.rand(len(tracklets), 2, generator=generator))  # whether there are matches only
+    try:
+        if protocol == "mars-official":
+            rank(gallery=vectors, query_index=query_index, protocol=protocol)
+        else:
+            rank(vectors[query_index.start :], vectors[: query_index.start], protocol=protocol)
+    except ValueError as error:
+        cameras = sorted({each.camid for each in tracklets if each.pid >= 0})
+        raise ValueError(
+            f"dataset {dataset.name!r} cannot be evaluated under {protocol!r} ({error}; its cameras: "
+            f"{', '.join(map(str, cameras))}): {otherwise}"
+        ) from error
+
+
+def _size(tracklet: Tracklet, path: str) -> int:
+    try:
+        return Path(path).stat().st_size
+    except OSError as error:
+        reason = error.strerror
+        raise FileNotFoundError(f"frame {path} of tracklet {tracklet.name!r} cannot be read: {reason}") from error

@@ -1,0 +1,135 @@
+"""A training with a model, dataset, objective and callbacks of one's own."""
+
+import dataclasses
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+import torch
+from safetensors.torch import load_file
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from denseil.data import label_map, read_dataset
+from denseil.models import Preprocessing
+from denseil.training import TrainConfig, train
+from tests.data.test_mars import TINY
+from tests.training.test_resume import config_for, interrupted
+
+FRAMES = Preprocessing(size=(64, 32), mean=(0.4, 0.5, 0.6), std=(0.2, 0.3, 0.4))
+
+
+class MeanColour(nn.Module):
+    """The smallest video encoder: a linear map of each clip's mean colour."""
+
+    num_features = 8
+
+    def __init__(self, identities: int = 2) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.head = nn.Linear(3, 8)
+        self.classifier = nn.Linear(8, identities)
+        self.seen: list[Tensor] = []
+
+    def forward(self, clips: Tensor, mask: Tensor | None = None) -> Tensor | tuple[Tensor, Tensor]:
+        self.seen.append(clips.detach())
+        features = self.head(clips.mean((1, 3, 4)))
+        return (self.classifier(features), features) if self.training else features
+
+
+class Recorder:
+    def __init__(self) -> None:
+        self.events: list[tuple[str, object]] = []
+
+    def on_step(self, training: object, step: int, losses: dict[str, Tensor]) -> None:
+        self.events.append(("step", (step, sorted(losses))))
+
+    def on_epoch(self, training: object, epoch: int) -> None:
+        self.events.append(("epoch", epoch))
+
+    def on_evaluate(self, training: object, result: object) -> None:
+        self.events.append(("evaluate", result))
+
+    def on_end(self, training: object, result: object) -> None:
+        self.events.append(("end", result))
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> TrainConfig:
+    return config_for(tmp_path / "run", lr=0.05, channels_last=False)
+
+
+def test_all_parts_can_be_ones_own(config: TrainConfig):
+    model, recorder, whole = MeanColour(), Recorder(), read_dataset("mars", TINY)
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    dataset = SimpleNamespace(train=whole.train, query=whole.query, gallery=whole.gallery)
+
+    def objective(logits: Tensor, features: Tensor, labels: Tensor) -> dict[str, Tensor]:
+        identity = F.cross_entropy(logits, labels)
+        return {"total": identity + features.square().mean(), "identity": identity}
+
+    done = train(
+        dataclasses.replace(config, dataset="none", root="none"),
+        model=model,
+        dataset=dataset,
+        objective=objective,
+        callbacks=[recorder],
+        preprocessing=FRAMES,
+    )
+    steps = [("step", (step, ["identity", "total"])) for step in (1, 2, 3)]
+    assert recorder.events == [steps[0], ("epoch", 1), steps[1], ("epoch", 2), steps[2], ("epoch", 3), ("end", done)]
+    assert all(not torch.equal(value, before[name]) for name, value in model.state_dict().items())
+    saved = load_file(done.folder / "model.safetensors")
+    assert all(torch.equal(value, saved[name]) for name, value in model.state_dict().items())
+
+
+def test_frames_are_normalised_in_the_models_own_colours(config: TrainConfig):
+    quiet = dataclasses.replace(config, epochs=1, erase=0.0, pad=0, flip=0.0)
+    rgb, bgr = MeanColour(), MeanColour()
+    train(quiet, model=rgb, preprocessing=FRAMES)
+    other = dataclasses.replace(FRAMES, color_order="BGR", mean=FRAMES.mean[::-1], std=FRAMES.std[::-1])
+    train(dataclasses.replace(quiet, output=config.output + "2"), model=bgr, preprocessing=other)
+    assert torch.equal(rgb.seen[0], bgr.seen[0].flip(2))
+    pixels = rgb.seen[0] * torch.tensor(FRAMES.std).view(3, 1, 1) + torch.tensor(FRAMES.mean).view(3, 1, 1)
+    torch.testing.assert_close(pixels * 255, (pixels * 255).round(), rtol=0, atol=1e-3)
+    assert rgb.preprocessing == FRAMES
+
+
+class Centres(nn.Module):
+    """A center loss: an objective with parameters."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.centres = nn.Parameter(torch.zeros(2, 8))
+
+    def forward(self, logits: Tensor, features: Tensor, labels: Tensor) -> Tensor:
+        return F.cross_entropy(logits, labels) + (features - self.centres[labels]).square().mean()
+
+
+def test_an_objectives_parameters_are_trained_and_resumed(config: TrainConfig):
+    whole, resumed = Centres(), Centres()
+    train(config, model=MeanColour(), objective=whole, preprocessing=FRAMES)
+    assert whole.centres.abs().min() > 0
+    again = dataclasses.replace(config, output=config.output + "2")
+    interrupted(again, model=MeanColour(), objective=Centres(), preprocessing=FRAMES)
+    train(again, model=MeanColour(), objective=resumed, preprocessing=FRAMES, resume=True)
+    assert torch.equal(whole.centres, resumed.centres)
+
+
+def test_parts_that_do_not_fit_are_one_clear_error(config: TrainConfig):
+    assert len(label_map(read_dataset("mars", TINY).train)) == 2
+    for error, message, own, fields in (
+        (TypeError, "num_features", {"model": nn.Linear(2, 2)}, {}),
+        (TypeError, "pass preprocessing", {"model": MeanColour()}, {}),
+        (ValueError, "logits of 5 identities", {"model": MeanColour(5), "preprocessing": FRAMES}, {}),
+        (ValueError, "make them the same", {"model": MeanColour(), "preprocessing": Preprocessing()}, {}),
+        (ValueError, "no part named encoder", {"model": MeanColour()}, {"freeze_bn": "encoder"}),
+        (ValueError, "no part named encoder", {"model": MeanColour()}, {"encoder_lr": 0.1}),
+        (ValueError, "set_grad_checkpointing", {"model": MeanColour()}, {"grad_checkpointing": True}),
+        (TypeError, r"its \.train", {"dataset": SimpleNamespace(train=["a"])}, {}),
+        (TypeError, "has no method on_step", {"callbacks": [print]}, {}),
+        (TypeError, "scalar", {"objective": lambda logits, features, labels: 3}, {}),
+    ):
+        output = Path(config.output, str(len(message)) + str(len(fields)) + type(next(iter(own.values()))).__name__)
+        with pytest.raises(error, match=message):
+            train(dataclasses.replace(config, output=str(output), **fields), **own)

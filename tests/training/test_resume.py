@@ -1,0 +1,161 @@
+"""A run that is resumed: the same weights for any number of workers, the same data, one process at a time."""
+
+import dataclasses
+import json
+import logging
+import shutil
+from pathlib import Path
+
+import pytest
+import torch
+from filelock import FileLock
+from safetensors.torch import load_file
+
+from denseil.data import Tracklet, VideoReIDDataset, read_dataset
+from denseil.training import TrainConfig, train
+from denseil.training.checkpoints import last_checkpoint
+from tests.data.test_mars import TINY
+
+
+class Interrupt:
+    """Stops a training after an epoch, as a signal would."""
+
+    def __init__(self, epoch: int) -> None:
+        self.epoch = epoch
+
+    def on_epoch(self, training: object, epoch: int) -> None:
+        if epoch == self.epoch:
+            raise KeyboardInterrupt
+
+
+def config_for(output: Path, **fields: object) -> TrainConfig:
+    quiet = {"validate_every": 0, "test_frames": "none", "device": "cpu", "epochs": 3}
+    return TrainConfig.from_recipe("smoke", output=str(output), **{"root": str(TINY), **quiet, **fields})
+
+
+def weights(config: TrainConfig) -> dict[str, torch.Tensor]:
+    return load_file(Path(config.output, "final", "model.safetensors"))
+
+
+def interrupted(config: TrainConfig, epoch: int = 1, **own: object) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        train(config, callbacks=[Interrupt(epoch)], **own)
+
+
+def test_workers_and_resuming_do_not_change_the_weights(tmp_path: Path):
+    reference = config_for(tmp_path / "0", workers=0)
+    train(reference)
+    for workers in (0, 2):
+        config = config_for(tmp_path / f"resumed{workers}", workers=workers)
+        interrupted(config)
+        train(config, resume=True)
+        for name, value in weights(reference).items():
+            assert torch.equal(weights(config)[name], value), (workers, name)
+
+
+def test_a_second_training_in_the_same_folder_is_refused(tmp_path: Path):
+    config = config_for(tmp_path / "run", epochs=1)
+    Path(config.output).mkdir()
+    with FileLock(Path(config.output, ".lock")), pytest.raises(FileExistsError, match="another training is writing"):
+        train(config)
+    train(config)
+    with FileLock(Path(config.output, ".lock")), pytest.raises(FileExistsError, match="another training is writing"):
+        train(config, resume=True)
+
+
+@pytest.mark.parametrize("change", ["pids", "frames", "pictures"])
+def test_other_data_are_not_resumed(tmp_path: Path, change: str):
+    shutil.copytree(TINY, tmp_path / "data")
+    config = config_for(tmp_path / "run", root=str(tmp_path / "data"))
+    interrupted(config)
+    dataset = read_dataset("mars", tmp_path / "data")
+    if change == "pids":
+        pids = [each.pid for each in reversed(dataset.train)]
+        other = [dataclasses.replace(each, pid=pid) for each, pid in zip(dataset.train, pids, strict=True)]
+    elif change == "frames":
+        other = [dataclasses.replace(each, frames=list(each.frames)[::2]) for each in dataset.train]
+    else:
+        frame = Path(next(iter(dataset.train[0].frames)))
+        frame.write_bytes(frame.read_bytes() + b"\0")
+        other = dataset.train
+    with pytest.raises(ValueError, match="begun with other training tracklets"):
+        train(config, dataset=dataclasses.replace(dataset, train=other), resume=True)
+
+
+def test_moved_data_and_old_checkpoints_are_resumed(tmp_path: Path, caplog: pytest.LogCaptureFixture):
+    config = config_for(tmp_path / "run")
+    interrupted(config)
+    shutil.copytree(TINY, tmp_path / "moved")
+    moved = dataclasses.replace(config, root=str(tmp_path / "moved"))
+    interrupted(moved, 2, resume=True)
+    from denseil.training import checkpoints
+
+    path = last_checkpoint(Path(config.output, "checkpoints")).path / "state.json"
+    content = json.loads(json.loads(path.read_text())["content"])
+    del content["state"]["data"]
+    text = json.dumps(content)
+    path.write_text(json.dumps({"digest": checkpoints._text_digest(text), "content": text}))
+    with caplog.at_level(logging.INFO, logger="denseil"):
+        train(moved, resume=True)
+    assert "has no fingerprint" in caplog.text
+
+
+def test_what_is_left_of_kills_is_removed_and_train_yaml_comes_back(tmp_path: Path):
+    config = config_for(tmp_path / "run")
+
+    class Mischief:
+        def on_step(self, training: object, step: int, losses: object) -> None:
+            Path(config.output, "train.yaml").unlink(missing_ok=True)
+            Path(config.output, "checkpoints", f".saving-{step}").mkdir(parents=True)
+
+    train(config, callbacks=[Mischief()])
+    assert TrainConfig.load(Path(config.output, "train.yaml")) == config
+    assert not list(Path(config.output).rglob(".saving-*"))
+
+
+@pytest.mark.parametrize("text", ["[]", "{}", '{"content": [], "digest": ""}', "null", '"text"'])
+def test_a_state_of_the_wrong_shape_is_damage(tmp_path: Path, text: str, caplog: pytest.LogCaptureFixture):
+    (tmp_path / "epoch-000001").mkdir()
+    (tmp_path / "epoch-000001" / "state.json").write_text(text)
+    assert last_checkpoint(tmp_path) is None
+    assert "is damaged" in caplog.text
+
+
+# Checks before the first step
+
+
+def tiny(**parts: list[Tracklet]) -> VideoReIDDataset:
+    return dataclasses.replace(read_dataset("mars", TINY), **parts)
+
+
+def test_a_dataset_that_cannot_be_evaluated_is_refused_first(tmp_path: Path):
+    whole = tiny()
+    one_camera = [dataclasses.replace(each, camid=1) for each in whole.gallery]
+    query = [dataclasses.replace(each, camid=1) for each in whole.query]
+    gone = [dataclasses.replace(whole.query[0], frames=[str(tmp_path / "gone.jpg")]), *whole.query[1:]]
+    for dataset, error, message in (
+        (tiny(query=[]), ValueError, "0 queries"),
+        (tiny(gallery=one_camera, query=query), ValueError, "its cameras: 1"),
+        (tiny(query=gone), FileNotFoundError, r"gone\.jpg"),
+    ):
+        config = config_for(tmp_path / "run", test_frames="even8", protocol="standard")
+        with pytest.raises(error, match=message):
+            train(config, dataset=dataset)
+        assert not Path(config.output, "train.yaml").exists()
+
+
+def test_final_is_saved_before_it_is_evaluated(tmp_path: Path):
+    shutil.copytree(TINY, tmp_path / "data")
+    config = config_for(tmp_path / "run", root=str(tmp_path / "data"), test_frames="even8", epochs=1)
+    pictures = {Path(path): Path(path).read_bytes() for path in read_dataset("mars", config.root).query[0].frames}
+    for path in pictures:
+        path.write_bytes(b"no picture")
+    with pytest.raises(ValueError, match="readable"):
+        train(config)
+    before = weights(config)
+    assert not Path(config.output, "final", "result.json").exists()
+    for path, picture in pictures.items():
+        path.write_bytes(picture)
+    assert train(dataclasses.replace(config, test_frames="all"), resume=True).result is not None
+    assert Path(config.output, "final", "result.json").exists()
+    assert all(torch.equal(value, before[name]) for name, value in weights(config).items())
