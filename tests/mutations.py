@@ -1,0 +1,148 @@
+"""Faults put into a temporary copy of the code, one at a time, and whether the tests named beside them fail.
+
+    python -m tests.mutations [PART OF A NAME]
+
+Prints "killed" or "survived" for each, and ends with status 1 if one survived.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import NamedTuple
+
+ROOT = Path(__file__).parents[1]
+LOOP, SETUP, CONFIG = (f"denseil/training/{name}.py" for name in ("train", "setup", "config"))
+FIELDS = "tests/training/test_fields.py::test_field"
+
+
+class Mutation(NamedTuple):
+    """A fault: text of a file that is replaced, and the tests that must fail with it."""
+
+    name: str
+    file: str
+    old: str
+    new: str
+    tests: tuple[str, ...]
+
+
+MUTATIONS = [
+    Mutation("the loop never sets lr", LOOP, "set_lr(training.optimizer, lr)", "pass", (f"{FIELDS}[rates]",)),
+    Mutation(
+        "lr by the step within the epoch",
+        LOOP,
+        "lr_at(config, progress.step,",
+        "lr_at(config, index,",
+        (f"{FIELDS}[rates]",),
+    ),
+    Mutation(
+        "freeze_bn=encoder does nothing",
+        SETUP,
+        '"encoder": getattr(self.model, "encoder", None)',
+        '"encoder": None',
+        (f"{FIELDS}[frozen_statistics]",),
+    ),
+    Mutation(
+        "clip_grad does nothing", LOOP, "config.clip_grad is not None and", "False and", (f"{FIELDS}[gradient_norm]",)
+    ),
+    Mutation(
+        "grad_checkpointing does nothing",
+        SETUP,
+        "        model.set_grad_checkpointing()",
+        "        pass",
+        (f"{FIELDS}[forward_passes]",),
+    ),
+    Mutation(
+        "normalises by ImageNet's constants",
+        SETUP,
+        "normalize(clips, frames.mean, frames.std)",
+        "normalize(clips, (0.485, 0.456, 0.406), (0.229, 0.224, 0.225))",
+        ("tests/training/test_own_parts.py::test_frames_are_normalised_in_the_models_own_colours",),
+    ),
+    Mutation(
+        "precision ignored",
+        SETUP,
+        '{"fp32": "no"}.get(config.precision, config.precision)',
+        '"no"',
+        (f"{FIELDS}[forward_passes]",),
+    ),
+    Mutation("best/ keeps the worst", LOOP, "result.mAP > best", "result.mAP < best", (f"{FIELDS}[evaluations]",)),
+    Mutation(
+        "erase colour not the model's",
+        CONFIG,
+        "round(255 * value) for value in mean",
+        "round(255 * value) for value in (0.485, 0.456, 0.406)",
+        (f"{FIELDS}[augmentation]",),
+    ),
+    Mutation("flip not passed on", CONFIG, "            flip=self.flip,\n", "", (f"{FIELDS}[augmentation]",)),
+    Mutation("pad not passed on", CONFIG, "            pad=self.pad,\n", "", (f"{FIELDS}[augmentation]",)),
+    Mutation(
+        "contrastive_weight not passed on",
+        CONFIG,
+        "            contrastive_weight=self.contrastive_weight,\n",
+        "",
+        (f"{FIELDS}[losses]",),
+    ),
+    Mutation(
+        "temperature not passed on", CONFIG, "            temperature=self.temperature,\n", "", (f"{FIELDS}[losses]",)
+    ),
+    Mutation(
+        "a row of Table 1d has another level",
+        "denseil/recipes/ablation_tables.yaml",
+        "model: {levels: [3, 4]}",
+        "model: {levels: [2, 4]}",
+        ("tests/training/test_fields.py::test_rows_of_table_1d_are_the_levels_that_they_name",),
+    ),
+    Mutation(
+        "the loader draws from torch's generator",
+        SETUP,
+        "generator=torch.Generator(),",
+        "",
+        ("tests/training/test_resume.py::test_workers_and_resuming_do_not_change_the_weights",),
+    ),
+    Mutation(
+        "other data are resumed", LOOP, "elif data != training.data:", "elif False:", ("tests/training/test_resume.py",)
+    ),
+]
+
+
+def killed(mutation: Mutation, copy: Path) -> bool:
+    """Apply a mutation to a copy of the repository, run its tests, and take it back."""
+    path = copy / mutation.file
+    text = path.read_text(encoding="utf-8")
+    if text.count(mutation.old) != 1:
+        raise ValueError(
+            f"{mutation.name}: {mutation.file} has {mutation.old!r} {text.count(mutation.old)} times, not once"
+        )
+    path.write_text(text.replace(mutation.old, mutation.new), encoding="utf-8")
+    try:
+        command = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", *mutation.tests]
+        environment = {**os.environ, "PYTHONPATH": str(copy), "PYTHONDONTWRITEBYTECODE": "1"}
+        done = subprocess.run(command, cwd=copy, env=environment, capture_output=True, text=True)
+    finally:
+        path.write_text(text, encoding="utf-8")
+    if done.returncode not in (0, 1):  # no such test, say
+        raise RuntimeError(f"{mutation.name}: pytest could not run\n{done.stdout}{done.stderr}")
+    return done.returncode == 1
+
+
+def main(part: str = "") -> int:
+    survived = 0
+    with tempfile.TemporaryDirectory() as folder:
+        copy = Path(folder, "copy")
+        ignored = shutil.ignore_patterns(".git", "__pycache__", "*.egg-info", ".*_cache", "runs")
+        shutil.copytree(ROOT, copy, ignore=ignored, symlinks=True)
+        for mutation in MUTATIONS:
+            if part in mutation.name:
+                dead = killed(mutation, copy)
+                survived += not dead
+                print(f"{'killed' if dead else 'SURVIVED'}: {mutation.name}", flush=True)
+    return int(survived > 0)
+
+
+if __name__ == "__main__":
+    sys.exit(main(*sys.argv[1:2]))
