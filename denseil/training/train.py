@@ -106,33 +106,39 @@ def train(
             callbacks=callbacks,
             preprocessing=preprocessing,
         )
-        return _run(training, output, resume=resume)
+        epoch, best = _begin(training, output, resume=resume)
+        progress = Progress(
+            output,
+            epoch=epoch,
+            steps_per_epoch=training.steps_per_epoch,
+            epochs=config.epochs,
+            log_every=config.log_every,
+            main=bool(training.accelerator.is_main_process),
+        )
+        with _closing(progress):
+            for number in range(epoch, config.epochs):
+                _run_epoch(training, progress, number)
+                best = _after_epoch(training, progress, number, best)
+                notify(training.callbacks, "on_epoch", training, number + 1)
+        return _finish(training, output)
 
 
-def _run(training: Training, output: Path, *, resume: bool) -> TrainResult:
-    """Train all epochs that are left, save, and evaluate."""
-    config, main = training.config, bool(training.accelerator.is_main_process)
+def _begin(training: Training, output: Path, *, resume: bool) -> tuple[int, float]:
+    """Restore the last checkpoint, if there is one, and prepare the folder; epochs done and the best mAP so far."""
     checkpoint = last_checkpoint(output / CHECKPOINTS) if resume else None
     epoch, best = _restore(training, checkpoint) if checkpoint else (0, -1.0)
     training.accelerator.wait_for_everyone()
-    if main:
+    if training.accelerator.is_main_process:
         for folder in (output / CHECKPOINTS, output / "best", output / "final"):
             clear_unfinished(folder)
         if not resume:
-            config.save(output / CONFIG)
-    progress = Progress(
-        output,
-        epoch=epoch,
-        steps_per_epoch=training.steps_per_epoch,
-        epochs=config.epochs,
-        log_every=config.log_every,
-        main=main,
-    )
-    with _closing(progress):
-        for number in range(epoch, config.epochs):
-            _run_epoch(training, progress, number)
-            best = _after_epoch(training, progress, number, best)
-            notify(training.callbacks, "on_epoch", training, number + 1)
+            training.config.save(output / CONFIG)
+    return epoch, best
+
+
+def _finish(training: Training, output: Path) -> TrainResult:
+    """Save the model, evaluate it, and save the result beside it."""
+    config, main = training.config, bool(training.accelerator.is_main_process)
     if main:
         save_model(training, output / "final", None)
     result = None
