@@ -9,7 +9,7 @@ import torch
 from denseil.cli.pages import Asked, Query
 from denseil.data import read_folder
 from denseil.embedding import Embedder
-from denseil.embedding.cache import weights_digest
+from denseil.embedding.cache import model_name, weights_digest
 from denseil.gallery import Gallery, Where, features_model, name_model, read_features
 from denseil.gallery.record import FloatArray, check_opened
 from denseil.viz import attend
@@ -36,8 +36,8 @@ def _embed(
     folder: Path, model: str, held: Gallery, device: torch.device | None, *, attention: bool
 ) -> tuple[list[Query], FloatArray]:
     embedder = Embedder(model, device=device)
-    name = name_model(str(embedder.model.pretrained_cfg.get("architecture", "")), weights_digest(embedder.model))
-    check_opened(held, embedder.model.num_features, name)
+    name = name_model(model_name(embedder.model), weights_digest(embedder.model))
+    check_opened(held, embedder.num_features, name)
     tracklets = read_folder(folder)
     queries = [
         Query(

@@ -17,21 +17,16 @@ def update_supervision(embedder: TrackletEmbedder, detections: Any, frame: NDArr
 
     Args:
         embedder: Where to; of the frame's colour order.
-        detections: A `supervision.Detections` with `tracker_id`, which a tracker has set.
+        detections: A `supervision.Detections`; without a `tracker_id`, as before the first track, it adds nothing.
         frame: The picture (H, W, 3) uint8 that they were found in.
-
-    Raises:
-        ValueError: If they have no `tracker_id`.
     """
-    if detections.tracker_id is None:
-        if len(detections):
-            raise ValueError("the detections have no tracker_id: give those that a tracker returned")
+    if detections.tracker_id is None:  # nothing is tracked yet
         return
     crops = [
         crop_box(frame, left, top, right - left, bottom - top)
         for left, top, right, bottom in np.asarray(detections.xyxy, dtype=np.float64).tolist()
     ]
-    embedder.update(detections.tracker_id.tolist(), crops)
+    embedder.update(detections.tracker_id, crops)
 
 
 def update_deep_sort(

@@ -10,41 +10,50 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from torch import Tensor
+from torch import Tensor, nn
 
 from denseil._version import __version__
 from denseil.data import Tracklet
 from denseil.metrics import Embeddings, load_features, save_features
-from denseil.models import DenseIL
+from denseil.models import model_id, unwrap
 from denseil.models import weights_digest as weights_digest
+from denseil.models.interface import Preprocessing
 
 logger = logging.getLogger(__name__)
 
 
-def features_key(model: DenseIL, tracklets: Sequence[Tracklet], **policy: Any) -> str:
-    """A text that changes whenever the embeddings would.
+def features_key(
+    model: nn.Module, tracklets: Sequence[Tracklet], *, preprocessing: Preprocessing, **policy: Any
+) -> str:
+    """Make the cache key of a model's embeddings: it changes whenever they would.
 
-    It is made from the weights, the model's arguments and normalisation, the path, size and time of change of every
+    It is made from the model's identity (weights, arguments, preprocessing), the path, size and time of change of every
     frame's file, the policy, and the version of denseil.
 
     Args:
         model: The model.
         tracklets: What is embedded, in order.
+        preprocessing: How frames are prepared.
         policy: What else embeddings depend on, such as `frames="all"`.
 
     Returns:
         40 hexadecimal digits.
     """
-    digest = hashlib.blake2b(weights_digest(model).encode(), digest_size=20)
-    cfg = {name: model.pretrained_cfg[name] for name in ("input_size", "mean", "std")}
-    args = getattr(model, "_model_args", None) or repr(model)
-    rest = [__version__, cfg, args, model.denseil_cfg["clip_len"], sorted(policy.items())]
+    digest = hashlib.blake2b(model_id(model, preprocessing).encode(), digest_size=20)
+    rest = [__version__, preprocessing.to_dict(), sorted(policy.items())]
     digest.update(json.dumps(rest, default=str).encode())
     for tracklet in tracklets:
         digest.update(b"tracklet")
         for path in tracklet.frames:
             digest.update(_file_state(path).encode())
     return digest.hexdigest()
+
+
+def model_name(model: nn.Module) -> str:
+    """Name a model for people: its registered name, or the name of its class."""
+    inner = unwrap(model)
+    cfg = getattr(inner, "pretrained_cfg", None) or {}
+    return str(cfg.get("architecture") or type(inner).__name__)
 
 
 def _file_state(path: str) -> str:

@@ -9,15 +9,17 @@ from typing import Any, TypeAlias
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
 from tqdm import tqdm
 
 from denseil.data import Tracklet, read_folder
+from denseil.embedding.clip_encoder import ClipEncoder
 from denseil.embedding.exported import ExportedModel, Precision
 from denseil.embedding.inputs import ColorOrder, Pixels, check_color_order, is_path, open_model, to_rgb
 from denseil.embedding.tracklet_vectors import Frame, FramesPolicy, embed_tracklets
-from denseil.models import DenseIL
+from denseil.models import unwrap
+from denseil.models.interface import Preprocessing
 
 TrackletLike: TypeAlias = Tracklet | str | os.PathLike[str] | Iterable[str | os.PathLike[str] | Pixels]
 """A `Tracklet`, a folder of images, or frames in time order: all paths, or all pixels."""
@@ -26,22 +28,26 @@ Vector: TypeAlias = Tensor | NDArray[np.floating[Any]]
 
 
 class Embedder:
-    """Any number of a person's frames in, one vector of length 1 out.
+    """Embed tracklets: any number of a person's frames in, one vector of length 1 out.
 
-    Frames are resized and normalised as the model's own config says. Every frame counts and goes through the encoder
+    Frames are resized and normalised as the model's preprocessing says. Every frame counts and goes through the encoder
     once (`denseil.embedding.embed_tracklets`, as in an evaluation), so memory does not depend on a tracklet's length.
 
     Args:
-        model: A model made by `create_model`, moved to the device; or the name of one with weights; or a folder that
-            `save_pretrained` wrote.
+        model: A model made by `create_model`, or any module with the contract of `denseil.models.VideoEncoder`, moved
+            to the device; or the name of a model with weights; or a folder that `save_pretrained` wrote.
+        preprocessing: How frames are prepared; None for what the model says.
         device: Where to compute; None for an accelerator if torch finds one, else the CPU.
         dtype: The type to autocast to, such as `torch.bfloat16`; None computes in the model's own.
         color_order: Of arrays and tensors: "RGB", or "BGR" as OpenCV reads. Files and PIL images know their own.
-        frames: "all", or "even8" for 8 frames of each tracklet; None for what the model's config says.
+        frames: "all", or "even8" for 8 frames of each tracklet; None for what the preprocessing says.
+        flip: Whether a vector is the mean over frames and mirrored frames: twice the work, a little more accuracy.
         budget: Most frames in a batch.
 
     Attributes:
         model: The model, in eval mode.
+        preprocessing: How frames are prepared.
+        num_features: Width D of the vectors.
 
     Raises:
         ValueError: If an argument is out of its range.
@@ -56,19 +62,23 @@ class Embedder:
 
     def __init__(
         self,
-        model: DenseIL | ExportedModel | str | os.PathLike[str],
+        model: nn.Module | str | os.PathLike[str],
         *,
+        preprocessing: Preprocessing | None = None,
         device: str | torch.device | None = None,
         dtype: torch.dtype | None = None,
         color_order: ColorOrder = "RGB",
         frames: FramesPolicy | None = None,
+        flip: bool = False,
         budget: int = 256,
     ) -> None:
         check_color_order(color_order)
-        self.model = open_model(model, device)
+        self.model = open_model(model, device, preprocessing)
+        encoder = ClipEncoder(self.model, preprocessing)
+        self.preprocessing, self.num_features = encoder.preprocessing, encoder.num_features
         self.color_order: ColorOrder = color_order
-        self.frames: FramesPolicy = frames or self.model.denseil_cfg["frames"]
-        self.dtype, self.budget = dtype, budget
+        self.frames: FramesPolicy = frames or self.preprocessing.frames
+        self.dtype, self.budget, self.flip = dtype, budget, flip
         next(self.stream([]), None)  # the arguments are checked here, not at first use
 
     @classmethod
@@ -92,7 +102,7 @@ class Embedder:
 
         Raises:
             FileNotFoundError: If there is no such file.
-            ValueError: If the file is damaged, or the precision is not to be had.
+            ValueError: If the file is damaged, or the precision is not available.
             ModuleNotFoundError: If the runtime is not installed; the text says what to install.
         """
         model = ExportedModel(os.fspath(path), precision=precision)
@@ -111,7 +121,7 @@ class Embedder:
         """
         total = len(tracklets) if isinstance(tracklets, Sized) else None
         vectors = list(tqdm(self.stream(tracklets), total=total, unit="tracklet", disable=not progress))
-        return torch.stack(vectors) if vectors else torch.empty(0, self.model.num_features)
+        return torch.stack(vectors) if vectors else torch.empty(0, self.num_features)
 
     def stream(self, tracklets: Iterable[TrackletLike]) -> Iterator[Tensor]:
         """The vectors (D,) of many tracklets, one by one and in order, for more than memory holds.
@@ -128,7 +138,14 @@ class Embedder:
             raise TypeError(f"{tracklets} is one path, not a list of tracklets: call embedder(folder) for one")
         prepared = (self._prepare(tracklet, number) for number, tracklet in enumerate(tracklets))
         return embed_tracklets(
-            self.model, prepared, frames=self.frames, normalized=True, dtype=self.dtype, budget=self.budget
+            self.model,
+            prepared,
+            preprocessing=self.preprocessing,
+            frames=self.frames,
+            flip=self.flip,
+            normalized=True,
+            dtype=self.dtype,
+            budget=self.budget,
         )
 
     def same(self, a: TrackletLike | Vector, b: TrackletLike | Vector, *, far: float | None = None) -> bool:
@@ -148,7 +165,7 @@ class Embedder:
 
     def threshold(self, *, far: float | None = None) -> float:
         """The cosine similarity from which on `same` says yes; argument and errors as there."""
-        found: dict[str, Any] = self.model.denseil_cfg.get("thresholds", {})
+        found: dict[str, Any] = getattr(unwrap(self.model), "denseil_cfg", {}).get("thresholds", {})
         if not found:
             raise ValueError("the model has no thresholds: run `denseil calibrate` on its folder, and open it again")
         if far is None:

@@ -7,24 +7,27 @@ from pathlib import Path
 
 import torch
 import torch.distributed as dist
-from torch import Tensor
+from torch import Tensor, nn
 from tqdm import tqdm
 
 from denseil.common.processes import rank_and_world
 from denseil.data import Tracklet, VideoReIDDataset
-from denseil.embedding.cache import cached_vectors, features_key, keep_vectors, label
+from denseil.embedding.cache import cached_vectors, features_key, keep_vectors, label, model_name
+from denseil.embedding.clip_encoder import ClipEncoder
 from denseil.embedding.tracklet_vectors import FramesPolicy, embed_tracklets
 from denseil.metrics import Embeddings, RankingResult, rank
 from denseil.metrics.counting import METRICS
 from denseil.metrics.protocols import get_protocol
-from denseil.models import DenseIL
+from denseil.models.interface import Preprocessing
 
 
 def evaluate(
-    model: DenseIL,
+    model: nn.Module,
     dataset: VideoReIDDataset,
     *,
+    preprocessing: Preprocessing | None = None,
     frames: FramesPolicy = "all",
+    flip: bool = False,
     protocol: str = "standard",
     metric: str = "cosine",
     cache: str | Path | None = None,
@@ -39,9 +42,12 @@ def evaluate(
     of `accelerate launch` or `torchrun`) each embeds its share, and all return the same result.
 
     Args:
-        model: A model made by `create_model`, on any device.
-        dataset: From `denseil.data.read_dataset`.
+        model: A model made by `create_model`, or any module with the contract of `denseil.models.VideoEncoder`, on any
+            device.
+        dataset: From `denseil.data.read_dataset`, or anything with lists of tracklets `query` and `gallery`.
+        preprocessing: How frames are prepared; None for what the model says.
         frames: "all" frames of a tracklet as interleaved clips, or "even8", one clip of 8.
+        flip: Whether vectors are means over frames and mirrored frames.
         protocol: A name in `denseil.metrics.PROTOCOLS`.
         metric: "cosine" or "euclidean".
         cache: A folder for embeddings. Those that are there already, for the same weights, files and `frames`, are not
@@ -64,7 +70,16 @@ def evaluate(
         raise ValueError(f"no metric is named {metric!r}; choose from {', '.join(METRICS)}")
     get_protocol(protocol)  # before hours of computing
     everything = embed_dataset(
-        model, dataset, frames=frames, cache=cache, dtype=dtype, budget=budget, threads=threads, progress=progress
+        model,
+        dataset,
+        preprocessing=preprocessing,
+        frames=frames,
+        flip=flip,
+        cache=cache,
+        dtype=dtype,
+        budget=budget,
+        threads=threads,
+        progress=progress,
     )
     query_index = dataset.gallery_with_queries()[1]
     if protocol == "mars-official":
@@ -74,10 +89,12 @@ def evaluate(
 
 
 def embed_dataset(
-    model: DenseIL,
+    model: nn.Module,
     dataset: VideoReIDDataset,
     *,
+    preprocessing: Preprocessing | None = None,
     frames: FramesPolicy = "all",
+    flip: bool = False,
     cache: str | Path | None = None,
     dtype: torch.dtype | None = None,
     budget: int = 256,
@@ -89,25 +106,34 @@ def embed_dataset(
     Arguments are those of `evaluate`, in the order of `VideoReIDDataset.gallery_with_queries`.
     """
     tracklets, _ = dataset.gallery_with_queries()
+    encoder = ClipEncoder(model, preprocessing)
+    prepared, width = encoder.preprocessing, encoder.num_features
     path = None
     if cache is not None:
-        key = features_key(model, tracklets, frames=frames, dtype=dtype)
+        key = features_key(model, tracklets, preprocessing=prepared, frames=frames, flip=flip, dtype=dtype)
         path = Path(cache) / f"features-{key}.safetensors"
-        found = cached_vectors(path, tracklets, model.num_features)
+        found = cached_vectors(path, tracklets, width)
         if _all_ranks(found is not None, model):
             assert found is not None
             return label(tracklets, found)
     rank_, world = rank_and_world()
     own = tracklets[rank_::world]
-    vectors = torch.zeros(len(tracklets), model.num_features)
+    vectors = torch.zeros(len(tracklets), width)
     stream = embed_tracklets(
-        model, _counting(own, progress and rank_ == 0), frames=frames, dtype=dtype, budget=budget, threads=threads
+        model,
+        _counting(own, progress and rank_ == 0),
+        preprocessing=prepared,
+        frames=frames,
+        flip=flip,
+        dtype=dtype,
+        budget=budget,
+        threads=threads,
     )
     for place, vector in zip(range(rank_, len(tracklets), world), stream, strict=True):
         vectors[place] = vector
     vectors = _sum_over_ranks(vectors, model)
     if path is not None and rank_ == 0:
-        keep_vectors(path, tracklets, vectors, {"frames": frames, "model": model.pretrained_cfg["architecture"]})
+        keep_vectors(path, tracklets, vectors, {"frames": frames, "model": model_name(model)})
     return label(tracklets, vectors)
 
 
@@ -120,7 +146,7 @@ def _counting(tracklets: Sequence[Tracklet], show: bool) -> Iterator[Tracklet]:
             bar.update(len(tracklet.frames))
 
 
-def _sum_over_ranks(values: Tensor, model: DenseIL) -> Tensor:
+def _sum_over_ranks(values: Tensor, model: nn.Module) -> Tensor:
     """The sum of a CPU tensor over ranks. Where each row is zero on all ranks but one, it is exact."""
     if rank_and_world()[1] == 1:
         return values
@@ -129,6 +155,6 @@ def _sum_over_ranks(values: Tensor, model: DenseIL) -> Tensor:
     return summed.cpu()
 
 
-def _all_ranks(condition: bool, model: DenseIL) -> bool:
+def _all_ranks(condition: bool, model: nn.Module) -> bool:
     """Whether a condition holds on every rank: all must then go the same way."""
     return int(_sum_over_ranks(torch.tensor([int(condition)]), model)) == rank_and_world()[1]

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from denseil.common.extras import need
 from denseil.layers._checks import check_frame_mask, check_frames
+from denseil.models.interface import Preprocessing
 
 Precision: TypeAlias = Literal["float32", "bfloat16"]
 Run: TypeAlias = Callable[..., Tensor]
@@ -40,7 +41,7 @@ class ExportedModel(nn.Module):
     Raises:
         FileNotFoundError: If there is no such file, or the weights beside it are missing.
         ValueError: If a file is damaged or not an export of ours, the parts are of two exports, or the precision is not
-            to be had.
+            available.
         ModuleNotFoundError: If the runtime is not installed; the text says what to install.
     """
 
@@ -59,6 +60,19 @@ class ExportedModel(nn.Module):
         self.pretrained_cfg: dict[str, Any] = data["pretrained_cfg"]
         self.denseil_cfg: dict[str, Any] = data["denseil_cfg"]
         self._place = nn.Parameter(torch.empty(0), requires_grad=False)  # says that answers are on the CPU
+
+    @property
+    def preprocessing(self) -> Preprocessing:
+        """How frames are prepared."""
+        cfg = self.pretrained_cfg | self.denseil_cfg
+        return Preprocessing(
+            size=(cfg["input_size"][1], cfg["input_size"][2]),
+            mean=cfg["mean"],
+            std=cfg["std"],
+            clip_len=cfg["clip_len"],
+            frames=cfg["frames"],
+            color_order=cfg["color_order"],
+        )
 
     def encode_frames(self, frames: Tensor) -> Tensor:
         """Tokens of frames (N, 3, H, W); the frames themselves if the model was exported whole."""

@@ -3,36 +3,55 @@
 from __future__ import annotations
 
 import os
-from typing import Literal, TypeAlias, cast
+from typing import TypeAlias
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from PIL import Image
-from torch import Tensor
+from torch import Tensor, nn
 
 from denseil.common.processes import best_device
 from denseil.data.images import pillow_rgb
 from denseil.embedding.exported import SUFFIXES, ExportedModel
-from denseil.models import ClipModel, DenseIL, create_model
+from denseil.models import ClipModel, create_model, unwrap
 from denseil.models.denseil import check_made
+from denseil.models.interface import ColorOrder as ColorOrder
+from denseil.models.interface import Preprocessing
 
-ColorOrder: TypeAlias = Literal["RGB", "BGR"]
 Pixels: TypeAlias = NDArray[np.uint8] | Image.Image | Tensor
 """An array (H, W, 3) uint8, a PIL image, or a tensor (3, H, W) uint8; of any size."""
 
 
-def open_model(model: DenseIL | ExportedModel | str | os.PathLike[str], device: str | torch.device | None) -> DenseIL:
-    """A model, or the trained one of a name or folder, in eval mode on its device: an accelerator if there is one."""
+def open_model(
+    model: nn.Module | str | os.PathLike[str],
+    device: str | torch.device | None,
+    preprocessing: Preprocessing | None = None,
+) -> nn.Module:
+    """Return a model in eval mode on its device, an accelerator where there is one; names and folders are opened.
+
+    Raises:
+        TypeError: If it is neither a module nor a name, or a model of this library that `create_model` did not make.
+        ValueError: If the path is that of an exported file, or torch knows no such device.
+    """
     if isinstance(model, ExportedModel):
-        return cast(DenseIL, model.eval())  # it has what embedding needs, and computes where its runtime does
-    if not isinstance(model, ClipModel):
+        return model.eval()  # it computes where its runtime does
+    if not isinstance(model, nn.Module):
+        if not isinstance(model, (str, os.PathLike)):
+            raise TypeError(f"model={model!r}: give a torch.nn.Module, the name of a model with weights, or a folder")
         if os.fspath(model).endswith(SUFFIXES):
             raise ValueError(f"{os.fspath(model)} is an exported model: open it with Embedder.from_exported")
         folder = os.path.isdir(model)  # noqa: PTH112 (a str or a path)
         model = create_model(f"local-dir:{os.fspath(model)}" if folder else os.fspath(model), pretrained=True)
-    check_made(model)
-    return model.to(best_device() if device is None else device).eval()
+    inner = unwrap(model)
+    if isinstance(inner, ClipModel) and preprocessing is None:
+        check_made(inner)
+    try:
+        return model.to(best_device() if device is None else device).eval()
+    except RuntimeError as error:
+        if device is None:
+            raise
+        raise ValueError(f"device={device!r} cannot be used: {str(error).splitlines()[0]}") from error
 
 
 def check_color_order(color_order: str) -> None:

@@ -6,19 +6,21 @@ import logging
 import os
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, field
+from typing import Any, TypeAlias
 
 import numpy as np
 import torch
-from torch import Tensor
-from torch.nn import functional as F
+from numpy.typing import NDArray
+from torch import Tensor, nn
 
 from denseil.data import sample_all
 from denseil.data.images import resize_image
+from denseil.embedding.clip_encoder import ClipEncoder, unit_vectors
 from denseil.embedding.inputs import ColorOrder, Pixels, check_color_order, open_model, to_rgb
-from denseil.embedding.tracklet_vectors import decode_clips, encode_pixels
-from denseil.models import DenseIL
+from denseil.models.interface import Preprocessing
 
 logger = logging.getLogger(__name__)
+TrackIds: TypeAlias = Sequence[Any] | Tensor | NDArray[Any] | None
 DECODE_CLIPS = 32  # clips in one call of the decoder
 
 
@@ -57,14 +59,16 @@ class TrackletEmbedder:
     there from the first frame on. Memory is at most `max_frames` times the number of tracks: `drop` those that ended.
 
     Args:
-        model: As for `Embedder`.
+        model: As for `Embedder`. A module without `encode_frames` keeps crops in place of tokens.
+        preprocessing: As for `Embedder`.
         max_frames: Frames kept of a track, at least 2; None for the clip length that the model was trained with.
         device: As for `Embedder`.
         dtype: As for `Embedder`.
         color_order: As for `Embedder`; "BGR" for what OpenCV reads.
 
     Attributes:
-        skipped: Crops without a pixel that `update` has passed over.
+        skipped: Number of crops without a pixel that `update` has passed over.
+        unconfirmed: Number of crops with a negative id, of tracks that a tracker has not confirmed yet.
 
     Raises:
         ValueError: If an argument is out of its range.
@@ -81,55 +85,69 @@ class TrackletEmbedder:
 
     def __init__(
         self,
-        model: DenseIL | str | os.PathLike[str],
+        model: nn.Module | str | os.PathLike[str],
         *,
+        preprocessing: Preprocessing | None = None,
         max_frames: int | None = None,
         device: str | torch.device | None = None,
         dtype: torch.dtype | None = None,
         color_order: ColorOrder = "RGB",
     ) -> None:
         check_color_order(color_order)
-        self.model = open_model(model, device)
-        self.clip_len = int(self.model.denseil_cfg["clip_len"])
+        self.model = open_model(model, device, preprocessing)
+        self.encoder = ClipEncoder(self.model, preprocessing, dtype=dtype)
+        self.clip_len = self.encoder.preprocessing.clip_len
         self.max_frames = self.clip_len if max_frames is None else max_frames
         if self.max_frames < 2:
             raise ValueError(f"max_frames is at least 2, the first and the newest, got {max_frames}")
-        self.dtype, self.color_order = dtype, color_order
-        self.skipped = 0
+        self.color_order = color_order
+        self.skipped = self.unconfirmed = 0
         self._tracks: dict[Hashable, _Track] = {}
 
-    def update(self, track_ids: Sequence[Hashable], crops: Sequence[Pixels]) -> None:
+    def update(self, track_ids: TrackIds, crops: Sequence[Pixels]) -> None:
         """Add a frame to each of some tracks: one pass of the encoder over the crops, whatever the tracks' length.
 
-        A crop without a pixel, of a box outside of the picture, is passed over and counted in `skipped`.
+        A crop without a pixel, of a box outside of the picture, is passed over and counted in `skipped`; one with a
+        negative id in `unconfirmed`.
 
         Args:
-            track_ids: Whose crops they are: anything that a dictionary takes as a key.
+            track_ids: The track of each crop: values of a tensor or an array, or anything that a dictionary takes as a
+                key. None, as trackers give before they track, adds nothing.
             crops: As many arrays (H, W, 3), PIL images or tensors (3, H, W), uint8 and of any size.
 
         Raises:
-            ValueError: If there is not one crop for each id, or a crop has a wrong shape.
+            ValueError: If there is not one crop for each id, an id occurs twice, or a crop has a wrong shape; nothing
+                has changed then.
             TypeError: If a crop is not uint8 pixels.
         """
-        if len(track_ids) != len(crops):
-            raise ValueError(f"{len(track_ids)} track ids for {len(crops)} crops; give one crop for each id")
-        filled = [place for place, crop in enumerate(crops) if has_pixels(crop)]
-        self.count_skipped(len(crops) - len(filled))
-        self.add([track_ids[place] for place in filled], self.encode([crops[place] for place in filled]))
+        if track_ids is None:
+            return
+        ids = id_values(track_ids)
+        if len(ids) != len(crops):
+            raise ValueError(f"{len(ids)} track ids for {len(crops)} crops; give one crop for each id")
+        confirmed = [place for place, track_id in enumerate(ids) if not _is_negative(track_id)]
+        filled = [place for place in confirmed if has_pixels(crops[place])]
+        check_unique([ids[place] for place in confirmed])
+        tokens = self.encode([crops[place] for place in filled])
+        self.unconfirmed += len(ids) - len(confirmed)
+        self.count_skipped(len(confirmed) - len(filled))
+        self.add([ids[place] for place in filled], tokens)
 
     def encode(self, crops: Sequence[Pixels]) -> Tensor:
         """What the encoder makes of crops, (N, P, sum of widths); for `add`, where tracks are known only later."""
-        height, width = self.model.pretrained_cfg["input_size"][1:]
+        height, width = self.encoder.preprocessing.size
         pixels = np.empty((len(crops), height, width, 3), dtype=np.uint8)
         for place, (crop, target) in enumerate(zip(crops, pixels, strict=True)):
             target[:] = resize_image(to_rgb(crop, self.color_order, name=f"crop {place}"), (height, width))
         if not len(crops):
             return torch.empty(0)
-        return encode_pixels(self.model, torch.from_numpy(pixels).movedim(-1, -3), dtype=self.dtype)
+        return self.encoder.encode(torch.from_numpy(pixels).movedim(-1, -3))
 
     def add(self, track_ids: Sequence[Hashable], tokens: Tensor) -> None:
-        """Add a frame to each of some tracks from what `encode` made of their crops."""
-        for track_id, own in zip(track_ids, tokens, strict=True):
+        """Add a frame to each of some tracks from the tokens of their crops; errors as for `update`."""
+        ids = id_values(track_ids)
+        check_unique(ids)
+        for track_id, own in zip(ids, tokens, strict=True):
             # A copy: a part of the batch would keep all of it in memory.
             self._tracks.setdefault(track_id, _Track()).add(own.clone(), self.max_frames)
 
@@ -153,12 +171,12 @@ class TrackletEmbedder:
             clips += list(tokens[torch.from_numpy(rows).to(tokens.device)])
             masks += list(torch.from_numpy(mask))
             owners += [owner] * len(rows)
-        total = torch.zeros(len(tracklets), self.model.num_features)
+        total = torch.zeros(len(tracklets), self.encoder.num_features)
         for start in range(0, len(clips), DECODE_CLIPS):
             part = slice(start, start + DECODE_CLIPS)
-            vectors = decode_clips(self.model, torch.stack(clips[part]), torch.stack(masks[part]), dtype=self.dtype)
+            vectors = self.encoder.decode(torch.stack(clips[part]), torch.stack(masks[part]))
             total.index_add_(0, torch.tensor(owners[part]), vectors)
-        return F.normalize(total, dim=1)  # the mean's direction is the sum's
+        return unit_vectors(total, [f"tracklet {owner}" for owner in range(len(tracklets))])  # the mean's direction
 
     def kept(self, track_id: Hashable) -> list[int]:
         """Which of a track's frames are kept, counted from 0 in its own; errors as for `embedding`."""
@@ -184,6 +202,38 @@ class TrackletEmbedder:
         if track_id not in self._tracks:
             raise KeyError(f"no track {track_id!r}: it has had no frame, or was dropped")
         return self._tracks[track_id]
+
+
+def id_values(track_ids: TrackIds) -> list[Hashable]:
+    """Track ids by value: those of tensors and arrays compare by identity, so each frame would start new tracks.
+
+    Raises:
+        TypeError: If an id cannot be a key, or is no whole number.
+    """
+    if track_ids is None:
+        return []
+    if isinstance(track_ids, (Tensor, np.ndarray)):
+        track_ids = track_ids.reshape(-1).tolist()
+    ids: list[Hashable] = []
+    for track_id in track_ids:
+        value = track_id.item() if isinstance(track_id, (Tensor, np.ndarray, np.generic)) else track_id
+        if isinstance(value, float):  # trackers keep ids in the array of their boxes
+            if not value.is_integer():
+                raise TypeError(f"track id {value!r}: give whole numbers or names")
+            value = int(value)
+        ids.append(value)
+    return ids
+
+
+def check_unique(track_ids: Sequence[Hashable]) -> None:
+    """Raise ValueError if an id occurs twice in one frame."""
+    if len(set(track_ids)) < len(track_ids):
+        twice = next(track_id for track_id in track_ids if list(track_ids).count(track_id) > 1)
+        raise ValueError(f"track id {twice!r} occurs twice in one frame, and a person is in it once: check the ids")
+
+
+def _is_negative(track_id: Hashable) -> bool:
+    return isinstance(track_id, int) and track_id < 0
 
 
 def has_pixels(crop: Pixels) -> bool:

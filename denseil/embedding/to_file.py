@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 import shutil
@@ -20,9 +21,11 @@ from denseil.common.files import replacing
 from denseil.common.processes import rank_and_world, wait_for_all
 from denseil.common.text import plain
 from denseil.data import Tracklet
-from denseil.embedding.cache import features_key, label, weights_digest
+from denseil.embedding.cache import features_key, label, model_name, weights_digest
 from denseil.embedding.embedder import Embedder
+from denseil.embedding.tracklet_vectors import describe_policy
 from denseil.metrics import save_features
+from denseil.models import model_id
 
 logger = logging.getLogger(__name__)
 PART_FRAMES = 2048  # about what a kill can lose; also the work that is handed to a process at a time
@@ -116,8 +119,6 @@ def _embed_part(embedder: Embedder, part: Sequence[Tracklet], bar: Any) -> Tenso
     start = bar.n
     try:
         for tracklet, vector in zip(part, embedder.stream(part), strict=True):
-            if not vector.isfinite().all():
-                raise RuntimeError(f"the model makes NaN of tracklet {tracklet.name!r}: compute it in fp32, or mend it")
             vectors.append(vector)
             bar.update(len(tracklet.frames))
     except (ValueError, OSError):  # all anew, one by one, to find which
@@ -131,7 +132,7 @@ def _vector(embedder: Embedder, tracklet: Tracklet) -> Tensor:
         return embedder(tracklet)
     except (ValueError, OSError) as error:
         logger.warning("tracklet %r is skipped: %s", tracklet.name, error)
-        return torch.full((embedder.model.num_features,), torch.nan)
+        return torch.full((embedder.num_features,), torch.nan)
 
 
 def _open(folder: Path, output: Path, key: str) -> None:
@@ -160,8 +161,10 @@ def _finish(embedder: Embedder, tracklets: Sequence[Tracklet], folder: Path, out
     kept, records = [tracklets[place] for place in readable], list(_records(tracklets))
     metadata = {
         "frames": embedder.frames,
-        "model": str(embedder.model.pretrained_cfg.get("architecture", "")),
+        "model": model_name(embedder.model),
         "weights": weights_digest(embedder.model),
+        "model_id": model_id(embedder.model, embedder.preprocessing),
+        "policy": json.dumps(describe_policy(embedder.preprocessing, embedder.frames, flip=embedder.flip)),
         "normalized": "true",
     }
     save_features(
@@ -192,6 +195,8 @@ def _key(embedder: Embedder, tracklets: Sequence[Tracklet]) -> str:
     return features_key(
         embedder.model,
         tracklets,
+        preprocessing=embedder.preprocessing,
+        flip=embedder.flip,
         frames=embedder.frames,
         dtype=embedder.dtype,
         budget=embedder.budget,

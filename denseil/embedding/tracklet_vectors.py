@@ -1,4 +1,8 @@
-"""Whole tracklets to embeddings: every frame encoded once, memory bounded, reading beside computing."""
+"""From a tracklet to its vector: frames policy, clips, their embeddings, and the mean; memory is bounded.
+
+Every door of the library comes through here or through `ClipEncoder` with the same clips: `Embedder`, `evaluate`,
+`denseil embed`, exports. `describe_policy` puts it into words for the metadata of files.
+"""
 
 from __future__ import annotations
 
@@ -6,31 +10,29 @@ import os
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import Literal, TypeAlias
+from typing import Any, Literal, TypeAlias, get_args
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
-from torch.nn import functional as F
+from torch import Tensor, nn
 
-from denseil.common.modes import evaluating
-from denseil.data import Tracklet, normalize, read_frame, sample_all, sample_even
+from denseil.data import Tracklet, read_frame, sample_all, sample_even
 from denseil.data.images import decode_buffer, resize_image
-from denseil.models import DenseIL
+from denseil.embedding.clip_encoder import ClipEncoder, unit_vectors
+from denseil.models.interface import FramesPolicy as FramesPolicy
+from denseil.models.interface import Preprocessing
 
-FramesPolicy: TypeAlias = Literal["all", "even8"]
-"""Which frames of a tracklet make its vector: all, or the middle ones of 8 equal chunks."""
-
-FRAMES_POLICIES: tuple[FramesPolicy, ...] = ("all", "even8")
 Frame: TypeAlias = str | os.PathLike[str] | NDArray[np.uint8]
 
 
 def embed_tracklets(
-    model: DenseIL,
+    model: nn.Module,
     tracklets: Iterable[Tracklet | Sequence[Frame]],
     *,
+    preprocessing: Preprocessing | None = None,
     frames: FramesPolicy = "all",
+    flip: bool = False,
     normalized: bool = False,
     on_corrupt: Literal["neighbour", "raise"] = "neighbour",
     dtype: torch.dtype | None = None,
@@ -48,10 +50,12 @@ def embed_tracklets(
     The model is used in eval mode, and left as it was.
 
     Args:
-        model: A model made by `create_model`, on any device.
+        model: A model made by `create_model`, or any module with the contract of `VideoEncoder`, on any device.
         tracklets: Tracklets, or sequences of frames: paths, or RGB arrays (H, W, 3) uint8 of any sizes. They are asked
             for as they are needed, about two batches ahead.
+        preprocessing: How frames are prepared; None for what the model says.
         frames: Which frames make the vector.
+        flip: Whether a clip's embedding is the mean of those of its frames and of its mirrored frames.
         normalized: Whether vectors get length 1 (after the mean).
         on_corrupt: What is done about a file that cannot be read; see `denseil.data.read_frame`.
         dtype: The type to autocast to, such as `torch.bfloat16`; None computes in the model's own.
@@ -67,9 +71,10 @@ def embed_tracklets(
         ValueError: If an argument is out of its range, a tracklet has no frame, or its frames cannot be read.
         TypeError: If a frame is neither a path nor an array.
     """
-    clip_len = 8 if frames == "even8" else int(model.denseil_cfg["clip_len"])
-    if frames not in FRAMES_POLICIES:
-        raise ValueError(f"frames is one of {', '.join(FRAMES_POLICIES)}, got {frames!r}")
+    if frames not in get_args(FramesPolicy):
+        raise ValueError(f"frames is one of {', '.join(get_args(FramesPolicy))}, got {frames!r}")
+    encoder = ClipEncoder(model, preprocessing, dtype=dtype)
+    clip_len = 8 if frames == "even8" else encoder.preprocessing.clip_len
     if on_corrupt not in ("neighbour", "raise"):
         raise ValueError(f"on_corrupt is 'neighbour' or 'raise', got {on_corrupt!r}")
     if budget < clip_len or threads < 1 or (chunk is not None and chunk < 1):
@@ -77,18 +82,36 @@ def embed_tracklets(
             f"budget is at least one clip ({clip_len} frames), threads and chunk at least 1; "
             f"got budget={budget}, threads={threads}, chunk={chunk}"
         )
-    height, width = size or model.pretrained_cfg["input_size"][1:]
+    height, width = size or encoder.preprocessing.size
     batches = _batches(_clips(tracklets, frames, clip_len), budget)
-    total, clips_done = torch.zeros(model.num_features), 0
+    total, clips_done = torch.zeros(encoder.num_features), 0
     with ThreadPoolExecutor(threads, thread_name_prefix="denseil-read") as pool:
         for clips, pixels in _read_ahead(batches, pool, (budget, height, width, 3), on_corrupt):
-            vectors = _embed_clips(model, clips, pixels, dtype=dtype, chunk=chunk)
+            vectors = _embed_clips(encoder, clips, pixels, chunk=chunk)
+            if flip:
+                vectors = (vectors + _embed_clips(encoder, clips, pixels.flip(-1), chunk=chunk)) / 2
             for clip, vector in zip(clips, vectors, strict=True):
                 total, clips_done = total + vector, clips_done + 1
                 if clip.last:
                     mean = total / clips_done
-                    yield F.normalize(mean, dim=0) if normalized else mean
+                    unit = unit_vectors(mean[None], [f"tracklet {clip.name}"])[0]  # checked in any case
+                    yield unit if normalized else mean
                     total, clips_done = torch.zeros_like(total), 0
+
+
+def describe_policy(preprocessing: Preprocessing, frames: FramesPolicy, *, flip: bool = False) -> dict[str, Any]:
+    """Say how a tracklet becomes a vector, as plain data for the metadata of files."""
+    clips = "interleaved: clip c of C takes frames c, c + C, c + 2C, ...; the last ones are padded under a mask"
+    if frames == "even8":
+        clips = "one: the middle frames of 8 equal chunks"
+    return {
+        "preprocessing": preprocessing.to_dict(),
+        "frames": frames,
+        "clip_len": 8 if frames == "even8" else preprocessing.clip_len,
+        "clips": clips,
+        "flip": flip,
+        "vector": "mean of the clips' embeddings, divided by its length",
+    }
 
 
 @dataclass(frozen=True)
@@ -211,37 +234,10 @@ def _read_clip(clip: _Clip, out: NDArray[np.uint8], on_corrupt: Literal["neighbo
         target[:] = resize_image(image, (out.shape[1], out.shape[2]))
 
 
-def _embed_clips(
-    model: DenseIL, clips: list[_Clip], pixels: Tensor, *, dtype: torch.dtype | None, chunk: int | None
-) -> Tensor:
+def _embed_clips(encoder: ClipEncoder, clips: list[_Clip], pixels: Tensor, *, chunk: int | None) -> Tensor:
     """Embeddings (B, num_features) of clips whose frames' pixels (N, 3, H, W) are given in order."""
     offsets = np.cumsum([0, *(len(clip.positions) for clip in clips)])
     slots = torch.from_numpy(np.stack([clip.slots + start for clip, start in zip(clips, offsets, strict=False)]))
     mask = torch.from_numpy(np.stack([clip.mask for clip in clips]))
-    tokens = encode_pixels(model, pixels, dtype=dtype, chunk=chunk)
-    return decode_clips(model, tokens[slots.to(tokens.device)], mask, dtype=dtype)
-
-
-@torch.inference_mode()
-def encode_pixels(
-    model: DenseIL, pixels: Tensor, *, dtype: torch.dtype | None = None, chunk: int | None = None
-) -> Tensor:
-    """Tokens (N, P, sum of widths) of frames (N, 3, H, W) uint8, on the model's device; options as above."""
-    cfg, like = model.pretrained_cfg, next(model.parameters())
-    device = like.device
-    with evaluating(model), torch.autocast(device.type, dtype, enabled=dtype is not None):
-        return torch.cat(
-            [
-                model.encode_frames(normalize(part.to(device), cfg["mean"], cfg["std"]).to(like.dtype))
-                for part in pixels.split(chunk or (16 if device.type == "cpu" else 64))
-            ]
-        )
-
-
-@torch.inference_mode()
-def decode_clips(model: DenseIL, tokens: Tensor, mask: Tensor, *, dtype: torch.dtype | None = None) -> Tensor:
-    """Embeddings (B, num_features), float32 on the CPU, of tokens (B, T, P, sum of widths) under a mask (B, T)."""
-    with evaluating(model), torch.autocast(tokens.device.type, dtype, enabled=dtype is not None):
-        vectors = model.decode(tokens, None if mask.all() else mask.to(tokens.device))
-    assert isinstance(vectors, Tensor)  # eval mode
-    return vectors.float().cpu()
+    tokens = encoder.encode(pixels, chunk=chunk)
+    return encoder.decode(tokens[slots.to(tokens.device)], mask)

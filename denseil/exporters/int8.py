@@ -7,7 +7,7 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import torch
@@ -19,7 +19,7 @@ from denseil.data.images import resize_image
 from denseil.embedding.exported import ExportedModel, find_parts, openvino_core
 from denseil.embedding.tracklet_vectors import embed_tracklets
 from denseil.metrics import Embeddings, rank
-from denseil.models import Agreement, DenseIL, agreement
+from denseil.models import Agreement, agreement
 
 CALIBRATION = 64  # tracklets; more change little and take long
 FRAMES = 8  # of a tracklet, at most
@@ -113,7 +113,7 @@ def _clips(tracklets: Sequence[Tracklet], cfg: dict[str, Any]) -> Tensor:
 def _embed(model: ExportedModel, tracklets: Sequence[Tracklet], most: int) -> Tensor:
     """Embeddings (B, D) of evenly spaced frames of each tracklet, at most so many, with few in memory at once."""
     chosen = ([one.frames[i] for i in np.unique(sample_even(len(one.frames), most)).tolist()] for one in tracklets)
-    return torch.stack(list(embed_tracklets(cast(DenseIL, model), chosen, budget=64)))
+    return torch.stack(list(embed_tracklets(model, chosen, budget=64)))
 
 
 def _seconds(model: ExportedModel, clips: Tensor) -> float:

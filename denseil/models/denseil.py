@@ -174,7 +174,7 @@ class DenseIL(ClipModel):
         return {f"encoder.{name}" for name in self.encoder.no_weight_decay()}
 
 
-def check_made(model: DenseIL) -> None:
+def check_made(model: ClipModel) -> None:
     """Raise TypeError unless a model was made by `create_model`, and so knows how frames are prepared."""
     if not hasattr(model, "denseil_cfg"):
         raise TypeError("the model was not made by denseil.create_model: it does not know how frames are prepared")

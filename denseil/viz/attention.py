@@ -7,11 +7,11 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from denseil.data import decode_image, normalize, sample_even
 from denseil.data.images import resize_image
-from denseil.models import DenseIL
+from denseil.models import ClipModel, unwrap
 from denseil.models.attention_maps import AttentionMap
 
 
@@ -44,7 +44,7 @@ class Attention:
 
 
 @torch.inference_mode()
-def attend(model: DenseIL, frames: Sequence[str], *, block: int = -1) -> Attention:
+def attend(model: nn.Module, frames: Sequence[str], *, block: int = -1) -> Attention:
     """A block's dense attention on a clip of a tracklet, its frames evenly spaced.
 
     Args:
@@ -56,7 +56,8 @@ def attend(model: DenseIL, frames: Sequence[str], *, block: int = -1) -> Attenti
         OSError: a frame that cannot be read.
         ValueError: a model without dense attention (`depth=0`, or another fusion).
     """
-    if not model.fused_levels:
+    model = unwrap(model)
+    if not isinstance(model, ClipModel) or not model.fused_levels:
         raise ValueError("the model has no dense attention to show: its depth is 0, or its fusion another")
     cfg = model.pretrained_cfg
     positions = sample_even(len(frames), int(model.denseil_cfg["clip_len"]))

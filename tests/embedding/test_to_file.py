@@ -116,7 +116,7 @@ def test_nothing_is_overwritten_or_mixed_up(model, tmp_path, monkeypatch):
 def test_a_model_that_makes_nan_is_not_called_unreadable(model, tmp_path):
     broken = denseil.create_model("denseil", backbone="test_resnet", dim=32, depth=1, num_heads=4)
     torch.nn.init.constant_(broken.neck.bn.running_mean, torch.nan)
-    with pytest.raises(RuntimeError, match="makes NaN of tracklet"):
+    with pytest.raises(RuntimeError, match="NaN or infinity for tracklet"):
         embed_to_file(Embedder(broken, device="cpu"), every_tracklet()[:1], tmp_path / "v.safetensors")
 
 

@@ -1,0 +1,169 @@
+"""A model made ready to embed: anybody's module, its preprocessing, its device, and how it treats padding."""
+
+from __future__ import annotations
+
+import inspect
+
+import torch
+from torch import Tensor, nn
+
+from denseil.common.modes import evaluating
+from denseil.data import normalize
+from denseil.models import unwrap
+from denseil.models.interface import FrameTokenEncoder, Preprocessing, preprocessing_of
+
+CPU_CHUNK, CHUNK = 16, 64  # frames in one call of the encoder; on a CPU more leave its cache
+
+
+class ClipEncoder:
+    """Compute tokens of frames and embeddings of clips with any model that has the contract of `VideoEncoder`.
+
+    A `FrameTokenEncoder` encodes each frame once, whatever the clips. Any other module keeps the pixels of frames as
+    their "tokens" and is run on whole clips. Where padding would change the answer, because the module takes no mask or
+    ignores it, clips are run with their real frames only.
+
+    Args:
+        model: The module; wrappers of `torch.compile` and DDP are taken off where they hide its methods.
+        preprocessing: How frames are prepared; None for what the model says.
+        dtype: The type to autocast to, such as `torch.bfloat16`; None computes in the model's own.
+
+    Raises:
+        TypeError: If the model is no module, has no `num_features`, or nothing says how frames are prepared.
+        ValueError: If `num_features` is not a positive number.
+    """
+
+    def __init__(
+        self, model: nn.Module, preprocessing: Preprocessing | None = None, *, dtype: torch.dtype | None = None
+    ) -> None:
+        if not isinstance(model, nn.Module):
+            raise TypeError(f"model={model!r}: give a torch.nn.Module")
+        self.model = model
+        inner = unwrap(model)
+        width = getattr(inner, "num_features", None)
+        if width is None:
+            raise TypeError(
+                f"{type(inner).__name__} has no num_features: set it to the width of the embedding that it returns in "
+                "eval mode"
+            )
+        if isinstance(width, bool) or not isinstance(width, int) or width < 1:
+            raise ValueError(f"{type(inner).__name__}.num_features={width!r}: it must be an int of at least 1")
+        self.num_features: int = width
+        self.preprocessing = preprocessing_of(inner, preprocessing)
+        self.dtype = dtype
+        self._frames: FrameTokenEncoder | None = inner if isinstance(inner, FrameTokenEncoder) else None
+        self._pads: bool | None = True if self._frames is not None else None
+
+    @property
+    def device(self) -> torch.device:
+        """Where the model computes: the device of its first parameter or buffer, else the CPU."""
+        return self._like.device
+
+    @property
+    def _like(self) -> Tensor:
+        """A tensor of the type and the device that the model computes in."""
+        for value in (*self.model.parameters(), *self.model.buffers()):
+            if value.is_floating_point():
+                return value
+        return torch.empty(0)
+
+    @torch.inference_mode()
+    def encode(self, pixels: Tensor, *, chunk: int | None = None) -> Tensor:
+        """Compute the tokens (N, ...) of frames (N, 3, H, W), RGB uint8.
+
+        Args:
+            pixels: The frames, of the size that the preprocessing names.
+            chunk: Frames in one call of the encoder; None for 16 on a CPU, 64 elsewhere.
+
+        Returns:
+            Tokens on the model's device; the pixels themselves for a module without `encode_frames`.
+        """
+        if self._frames is None or not len(pixels):
+            return pixels
+        like, device = self._like, self.device
+        with evaluating(self.model), torch.autocast(device.type, self.dtype, enabled=self.dtype is not None):
+            return torch.cat(
+                [
+                    self._frames.encode_frames(self._normalized(part, like))
+                    for part in pixels.split(chunk or (CPU_CHUNK if device.type == "cpu" else CHUNK))
+                ]
+            )
+
+    @torch.inference_mode()
+    def decode(self, tokens: Tensor, mask: Tensor) -> Tensor:
+        """Compute the embeddings (B, num_features) of clips of tokens (B, T, ...) under a bool mask (B, T).
+
+        Returns:
+            Float32, on the CPU.
+
+        Raises:
+            TypeError: If the model returns anything but one tensor (B, num_features) in eval mode.
+        """
+        with evaluating(self.model), torch.autocast(self.device.type, self.dtype, enabled=self.dtype is not None):
+            if self._frames is not None:
+                vectors = self._frames.decode(tokens, None if mask.all() else mask.to(tokens.device))
+                return self._checked(vectors, len(tokens))
+            if mask.all():
+                return self._run(tokens, None)
+            if self._pads is None:
+                self._pads = self._honours_mask()
+            if self._pads:
+                return self._run(tokens, mask)
+            vectors = torch.empty(len(tokens), self.num_features)
+            for count in mask.sum(1).unique().tolist():  # clips of equally many real frames together
+                rows = (mask.sum(1) == count).nonzero().flatten()
+                real = torch.stack([tokens[row][mask[row]] for row in rows.tolist()])
+                vectors[rows] = self._run(real, None)
+            return vectors
+
+    def _run(self, clips: Tensor, mask: Tensor | None) -> Tensor:
+        """Embeddings of clips of pixels (B, T, 3, H, W), by the whole model."""
+        batch, frames = clips.shape[:2]
+        like = self._like
+        normalized = self._normalized(clips.flatten(0, 1), like).unflatten(0, (batch, frames))
+        if mask is None:
+            return self._checked(self.model(normalized), batch)
+        return self._checked(self.model(normalized, mask=mask.to(like.device)), batch)
+
+    def _normalized(self, pixels: Tensor, like: Tensor) -> Tensor:
+        """Frames (N, 3, H, W) as the model takes them."""
+        prepared = self.preprocessing
+        pixels = pixels.to(like.device)
+        if prepared.color_order == "BGR":
+            pixels = pixels.flip(1)
+        return normalize(pixels, prepared.mean, prepared.std).to(like.dtype)
+
+    def _checked(self, vectors: object, batch: int) -> Tensor:
+        if not isinstance(vectors, Tensor) or vectors.shape != (batch, self.num_features):
+            found = tuple(vectors.shape) if isinstance(vectors, Tensor) else f"a {type(vectors).__name__}"
+            raise TypeError(
+                f"{type(unwrap(self.model)).__name__} returned {found} in eval mode for {batch} clips; it must return "
+                f"the embeddings, one tensor of shape ({batch}, {self.num_features})"
+            )
+        return vectors.float().cpu()
+
+    def _honours_mask(self) -> bool:
+        """Whether a padded clip has the embedding of the same clip without its padding, tried on one."""
+        takes = inspect.signature(unwrap(self.model).forward).parameters.values()
+        if not any(each.name == "mask" or each.kind is inspect.Parameter.VAR_KEYWORD for each in takes):
+            return False
+        frames = max(2, self.preprocessing.clip_len)
+        generator = torch.Generator().manual_seed(0)
+        clip = torch.randint(0, 256, (1, frames, 3, *self.preprocessing.size), dtype=torch.uint8, generator=generator)
+        mask = torch.arange(frames)[None] < frames - 1
+        padded, real = self._run(clip, mask), self._run(clip[:, :-1], None)
+        return bool((padded - real).abs().max() <= 1e-3 * real.abs().max())
+
+
+def unit_vectors(vectors: Tensor, names: list[str]) -> Tensor:
+    """Scale vectors (N, D) to length 1.
+
+    Raises:
+        RuntimeError: If one is not finite or all zeros: it has no direction; the text names its tracklet.
+    """
+    lengths = torch.linalg.vector_norm(vectors.double(), dim=1)
+    for name, length in zip(names, lengths.tolist(), strict=True):
+        if not 0 < length < float("inf"):
+            what = "an all-zero vector" if length == 0 else "NaN or infinity"
+            raise RuntimeError(f"the model gives {what} for {name}: compute it in fp32, or check its weights")
+    unit: Tensor = vectors / lengths[:, None]
+    return unit.float()
