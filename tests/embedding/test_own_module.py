@@ -35,6 +35,11 @@ class WithoutMask(Frames):
         return self.features(clips).mean(-1)
 
 
+class Pair(Frames):
+    def forward(self, clips: Tensor) -> tuple[Tensor, Tensor]:
+        return clips, clips
+
+
 class IgnoresMask(Frames):
     def forward(self, clips: Tensor, mask: Tensor | None = None) -> Tensor:
         return self.features(clips).mean(-1)
@@ -96,13 +101,9 @@ def test_what_is_missing_is_said():
         denseil.Embedder(WithoutMask())
     with pytest.raises(TypeError, match="no num_features: set it"):
         denseil.Embedder(nn.Flatten(), preprocessing=PREPARED)
+    pair = denseil.Embedder(Pair(), preprocessing=PREPARED)
     with pytest.raises(TypeError, match=r"returned a tuple in eval mode for 1 clips; it must return"):
-
-        class Pair(WithoutMask):
-            def forward(self, clips: Tensor) -> tuple[Tensor, Tensor]:
-                return clips, clips
-
-        denseil.Embedder(Pair(), preprocessing=PREPARED)([np.zeros((32, 16, 3), np.uint8)])
+        pair([np.zeros((32, 16, 3), np.uint8)])
     with pytest.raises(ValueError, match="device='nope' cannot be used"):
         denseil.Embedder(WithoutMask(), preprocessing=PREPARED, device="nope")
 
