@@ -7,7 +7,6 @@ import signal
 import sys
 from argparse import SUPPRESS
 from importlib import import_module
-from pathlib import Path
 from traceback import print_exc
 
 import denseil
@@ -15,6 +14,7 @@ from denseil.cli.commands import all_verbs
 from denseil.cli.options import MODULE_HELP, QUIET_HELP
 from denseil.cli.output import OutputClosedError, complain, messages, say
 from denseil.cli.parser import InterruptedRunError, Parser, UsageError, Verb, Verbs, dashed
+from denseil.common.arguments import raised_by_us
 from denseil.common.heap import keep_heap
 
 PROBLEMS, COULD_NOT, INTERRUPTED, CLOSED = 1, 2, 130, 141
@@ -112,18 +112,10 @@ def import_own(module: str) -> None:
 def explain(error: Exception) -> str:
     """Describe an error in one line; one that is not ours begins with its type."""
     text = str(error.args[0]) if isinstance(error, KeyError) and error.args else str(error)
-    if isinstance(error, OSError) and error.strerror:
-        text = f"{error.strerror}: {error.filename}" if error.filename else error.strerror
+    if isinstance(error, OSError) and error.strerror and error.filename:  # the system's, which names the file
+        return f"{error.strerror}: {error.filename}"
     text = "; ".join(line.strip() for line in text.splitlines() if line.strip())
-    return text if text and raised_here(error) else f"{type(error).__name__}: {text}"
-
-
-def raised_here(error: BaseException) -> bool:
-    """Whether code of this package raised an error, not a library below it."""
-    trace = error.__traceback__
-    while trace is not None and trace.tb_next is not None:
-        trace = trace.tb_next
-    return trace is not None and Path(denseil.__file__).parent in Path(trace.tb_frame.f_code.co_filename).parents
+    return text if text and raised_by_us(error) else f"{type(error).__name__}: {text}"
 
 
 def _interrupted(stopped: KeyboardInterrupt, verb: Verb, modules: list[str], *, own: bool) -> int:

@@ -104,6 +104,8 @@ def _declare(subject: Subject, field: ConfigField) -> None:
         readers: dict[str, Callable[[str], object]] = {
             "int": values.whole(-(2**63)),
             "float": values.number(-float("inf")),
+            "float | None": values.or_null(values.number(-float("inf"))),
+            "int | None": values.or_null(values.whole(-(2**63))),
             "str": str,
         }
         read = readers.get(field.type, values.anything)

@@ -81,6 +81,15 @@ def names(word: str) -> list[object]:
     return found
 
 
+def or_null(one: Callable[[str], object]) -> Callable[[str], object]:
+    """A value, or null for none."""
+
+    def read(word: str) -> object:
+        return None if word.lower() in ("null", "none") else one(word)
+
+    return read
+
+
 def anything(word: str) -> object:
     """A value of whatever kind it looks like: null, true, false, a number, JSON in brackets, or text."""
     if word.lower() in ("null", "none"):

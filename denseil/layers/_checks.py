@@ -14,7 +14,15 @@ def check_choice(name: str, value: str, choices: Sequence[str]) -> None:
 
 
 # No published model comes near these; a config that exceeds them is damaged or hostile.
-LARGEST = {"depth": 1000, "dim": 65536, "ffn_dim": 1048576, "num_heads": 65536, "num_parts": 1024, "num_classes": 10**8}
+LARGEST = {
+    "depth": 1000,
+    "dim": 65536,
+    "ffn_dim": 1048576,
+    "num_heads": 65536,
+    "num_parts": 1024,
+    "num_levels": 1024,
+    "num_classes": 10**8,
+}
 
 
 def check_size(name: str, value: int, least: int = 1) -> None:
@@ -45,8 +53,15 @@ def check_heads(dim: int, num_heads: int) -> None:
         raise ValueError(f"dim={dim} cannot be split into num_heads={num_heads} heads; num_heads must divide dim")
 
 
+def check_tensor(name: str, value: object) -> None:
+    """Raise TypeError unless an argument is a tensor."""
+    if not isinstance(value, Tensor):
+        raise TypeError(f"{name} is of type {type(value).__name__}; it must be a tensor")
+
+
 def check_frames(frames: Tensor) -> None:
     """Raise TypeError unless frames are floating point, as normalised pixels are."""
+    check_tensor("frames", frames)
     if not frames.is_floating_point():
         raise TypeError(
             f"frames have dtype {frames.dtype}; convert them to float and normalise with the model's mean, std"
@@ -74,6 +89,7 @@ def check_frame_mask(mask: Tensor | None, batch: int, frames: int) -> None:
         raise ValueError("clips of T=0 frames have no embedding: leave them out")
     if mask is None:
         return
+    check_tensor("mask", mask)
     if mask.dtype != torch.bool:
         raise TypeError(f"mask has dtype {mask.dtype}; it must be torch.bool, True where a frame is real")
     if mask.shape != (batch, frames):

@@ -2,6 +2,7 @@
 
 from torch import Tensor, nn
 
+from denseil.common.arguments import checked
 from denseil.layers._checks import check_dropout, check_size
 from denseil.layers._linear import xavier_linear
 from denseil.layers.attention import SelfAttention
@@ -24,6 +25,7 @@ class DIDecoderBlock(nn.Module):
         ValueError: If an argument is out of its range.
     """
 
+    @checked
     def __init__(
         self,
         dim: int,

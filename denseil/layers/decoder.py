@@ -3,6 +3,7 @@
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
+from denseil.common.arguments import checked
 from denseil.layers._checks import check_size
 from denseil.layers.block import DIDecoderBlock
 from denseil.layers.fusion import FusionName, build_fusion
@@ -26,6 +27,7 @@ class DIDecoder(nn.Module):
         ValueError: If an argument is out of its range.
     """
 
+    @checked
     def __init__(
         self,
         dim: int = 2048,

@@ -3,6 +3,7 @@
 import torch
 from torch import Tensor, nn
 
+from denseil.common.arguments import checked
 from denseil.layers.attention import MultiHeadAttention
 
 
@@ -24,6 +25,7 @@ class DenseAttention(nn.Module):
         ValueError: If `num_heads` does not divide `dim`, or `attn_drop` is not in [0, 1).
     """
 
+    @checked
     def __init__(
         self, dim: int, num_heads: int = 8, *, attend_self: bool = True, bias: bool = False, attn_drop: float = 0.0
     ) -> None:

@@ -6,7 +6,8 @@ import torch
 from einops import rearrange, reduce
 from torch import Tensor, nn
 
-from denseil.layers._checks import check_choice
+from denseil.common.arguments import checked
+from denseil.layers._checks import check_choice, check_size
 from denseil.layers._linear import xavier_linear
 from denseil.layers.dense_attention import DenseAttention
 
@@ -40,8 +41,11 @@ class DenseConcat(nn.Module):
         num_levels: L, the number of levels in `memory`.
     """
 
+    @checked
     def __init__(self, dim: int, num_levels: int) -> None:
         super().__init__()
+        check_size("dim", dim)
+        check_size("num_levels", num_levels)
         self.num_levels = num_levels
         self.proj = xavier_linear((num_levels + 1) * dim, dim)
 

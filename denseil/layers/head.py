@@ -7,6 +7,7 @@ import torch
 from einops import rearrange, repeat
 from torch import Tensor, nn
 
+from denseil.common.arguments import checked
 from denseil.layers._checks import check_frame_mask, check_size, check_token_width
 from denseil.layers._linear import xavier_linear
 from denseil.layers.decoder import DIDecoder
@@ -98,6 +99,7 @@ class BaselineHead(ClipHead):
         in_channels: Width of the highest level.
     """
 
+    @checked
     def __init__(self, in_channels: int) -> None:
         super().__init__()
         self.dim = in_channels
@@ -141,6 +143,7 @@ class DenseInteractionHead(AttentionHead):
         torch.Size([2, 32])
     """
 
+    @checked
     def __init__(
         self,
         in_channels: Sequence[int],

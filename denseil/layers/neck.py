@@ -4,6 +4,7 @@ from typing import NamedTuple
 
 from torch import Tensor, nn
 
+from denseil.common.arguments import checked
 from denseil.layers._checks import check_size
 
 
@@ -32,8 +33,10 @@ class BNNeck(nn.Module):
         ValueError: If `num_classes` is negative.
     """
 
+    @checked
     def __init__(self, dim: int, num_classes: int = 0) -> None:
         super().__init__()
+        check_size("dim", dim)
         self.dim = dim
         self.bn = nn.BatchNorm1d(dim)
         self.bn.bias.requires_grad_(False)

@@ -4,6 +4,7 @@ import torch.nn.functional as F
 from einops import rearrange
 from torch import Tensor, nn
 
+from denseil.common.arguments import checked
 from denseil.layers._checks import check_size
 
 
@@ -19,6 +20,7 @@ class PartPool(nn.Module):
         ValueError: If `num_parts` is less than 1, or absurdly large.
     """
 
+    @checked
     def __init__(self, num_parts: int = 4) -> None:
         super().__init__()
         check_size("num_parts", num_parts)

@@ -5,6 +5,7 @@ from typing import Literal, get_args
 import torch
 from torch import Tensor, nn
 
+from denseil.common.arguments import checked
 from denseil.layers._checks import check_choice
 
 PosKind = Literal["step", "spatial", "temporal", "none"]
@@ -53,6 +54,7 @@ class SpatioTemporalPosEmb(nn.Module):
         ValueError: If `kind` or `formula` is unknown, or `dim` is odd with "factored".
     """
 
+    @checked
     def __init__(self, dim: int, *, kind: PosKind = "step", formula: PosFormula = "paper") -> None:
         super().__init__()
         check_choice("kind", kind, get_args(PosKind))

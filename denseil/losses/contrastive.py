@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from denseil.common.arguments import checked
 from denseil.losses._gather import whole_batch
 
 
@@ -24,6 +25,7 @@ class SupervisedContrastive(nn.Module):
         ValueError: If the temperature is not positive and finite.
     """
 
+    @checked
     def __init__(self, temperature: float = 0.1, *, gather: bool = False) -> None:
         super().__init__()
         if not 0 < temperature < math.inf:

@@ -7,6 +7,8 @@ from typing import Protocol, TypeAlias
 
 from torch import Tensor
 
+from denseil.common.arguments import checked
+
 Losses: TypeAlias = "Tensor | Mapping[str, Tensor] | tuple[Tensor, ...]"
 """A scalar, or scalars by name with "total" among them (a NamedTuple too). `total` is minimised, all are logged."""
 
@@ -23,6 +25,7 @@ class Objective(Protocol):
         """Compute the loss of a batch."""
 
 
+@checked
 def named_losses(losses: Losses) -> dict[str, Tensor]:
     """Give the result of an objective as scalars by name, "total" first.
 

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from denseil.common.arguments import checked
 from denseil.losses.contrastive import SupervisedContrastive
 from denseil.losses.triplet import BatchHardTriplet
 
@@ -45,6 +46,7 @@ class ReIDObjective(nn.Module):
         ValueError: If an argument is out of its range.
     """
 
+    @checked
     def __init__(
         self,
         *,
@@ -81,6 +83,9 @@ class ReIDObjective(nn.Module):
         """
         if logits is None:
             raise ValueError("the model has no classifier: build it with num_classes=len(label_map(dataset.train))")
+        for name, value in {"logits": logits, "features": features, "labels": labels}.items():
+            if not isinstance(value, Tensor):
+                raise TypeError(f"{name} is of type {type(value).__name__}; it must be a tensor")
         with torch.autocast(logits.device.type, enabled=False):
             cross_entropy = F.cross_entropy(logits.float(), labels, label_smoothing=self.label_smoothing)
             if self.standardize:

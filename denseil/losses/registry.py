@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, TypeVar
 
+from denseil.common.arguments import checked
 from denseil.common.text import did_you_mean
 from denseil.losses.interface import Objective
 from denseil.losses.objective import ReIDObjective
@@ -42,6 +43,7 @@ def register_objective(name: str) -> Callable[[_Factory], _Factory]:
     return register
 
 
+@checked
 def create_objective(name: str, **arguments: Any) -> Objective:
     """Build a registered objective.
 
@@ -58,6 +60,7 @@ def create_objective(name: str, **arguments: Any) -> Objective:
     return _factories[name](**arguments)
 
 
+@checked
 def list_objectives() -> list[str]:
     """Registered names, "reid" first."""
     return list(_factories)

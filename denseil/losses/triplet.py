@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from denseil.common.arguments import checked
 from denseil.losses._gather import whole_batch
 
 
@@ -27,6 +28,7 @@ class BatchHardTriplet(nn.Module):
         ValueError: If the margin is negative or not finite, or the distance unknown.
     """
 
+    @checked
     def __init__(
         self,
         margin: float | None = 0.3,

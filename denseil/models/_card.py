@@ -8,6 +8,7 @@ import yaml
 from huggingface_hub import ModelCard, ModelCardData
 from torch import nn
 
+from denseil.common.arguments import checked
 from denseil.models._config import SavedConfig
 from denseil.models.interface import preprocessing_of
 
@@ -43,6 +44,7 @@ _SUBJECTS = {
 }
 
 
+@checked
 def model_card(
     model: nn.Module,
     *,

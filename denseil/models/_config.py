@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from denseil.common.arguments import checked
 from denseil.common.files import replacing
 from denseil.common.text import plain
 from denseil.models.interface import Preprocessing
@@ -67,6 +68,7 @@ class SavedConfig:
         return _preprocessing(self.pretrained_cfg, self.denseil)
 
 
+@checked
 def read_config(folder: str | Path) -> SavedConfig:
     """Read the config.json of a model folder, and check its types, its bounds and its digest.
 

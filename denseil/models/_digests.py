@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from denseil.common.arguments import checked
 from denseil.models import variants
 from denseil.models._config import CONFIG_NAME, WEIGHTS_NAME, parse_config, read_config, saved_config, write_config
 from denseil.models._reading import check_digest, read_weights_and_digest
@@ -12,6 +13,7 @@ from denseil.models.identity import make_id, weights_digest
 from denseil.models.interface import Preprocessing
 
 
+@checked
 def update_config(folder: str | Path, entries: Mapping[str, Any]) -> None:
     """Set entries of the `denseil` block in the config.json of a model folder, whole or not at all.
 
@@ -29,6 +31,7 @@ def update_config(folder: str | Path, entries: Mapping[str, Any]) -> None:
     _write(Path(folder), config, before)
 
 
+@checked
 def renew_digests(folder: str | Path) -> None:
     """Accept the files of a model folder as they are, and write their digests into its config.json.
 

@@ -9,6 +9,7 @@ from typing import Any
 import timm
 import torch
 
+from denseil.common.arguments import checked
 from denseil.models import variants
 from denseil.models._builder import MODEL_ARGS
 from denseil.models._config import CONFIG_NAME, read_architecture, read_config
@@ -27,6 +28,7 @@ for _alias, _name in variants.ALIASES.items():
 MOST_CLASSES = 10_000_000
 
 
+@checked
 def create_model(
     name: str | Path,
     pretrained: bool = False,
@@ -100,6 +102,7 @@ def create_model(
     return model if dtype is None else model.to(dtype)
 
 
+@checked
 def list_models(filter: str = "") -> list[str]:
     """List registered names that match a wildcard filter, all by default; aliases are hidden.
 
@@ -110,11 +113,13 @@ def list_models(filter: str = "") -> list[str]:
     return [name for name in timm.list_models(filter or "*") if name in registered_models()]
 
 
+@checked
 def list_pretrained(filter: str = "") -> list[str]:
     """List names with tags whose weights are published, that match a wildcard filter."""
     return [name for name in timm.list_pretrained(filter or "*") if name.partition(".")[0] in registered_models()]
 
 
+@checked
 def is_model(name: str) -> bool:
     """Return whether `create_model` knows a name, an alias, or either with a tag."""
     try:

@@ -14,6 +14,7 @@ from huggingface_hub import HfApi
 from timm.models import save_for_hf
 from torch import Tensor, nn
 
+from denseil.common.arguments import checked
 from denseil.models._builder import MODEL_ARGS
 from denseil.models._card import model_card
 from denseil.models._config import CONFIG_NAME, WEIGHTS_NAME, parse_config, saved_config, write_config
@@ -30,6 +31,7 @@ CARD_NAME = "README.md"
 SAVED_ARGS = MODEL_ARGS - {"pretrained_backbone", "drop_rate"}  # what timm adds to its record is set on opening
 
 
+@checked
 def save_pretrained(
     model: nn.Module,
     folder: str | Path,
@@ -192,6 +194,7 @@ def _not_json(value: object) -> object:
     raise TypeError(f"among them is a {type(value).__name__}; give names, numbers, lists and dicts to create_model")
 
 
+@checked
 def push_to_hub(
     model: DenseIL,
     repo_id: str,

@@ -14,6 +14,7 @@ import torch
 from safetensors import SafetensorError
 from torch import Tensor
 
+from denseil.common.arguments import checked
 from denseil.models._config import WEIGHTS_NAME
 
 ENCODER = "encoder.net."
@@ -23,6 +24,7 @@ WRAPPERS = ("module.", "model.", "net.", "network.", "_orig_mod.")
 _NESTS = ("state_dict_ema", "model_ema", "state_dict", "model_state_dict", "model", "net")  # best first
 
 
+@checked
 def read_weights(path: str | Path) -> dict[str, Tensor]:
     """Read the tensors of a checkpoint by name.
 
@@ -102,6 +104,7 @@ def strip_prefix(weights: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor
     return {name.removeprefix(prefix): value for name, value in weights.items()}
 
 
+@checked
 def current_names(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Rename the parameters of a `DenseIL` saved under earlier names (`RENAMED`); other weights keep theirs."""
     if not any(name.startswith((ENCODER, "neck.")) for name in weights):  # of a classifier, which has a head of its own
@@ -109,6 +112,7 @@ def current_names(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return {_replace_prefix(name, RENAMED): value for name, value in weights.items()}
 
 
+@checked
 def original_name(name: str) -> str:
     """Return the earliest name of a `DenseIL` parameter, which digests of weights are computed with."""
     return _replace_prefix(name, {new: old for old, new in RENAMED.items()})

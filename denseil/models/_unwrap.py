@@ -4,11 +4,14 @@ from torch import nn
 from torch.nn.parallel import DataParallel, DistributedDataParallel
 from torch.optim.swa_utils import AveragedModel
 
+from denseil.common.arguments import checked
+
 _WRAPPERS: tuple[type[nn.Module], ...] = (DataParallel, DistributedDataParallel, AveragedModel)
 _WRAPPER_NAMES = {"ModelEma", "ModelEmaV2", "ModelEmaV3"}  # timm's averages of weights
 COMPILED = "_orig_mod"  # the attribute, and part of the names of weights, of a module given to torch.compile
 
 
+@checked
 def unwrap(model: nn.Module) -> nn.Module:
     """Return the model inside wrappers: of `torch.compile`, DDP, DataParallel and averaged weights.
 

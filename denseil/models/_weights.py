@@ -7,6 +7,7 @@ from typing import TypeVar
 import torch
 from torch import Tensor, nn
 
+from denseil.common.arguments import checked
 from denseil.models._reading import ENCODER, WRAPPERS, strip_prefix
 from denseil.models.denseil import DenseIL
 
@@ -44,6 +45,7 @@ def build_with_weights(build: Callable[[], _Model], read: Callable[[], Mapping[s
     return model
 
 
+@checked
 def load_weights(model: nn.Module, weights: Mapping[str, Tensor], *, origin: str) -> None:
     """Load weights into a model in place, all of them or none.
 
@@ -125,6 +127,7 @@ def _converted(name: str, value: Tensor, dtype: torch.dtype, origin: str) -> Ten
     return value
 
 
+@checked
 def load_backbone(model: DenseIL, weights: Mapping[str, Tensor], *, origin: str) -> None:
     """Put the weights of an image classifier, or of another DenseIL's encoder, into a model's encoder, in place.
 

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from denseil.common.modes import evaluating
 from denseil.layers import AttentionHead, ClipHead, ReIDOutput
-from denseil.layers._checks import check_frame_mask, check_frames
+from denseil.layers._checks import check_frame_mask, check_frames, check_tensor
 from denseil.models.attention_maps import AttentionMap, label_keys
 from denseil.models.interface import Preprocessing
 
@@ -133,6 +133,7 @@ class ClipModel(nn.Module, ABC):
 
 
 def _check_clips(clips: Tensor) -> None:
+    check_tensor("clips", clips)
     if clips.dim() != 5 or clips.shape[2] != 3:
         raise ValueError(
             f"clips have shape {tuple(clips.shape)}; they must be (B, T, 3, H, W): for one tracklet use B=1"

@@ -10,6 +10,7 @@ import torch
 from timm.models import FeatureInfo
 from torch import Tensor, nn
 
+from denseil.common.arguments import checked
 from denseil.layers import BaselineHead, BNNeck, DenseInteractionHead, FusionName, PosFormula, PosKind, ReIDOutput
 from denseil.layers._checks import check_dropout, check_size
 from denseil.models.clip_model import ClipModel
@@ -59,6 +60,7 @@ class DenseIL(ClipModel):
 
     _model_args: dict[str, Any]  # timm's record of the arguments, for save and load
 
+    @checked
     def __init__(
         self,
         backbone: str | nn.Module = "resnet50",

@@ -10,6 +10,8 @@ import torch
 from timm.models import FeatureInfo
 from torch import Tensor, nn
 
+from denseil.common.arguments import checked
+from denseil.layers._checks import check_frames
 from denseil.models._fetch_backbone import backbone_weights
 from denseil.models.last_stride import remove_last_stride
 
@@ -46,6 +48,7 @@ class FrameEncoder(nn.Module):
 
     net: Any  # timm has no type for its feature networks
 
+    @checked
     def __init__(
         self,
         backbone: str | nn.Module = "resnet50",
@@ -88,6 +91,9 @@ class FrameEncoder(nn.Module):
 
     def forward(self, frames: Tensor) -> list[Tensor]:
         """Encode frames (N, 3, H, W), normalised, to one map (N, C_l, H_l, W_l) per level, lowest level first."""
+        check_frames(frames)
+        if frames.dim() != 4:
+            raise ValueError(f"frames have shape {tuple(frames.shape)}; they must be (N, 3, H, W)")
         if self.img_size and tuple(frames.shape[-2:]) != self.img_size and not torch.compiler.is_compiling():
             raise ValueError(
                 f"backbone {self.name!r} is built for frames of {self.img_size}, not {tuple(frames.shape[-2:])}; "

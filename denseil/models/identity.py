@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from denseil.common.arguments import checked
 from denseil.models._own_models import origin_of
 from denseil.models._reading import original_name
 from denseil.models._unwrap import unwrap
@@ -24,6 +25,7 @@ _NOT_IN_VECTORS = {
 _OF_DECODER = {"levels", "num_parts", "dim", "num_heads", "ffn_dim", "fusion", "attend_self", "pos_kind", "pos_formula"}
 
 
+@checked
 def model_id(model: nn.Module, preprocessing: Preprocessing | None = None) -> str:
     """Identify a model: two models with the same identity give the same vectors.
 
@@ -70,6 +72,7 @@ def make_id(weights: str, *, kind: str, model_args: Mapping[str, Any], preproces
     return hashlib.blake2b(text.encode(), digest_size=20).hexdigest()
 
 
+@checked
 def weights_digest(weights: nn.Module | Mapping[str, Tensor]) -> str:
     """Digest of every weight that an embedding depends on: all but the classifier's, in float32.
 

@@ -13,6 +13,8 @@ from typing import Any, Literal, Protocol, TypeAlias, get_args, runtime_checkabl
 
 from torch import Tensor, nn
 
+from denseil.common.arguments import checked_class
+
 FramesPolicy: TypeAlias = Literal["all", "even8"]
 """Which frames of a tracklet make its vector: all, or the middle ones of 8 equal chunks."""
 
@@ -22,6 +24,7 @@ IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
 
 
+@checked_class
 @dataclass(frozen=True)
 class Preprocessing:
     """How the frames of a tracklet are prepared for a model.

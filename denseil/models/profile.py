@@ -9,6 +9,7 @@ from torch import nn
 from torch.func import functional_call
 from torch.utils.flop_counter import FlopCounterMode
 
+from denseil.common.arguments import checked
 from denseil.common.modes import evaluating
 from denseil.models.interface import FrameTokenEncoder
 from denseil.models.optimized import OptimizedDenseIL
@@ -50,6 +51,7 @@ class Profile:
         return f"{params}; {macs} {clip}"
 
 
+@checked
 def profile(model: nn.Module, *, frames: int = 8, size: tuple[int, int] = (256, 128)) -> Profile:
     """Count a model's parameters and the multiply-adds of one clip, from shapes only, without running it.
 

@@ -13,6 +13,7 @@ from huggingface_hub import HfApi
 from huggingface_hub.errors import HfHubHTTPError
 from huggingface_hub.utils import validate_repo_id  # type: ignore[attr-defined]
 
+from denseil.common.arguments import checked
 from denseil.common.modes import evaluating
 from denseil.common.text import plain
 from denseil.models._card import card_gaps
@@ -28,6 +29,7 @@ _PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl", ".pickle", ".npy", ".joblib"
 _logger = logging.getLogger(__name__)
 
 
+@checked
 def publish(
     folder: str | Path,
     repo_id: str,
@@ -81,6 +83,7 @@ def publish(
     return str(commit.commit_url)
 
 
+@checked
 def publishing_gaps(folder: str | Path) -> list[str]:
     """List what keeps a saved folder from being published; empty if it is ready.
 
@@ -102,6 +105,7 @@ def publishing_gaps(folder: str | Path) -> list[str]:
     return gaps
 
 
+@checked
 def sample_clip(model: ClipModel, frames: int = 2) -> torch.Tensor:
     """A clip (1, T, 3, H, W) in [-1, 1] that is the same on every machine: a sine over its values, in order."""
     height, width = model.preprocessing.size

@@ -8,6 +8,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from denseil.common.arguments import checked
+
 
 @dataclass(frozen=True)
 class Agreement:
@@ -35,6 +37,7 @@ class Agreement:
         )
 
 
+@checked
 def agreement(expected: Tensor, found: Tensor) -> Agreement:
     """Compare embeddings (B, D) of the same B >= 3 clips. Non-finite values make every figure 0.
 

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from denseil.common.arguments import checked
 from denseil.layers import ClipHead, DenseInteractionHead
 from denseil.layers._checks import check_frames
 from denseil.layers.dense_attention import DenseAttention
@@ -34,6 +35,7 @@ class OptimizedDenseIL(ClipModel):
 
     agreement: Agreement
 
+    @checked
     def __init__(self, model: DenseIL, dtype: torch.dtype, *, compile: bool = False) -> None:
         super().__init__()
         self.dtype, self.fused_levels = dtype, model.fused_levels

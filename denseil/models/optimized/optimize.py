@@ -8,6 +8,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from denseil.common.arguments import checked
 from denseil.common.modes import evaluating
 from denseil.models.clip_model import ClipModel
 from denseil.models.denseil import DenseIL, check_made_float32
@@ -19,6 +20,7 @@ MIN_NEIGHBOURS = 0.8
 _DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 
 
+@checked
 def optimize(
     model: DenseIL,
     dtype: Literal["auto", "float32", "bfloat16"] | torch.dtype = "auto",

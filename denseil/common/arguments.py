@@ -1,0 +1,144 @@
+"""Arguments of the wrong type, named in one line.
+
+Python finds a wrong argument late: `rank(block=())` fails deep inside with "tuple index out of range". A function under
+`checked` runs as it is. Only when it has failed with an error that this library did not raise, its arguments are
+compared with their annotations, and the first that does not fit is named. So nothing is paid while all goes well.
+"""
+
+from __future__ import annotations
+
+import builtins
+import inspect
+import linecache
+import os
+import types
+import typing
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from contextlib import suppress
+from functools import wraps
+from pathlib import Path
+from typing import Any, Literal, ParamSpec, TypeVar
+
+from denseil.common.text import plain
+
+P = ParamSpec("P")
+R = TypeVar("R")
+T = TypeVar("T")
+PACKAGE = Path(__file__).parent.parent
+LOOKED_AT = 8  # elements of a sequence
+
+
+def checked(function: Callable[P, R]) -> Callable[P, R]:
+    """Name the argument of a wrong type, if a call fails because of one.
+
+    Raises:
+        TypeError: From such a call, in place of the error that came from below.
+    """
+
+    @wraps(function)
+    def call(*args: P.args, **kwargs: P.kwargs) -> R:
+        try:
+            return function(*args, **kwargs)
+        except Exception as error:
+            wrong = None if raised_by_us(error) else wrong_argument(function, args, kwargs)
+            if wrong is None:
+                raise
+            raise TypeError(wrong) from error
+
+    return call
+
+
+def checked_class(cls: type[T]) -> type[T]:
+    """Put the constructor of a class, such as a dataclass, under `checked`."""
+    cls.__init__ = checked(cls.__init__)  # type: ignore[method-assign]
+    return cls
+
+
+def raised_by_us(error: BaseException) -> bool:
+    """Whether a `raise` of this library raised an error, not Python or a library below."""
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    if trace is None or PACKAGE not in Path(trace.tb_frame.f_code.co_filename).parents:
+        return False
+    return linecache.getline(trace.tb_frame.f_code.co_filename, trace.tb_lineno).lstrip().startswith("raise")
+
+
+def wrong_argument(function: Callable[..., object], args: Sequence[object], kwargs: Mapping[str, object]) -> str | None:
+    """Describe the first argument that does not fit its annotation; None if all do."""
+    signature = inspect.signature(function)
+    try:
+        given = signature.bind(*args, **kwargs).arguments
+    except TypeError:
+        return None
+    hints = _hints(function)
+    for name, value in given.items():
+        if name in hints and not fits(value, hints[name]):
+            title = function.__qualname__.removesuffix(".__init__")
+            rule = str(signature.parameters[name].annotation).removeprefix("<class '").removesuffix("'>")
+            return f"{title}: {name}={shown(value)} is of type {type(value).__name__}; it must be {rule}"
+    return None
+
+
+def shown(value: object) -> str:
+    """A value in an error: short, in one line."""
+    text = plain(repr(value))
+    return text if len(text) <= 60 else text[:57] + "..."
+
+
+def fits(value: object, hint: object) -> bool:
+    """Whether a value is of a type; where that cannot be known, it is."""
+    origin, inner = typing.get_origin(hint), typing.get_args(hint)
+    if hint is None or hint is type(None):
+        return value is None
+    if origin in (typing.Union, types.UnionType):
+        return any(fits(value, one) for one in inner)
+    if origin is Literal:
+        return any(value is one or (isinstance(value, type(one)) and value == one) for one in inner)
+    if hint is float:
+        return hasattr(value, "__float__") and not getattr(value, "shape", ())  # scalars of numpy and torch, too
+    if hint is int:
+        return hasattr(value, "__index__") and not getattr(value, "shape", ())
+    if isinstance(origin, type):
+        return _fits_generic(value, origin, inner)
+    if isinstance(hint, type):
+        try:
+            return isinstance(value, hint)
+        except TypeError:  # a protocol
+            return True
+    return True
+
+
+def _fits_generic(value: object, origin: type, inner: tuple[object, ...]) -> bool:
+    if isinstance(value, (str, bytes)) and issubclass(origin, Iterable):
+        return False  # its letters are not meant
+    if origin is os.PathLike or not isinstance(value, origin):
+        return isinstance(value, origin)
+    if origin is tuple and inner and inner[-1] is not Ellipsis:
+        assert isinstance(value, tuple)
+        return len(value) == len(inner) and all(map(fits, value, inner))
+    if isinstance(value, Collection) and isinstance(value, (Sequence, set, frozenset)) and inner:
+        return all(fits(one, inner[0]) for one, _ in zip(value, range(LOOKED_AT), strict=False))
+    return True
+
+
+class _Names(dict[str, object]):
+    """Names in annotations; those that only type checkers import are of any type."""
+
+    def __init__(self, known: Mapping[str, object]) -> None:
+        super().__init__()
+        self.known = known
+
+    def __missing__(self, name: str) -> object:
+        return self.known.get(name, getattr(builtins, name, Any))
+
+
+def _hints(function: Callable[..., object]) -> dict[str, object]:
+    """The annotations that can be evaluated."""
+    known: dict[str, Any] = getattr(function, "__globals__", {})
+    hints: dict[str, object] = {}
+    for name, annotation in getattr(function, "__annotations__", {}).items():
+        alone = types.SimpleNamespace(__annotations__={name: annotation})
+        with suppress(Exception):  # an annotation that cannot be evaluated says nothing
+            hints |= typing.get_type_hints(alone, globalns=known, localns=_Names(known))
+    return hints
