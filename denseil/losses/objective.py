@@ -86,6 +86,9 @@ class ReIDObjective(nn.Module):
         for name, value in {"logits": logits, "features": features, "labels": labels}.items():
             if not isinstance(value, Tensor):
                 raise TypeError(f"{name} is of type {type(value).__name__}; it must be a tensor")
+        if logits.dim() != 2 or labels.shape != logits.shape[:1]:
+            shapes = f"{tuple(logits.shape)} and {tuple(labels.shape)}"
+            raise ValueError(f"logits are (B, identities) and labels (B,), got {shapes}")
         with torch.autocast(logits.device.type, enabled=False):
             cross_entropy = F.cross_entropy(logits.float(), labels, label_smoothing=self.label_smoothing)
             if self.standardize:

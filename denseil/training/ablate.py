@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
+from denseil.common.arguments import checked
 from denseil.common.files import replacing
 from denseil.data import Tracklet, VideoReIDDataset, read_dataset
 from denseil.data.readers.manifest import write_manifest
@@ -22,6 +23,7 @@ from denseil.training.train import CONFIG, train
 SCORES = "scores.json"
 
 
+@checked
 def ablate(
     table: str, config: TrainConfig, *, seeds: int = 3, rows: Collection[str] | None = None
 ) -> Iterator[AblationTable]:

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import yaml
 
+from denseil.common.arguments import checked
 from denseil.metrics.figures import new_figure, save_figure
 from denseil.training.config import ABLATION_TABLES
 
@@ -103,6 +104,7 @@ def spread(values: Sequence[float]) -> str:
     return mean if len(values) < 2 else f"{mean} ± {100 * statistics.stdev(values):.1f}"
 
 
+@checked
 def tables() -> dict[str, tuple[str, list[Row]]]:
     """The tables by name: title and rows."""
     content = yaml.safe_load(files("denseil.recipes").joinpath(ABLATION_TABLES).read_text(encoding="utf-8"))

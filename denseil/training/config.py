@@ -15,6 +15,7 @@ from typing import Any, Literal, get_args, get_origin, get_type_hints
 import torch
 import yaml
 
+from denseil.common.arguments import checked, checked_class
 from denseil.common.files import replacing
 from denseil.data import Appearance, ClipTransform
 from denseil.losses import ReIDObjective
@@ -27,6 +28,7 @@ ABLATION_TABLES = "ablation_tables.yaml"
 """Beside the recipes, but not one: what the rows of the paper's tables change."""
 
 
+@checked_class
 @dataclass(frozen=True)
 class TrainConfig:
     """Everything that a training depends on. The defaults are the paper's recipe (Section 4.2).
@@ -183,6 +185,7 @@ class TrainConfig:
         )
 
     @classmethod
+    @checked
     def from_recipe(cls, recipe: str, **fields: Any) -> TrainConfig:
         """The config of a recipe, with some fields otherwise.
 
@@ -198,6 +201,7 @@ class TrainConfig:
         return cls.from_dict({**_renamed(_read_fields(recipe_path(recipe))), **_renamed(fields)})
 
     @classmethod
+    @checked
     def from_dict(cls, fields: dict[str, Any]) -> TrainConfig:
         """The config of some fields; see `from_recipe`."""
         fields = _renamed(fields)
@@ -209,6 +213,7 @@ class TrainConfig:
         return cls(**fields)
 
     @classmethod
+    @checked
     def load(cls, path: str | Path) -> TrainConfig:
         """Read what `save` wrote."""
         return cls.from_dict(_read_fields(Path(path)))
@@ -224,6 +229,7 @@ class TrainConfig:
             temporary.write_text(yaml.safe_dump(dataclasses.asdict(self), sort_keys=False), encoding="utf-8")
 
 
+@checked
 def recipes() -> list[str]:
     """The names of the recipes in the package."""
     names = (entry.name for entry in files("denseil.recipes").iterdir())

@@ -9,6 +9,7 @@ from itertools import chain, islice, repeat
 
 import torch
 
+from denseil.common.arguments import checked
 from denseil.training.config import TrainConfig
 from denseil.training.optimizer import set_lr
 from denseil.training.schedule import lr_at
@@ -67,6 +68,7 @@ class Plan:
         )
 
 
+@checked
 def dry_run(config: TrainConfig) -> Plan:
     """Build everything that `train` would, run two steps, and write nothing.
 

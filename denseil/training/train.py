@@ -12,6 +12,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from denseil.common.arguments import checked
 from denseil.data import ClipBatch
 from denseil.embedding.evaluate import evaluate
 from denseil.embedding.tracklet_vectors import FramesPolicy
@@ -56,6 +57,7 @@ class TrainResult:
     steps: int
 
 
+@checked
 def train(
     config: TrainConfig,
     *,

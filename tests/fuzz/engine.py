@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import os
 import random
 import signal
 import threading
@@ -47,13 +48,33 @@ def call_once(target: Target, rng: random.Random) -> Fault | None:
     hostile = {name: rng.choice(VALUES) for name in chosen}
     given = {name: make() for name, make in target.arguments.items() if name not in hostile} | hostile
     arguments = ", ".join(f"{name}={shown(value)}" for name, value in hostile.items())
+    kept = [os.dup(number) for number in range(3)]
     try:
         with quietly(), no_longer_than(SECONDS):
             target.call(**given)
     except Exception as error:
         if reason := foreign(error):
             return Fault(target.name, arguments, *reason)
-    return None
+    finally:
+        closed = restore(kept)
+    return Fault(target.name, arguments, "closes a file of the process", str(closed)) if closed else None
+
+
+def restore(kept: list[int]) -> list[int]:
+    """Open stdin, stdout and stderr again, if a call took a number for a file and closed them.
+
+    Returns:
+        Those that were closed.
+    """
+    closed = []
+    for number, copy in enumerate(kept):
+        try:
+            os.fstat(number)
+        except OSError:
+            closed.append(number)
+            os.dup2(copy, number)
+        os.close(copy)
+    return closed
 
 
 def foreign(error: BaseException) -> tuple[str, str] | None:

@@ -1,0 +1,99 @@
+"""Arguments of a wrong type are named; errors of ours and right arguments pass through."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+import pytest
+import torch
+
+from denseil.common.arguments import checked, checked_class, fits
+
+if TYPE_CHECKING:
+    from nowhere import Nothing
+
+
+@checked
+def work(
+    query: torch.Tensor | None = None,
+    *,
+    block: tuple[int, int] = (1, 1),
+    metric: Literal["cosine", "euclidean"] = "cosine",
+    names: Sequence[str] = (),
+    path: str | Path = "x",
+    other: Nothing | None = None,
+) -> int:
+    if query is not None:
+        query.dim()
+    Path(path)
+    for name in names:
+        name.lower()
+    return block[0] // block[1] + len(metric.lower())
+
+
+@pytest.mark.parametrize(
+    ("arguments", "text"),
+    [
+        ({"query": 3}, "work: query=3 is of type int; it must be torch.Tensor | None"),
+        ({"block": ()}, "block=() is of type tuple; it must be tuple[int, int]"),
+        ({"block": None}, "block=None"),
+        ({"metric": 3}, "metric=3"),
+        ({"names": [1]}, r"names=\[1\]"),
+        ({"path": None}, "path=None is of type NoneType; it must be str | Path"),
+        ({"path": object(), "names": "abc"}, "names='abc'"),
+    ],
+)
+def test_the_argument_is_named(arguments: dict[str, Any], text: str):
+    with pytest.raises(
+        TypeError, match=text.replace("|", r"\|").replace("()", r"\(\)").replace("tuple[int, int]", ".*")
+    ):
+        work(**arguments)
+
+
+def test_what_is_right_or_unknown_passes():
+    assert work(torch.zeros(2), names=["a"], path=Path("x"), other=object()) == 7
+    with pytest.raises(ZeroDivisionError):  # the types are right: not for us to explain
+        work(block=(1, 0))
+    with pytest.raises(TypeError, match="unexpected keyword"):
+        work(blok=(1, 1))  # type: ignore[call-arg]
+
+
+def test_errors_of_ours_stay_as_they_are():
+    from denseil.layers import PartPool
+
+    with pytest.raises((TypeError, ValueError), match="num_parts=None"):
+        PartPool(None)  # type: ignore[arg-type]
+
+
+def test_a_dataclass():
+    @checked_class
+    @dataclass(frozen=True)
+    class Sizes:
+        sizes: Sequence[int] = (1, 2)
+
+        def __post_init__(self) -> None:
+            sum(self.sizes)
+
+    assert Sizes((1,)).sizes == (1,)
+    with pytest.raises(TypeError, match="Sizes: sizes=3 is of type int; it must be Sequence"):
+        Sizes(3)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("value", "hint", "answer"),
+    [
+        *((1, float, True), (np.float32(1), float, True), ("1", float, False), (np.zeros(2), float, False)),
+        *((True, int, True), (np.int64(1), int, True), (1.0, int, False), (torch.zeros(2), int, False)),
+        *((None, int | None, True), ("a", Literal["a", 1], True), (1.0, Literal["a"], False)),
+        *(([1], Sequence[int], True), (["a"], Sequence[int], False), ("a", Sequence[str], False)),
+        *(((1, 2), tuple[int, int], True), ((1,), tuple[int, int], False), ((1, 2, 3), tuple[int, ...], True)),
+        *(({"a": 1}, Mapping[str, int], True), ([], Mapping[str, int], False), (len, Callable[..., int], True)),
+        *((3, Any, True), (3, object, True)),
+    ],
+)
+def test_fits(value: object, hint: object, answer: bool):
+    assert fits(value, hint) is answer
