@@ -72,9 +72,11 @@ def wrong_argument(function: Callable[..., object], args: Sequence[object], kwar
     except TypeError:
         return None
     hints = _hints(function)
+    title = function.__qualname__.removesuffix(".__init__")
     for name, value in given.items():
+        if isinstance(value, (str, Path)) and "\0" in str(value):
+            return f"{title}: {name}={shown(value)} holds a NUL character; no file and no name has one"
         if name in hints and not fits(value, hints[name]):
-            title = function.__qualname__.removesuffix(".__init__")
             rule = str(signature.parameters[name].annotation).removeprefix("<class '").removesuffix("'>")
             return f"{title}: {name}={shown(value)} is of type {type(value).__name__}; it must be {rule}"
     return None
@@ -95,10 +97,9 @@ def fits(value: object, hint: object) -> bool:
         return any(fits(value, one) for one in inner)
     if origin is Literal:
         return any(value is one or (isinstance(value, type(one)) and value == one) for one in inner)
-    if hint is float:
-        return hasattr(value, "__float__") and not getattr(value, "shape", ())  # scalars of numpy and torch, too
-    if hint is int:
-        return hasattr(value, "__index__") and not getattr(value, "shape", ())
+    if hint in (float, int):
+        number = "__float__" if hint is float else "__index__"  # scalars of numpy and torch, too
+        return hasattr(value, number) and not isinstance(value, (type, bool)) and not getattr(value, "shape", ())
     if isinstance(origin, type):
         return _fits_generic(value, origin, inner)
     if isinstance(hint, type):
@@ -117,6 +118,8 @@ def _fits_generic(value: object, origin: type, inner: tuple[object, ...]) -> boo
     if origin is tuple and inner and inner[-1] is not Ellipsis:
         assert isinstance(value, tuple)
         return len(value) == len(inner) and all(map(fits, value, inner))
+    if isinstance(value, Mapping) and len(inner) == 2:
+        return all(fits(one, inner[1]) for one, _ in zip(value.values(), range(LOOKED_AT), strict=False))
     if isinstance(value, Collection) and isinstance(value, (Sequence, set, frozenset)) and inner:
         return all(fits(one, inner[0]) for one, _ in zip(value, range(LOOKED_AT), strict=False))
     return True

@@ -5,6 +5,7 @@ import torch.nn.functional as F
 from einops import rearrange
 from torch import Tensor, nn
 
+from denseil.common.arguments import checked
 from denseil.layers._checks import check_dropout, check_heads
 from denseil.layers._linear import xavier_linear
 
@@ -47,6 +48,7 @@ def attention_weights(q: Tensor, k: Tensor, *, mask: Tensor | None = None) -> Te
 class _Projections(nn.Module):
     """W_q, W_k, W_v and the output projection of multi-head attention, without biases by default, as printed."""
 
+    @checked
     def __init__(self, dim: int, num_heads: int = 8, *, bias: bool = False, attn_drop: float = 0.0) -> None:
         super().__init__()
         check_heads(dim, num_heads)

@@ -25,6 +25,13 @@ def new_figure(width: float, height: float) -> Figure:
 
 
 def save_figure(figure: Figure, path: str | Path) -> None:
-    """Write a figure in the format that the path's suffix names."""
+    """Write a figure in the format that the path's suffix names.
+
+    Raises:
+        ValueError: If matplotlib does not write that format.
+    """
+    suffix, known = Path(path).suffix.lower().removeprefix("."), sorted(figure.canvas.get_supported_filetypes())
+    if suffix not in known:
+        raise ValueError(f"{path}: the suffix names the format of a figure, one of {', '.join(known)}; not {suffix!r}")
     with replacing(path) as temporary:
         figure.savefig(temporary)

@@ -91,7 +91,7 @@ def create_model(
             record_origin(model, architecture, {**args, "num_classes": classes})
         return model
 
-    with torch.device(device) if device is not None else nullcontext():
+    with _device(device) if device is not None else nullcontext():
         if saved and folder and checkpoint_path is None:
             model = open_own_model(build, folder, saved, pretrained=pretrained)
         elif checkpoint_path is None:
@@ -197,3 +197,10 @@ def _check_model_args(model_args: dict[str, Any]) -> None:
         near = difflib.get_close_matches(unknown[0], MODEL_ARGS, n=1)
         hint = f" (did you mean {near[0]!r}?)" if near else ""
         raise TypeError(f"unknown argument {unknown[0]!r}{hint}; a model takes {', '.join(sorted(MODEL_ARGS))}")
+
+
+def _device(name: str | torch.device) -> torch.device:
+    try:
+        return torch.device(name)
+    except RuntimeError as error:
+        raise ValueError(f"device={name!r} is no device of torch's: give cpu, cuda, cuda:1, mps or meta") from error

@@ -107,7 +107,13 @@ def publishing_gaps(folder: str | Path) -> list[str]:
 
 @checked
 def sample_clip(model: ClipModel, frames: int = 2) -> torch.Tensor:
-    """A clip (1, T, 3, H, W) in [-1, 1] that is the same on every machine: a sine over its values, in order."""
+    """Make a clip (1, T, 3, H, W) in [-1, 1] that is the same on every machine: a sine over its values, in order.
+
+    Raises:
+        ValueError: If `frames` is not from 1 to 1000.
+    """
+    if not 1 <= frames <= 1000:
+        raise ValueError(f"frames={frames}: give a number of frames from 1 to 1000")
     height, width = model.preprocessing.size
     steps = torch.arange(frames * 3 * height * width, dtype=torch.float64)
     return torch.sin(steps * 0.013).float().view(1, frames, 3, height, width)

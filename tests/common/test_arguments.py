@@ -42,16 +42,15 @@ def work(
         ({"block": ()}, "block=() is of type tuple; it must be tuple[int, int]"),
         ({"block": None}, "block=None"),
         ({"metric": 3}, "metric=3"),
-        ({"names": [1]}, r"names=\[1\]"),
+        ({"names": [1]}, "names=[1]"),
         ({"path": None}, "path=None is of type NoneType; it must be str | Path"),
         ({"path": object(), "names": "abc"}, "names='abc'"),
     ],
 )
 def test_the_argument_is_named(arguments: dict[str, Any], text: str):
-    with pytest.raises(
-        TypeError, match=text.replace("|", r"\|").replace("()", r"\(\)").replace("tuple[int, int]", ".*")
-    ):
+    with pytest.raises(TypeError) as found:
         work(**arguments)
+    assert text in str(found.value)
 
 
 def test_what_is_right_or_unknown_passes():
@@ -87,7 +86,13 @@ def test_a_dataclass():
     ("value", "hint", "answer"),
     [
         *((1, float, True), (np.float32(1), float, True), ("1", float, False), (np.zeros(2), float, False)),
-        *((True, int, True), (np.int64(1), int, True), (1.0, int, False), (torch.zeros(2), int, False)),
+        *(
+            (True, int, False),
+            (int, int, False),
+            (np.int64(1), int, True),
+            (1.0, int, False),
+            (torch.zeros(2), int, False),
+        ),
         *((None, int | None, True), ("a", Literal["a", 1], True), (1.0, Literal["a"], False)),
         *(([1], Sequence[int], True), (["a"], Sequence[int], False), ("a", Sequence[str], False)),
         *(((1, 2), tuple[int, int], True), ((1,), tuple[int, int], False), ((1, 2, 3), tuple[int, ...], True)),
