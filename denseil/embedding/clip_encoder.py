@@ -50,8 +50,10 @@ class ClipEncoder:
         self.num_features: int = width
         self.preprocessing = preprocessing_of(inner, preprocessing)
         self.dtype = dtype
-        self._frames: FrameTokenEncoder | None = inner if isinstance(inner, FrameTokenEncoder) else None
-        self._pads: bool | None = True if self._frames is not None else None
+        self._frames: FrameTokenEncoder | None = None
+        self._pads: bool | None = False if getattr(inner, "takes_mask", True) is False else None
+        if isinstance(inner, FrameTokenEncoder) and self._pads is None:
+            self._frames, self._pads = inner, True
 
     @property
     def device(self) -> torch.device:
@@ -104,9 +106,7 @@ class ClipEncoder:
                 return self._checked(vectors, len(tokens))
             if mask.all():
                 return self._run(tokens, None)
-            if self._pads is None:
-                self._pads = self._honours_mask()
-            if self._pads:
+            if self.honours_mask():
                 return self._run(tokens, mask)
             vectors = torch.empty(len(tokens), self.num_features)
             for count in mask.sum(1).unique().tolist():  # clips of equally many real frames together
@@ -141,8 +141,15 @@ class ClipEncoder:
             )
         return vectors.float().cpu()
 
-    def _honours_mask(self) -> bool:
-        """Whether a padded clip has the embedding of the same clip without its padding, tried on one."""
+    @torch.inference_mode()
+    def honours_mask(self) -> bool:
+        """Whether a padded clip has the embedding of the same clip without its padding: tried once, on one clip."""
+        if self._pads is None:
+            with evaluating(self.model):
+                self._pads = self._try_mask()
+        return self._pads
+
+    def _try_mask(self) -> bool:
         takes = inspect.signature(unwrap(self.model).forward).parameters.values()
         if not any(each.name == "mask" or each.kind is inspect.Parameter.VAR_KEYWORD for each in takes):
             return False

@@ -36,7 +36,9 @@ class ExportedModel(nn.Module):
         num_features: Width of the embedding.
         pretrained_cfg: Input size, mean and std.
         denseil_cfg: Clip length, frames policy, colour order, thresholds.
-        name: The registered name of the model that was exported.
+        name: The registered name of the model that was exported, or its class's.
+        takes_mask: Whether clips may be padded under a mask.
+        model_id: Identity of the model that was exported; empty in files of earlier versions.
 
     Raises:
         FileNotFoundError: If there is no such file, or the weights beside it are missing.
@@ -59,6 +61,8 @@ class ExportedModel(nn.Module):
         self.num_features: int = data["num_features"]
         self.pretrained_cfg: dict[str, Any] = data["pretrained_cfg"]
         self.denseil_cfg: dict[str, Any] = data["denseil_cfg"]
+        self.takes_mask: bool = data.get("takes_mask", True)
+        self.model_id: str = data.get("model_id", "")
         self._place = nn.Parameter(torch.empty(0), requires_grad=False)  # says that answers are on the CPU
 
     @property
@@ -94,12 +98,15 @@ class ExportedModel(nn.Module):
         check_frame_mask(mask, batch, frames)
         if not batch:
             return torch.empty(0, self.num_features)
+        if not self.takes_mask and mask is not None and not mask.all():
+            raise ValueError("this export takes no mask: give clips of real frames only, as denseil.Embedder does")
         mask = torch.ones(batch, frames, dtype=torch.bool) if mask is None else mask
         if "decoder" in self._runs:
             return self._runs["decoder"](tokens, mask)
         step = max(1, WHOLE_FRAMES // frames)
         parts = zip(tokens.split(step), mask.split(step), strict=True)
-        return torch.cat([self._runs["whole"](clips, real) for clips, real in parts])
+        run = self._runs["whole"]
+        return torch.cat([run(clips, real) if self.takes_mask else run(clips) for clips, real in parts])
 
     def forward(self, clips: Tensor, mask: Tensor | None = None) -> Tensor:
         """Embeddings (B, num_features) of clips (B, T, 3, H, W) under a bool mask (B, T)."""

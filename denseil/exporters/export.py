@@ -11,7 +11,7 @@ import tempfile
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, TypeAlias, get_args
 
@@ -24,10 +24,14 @@ from denseil.common.extras import need
 from denseil.common.modes import evaluating
 from denseil.common.text import plain
 from denseil.data import Tracklet
+from denseil.embedding.cache import model_name
+from denseil.embedding.clip_encoder import ClipEncoder
 from denseil.embedding.exported import KEY, ExportedModel
+from denseil.embedding.tracklet_vectors import describe_policy
 from denseil.exporters.int8 import Price, quantize
-from denseil.models import DenseIL, OptimizedDenseIL
+from denseil.models import ClipModel, DenseIL, OptimizedDenseIL, model_id, unwrap
 from denseil.models.denseil import check_made_float32
+from denseil.models.interface import Preprocessing
 
 Format: TypeAlias = Literal["onnx", "openvino", "pt2"]
 SUFFIXES: dict[Format, str] = {"onnx": ".onnx", "openvino": ".xml", "pt2": ".pt2"}
@@ -65,10 +69,11 @@ class ExportReport:
 
 
 def export(
-    model: DenseIL,
+    model: nn.Module,
     path: str | Path,
     format: Format = "onnx",
     *,
+    preprocessing: Preprocessing | None = None,
     parts: bool = False,
     size: tuple[int, int] | None = None,
     int8: Sequence[Tracklet] | None = None,
@@ -80,10 +85,12 @@ def export(
     and compared with torch; only then do they take their names. `Embedder.from_exported(path)` runs them.
 
     Args:
-        model: A model made by `create_model`.
+        model: A model made by `create_model`, or any module with the contract of `VideoEncoder`; one that
+            takes no mask, or ignores it, is exported without that input.
         path: The file of a whole model, ending in .onnx, .xml (OpenVINO, with a .bin beside it) or .pt2; with `parts`
             a folder.
         format: "onnx", "openvino" or "pt2" (torch.export).
+        preprocessing: How frames are prepared; None for what the model says.
         parts: Write the frame encoder and the decoder apart, for callers that keep the tokens of frames.
         size: Height and width of frames; None for the model's own.
         int8: Tracklets to calibrate on: OpenVINO's model is then quantised by NNCF, and its price measured on them.
@@ -98,44 +105,54 @@ def export(
         ModuleNotFoundError: If a package is missing; the text says what to install.
         RuntimeError: If torch's ONNX exporter fails, as old ones do.
     """
+    model = unwrap(model)
     path, suffix = Path(path), _check(model, Path(path), format, parts, int8)
     _check_size(size)
-    cfg = {key: model.pretrained_cfg[key] for key in ("input_size", "mean", "std")}
-    if size is not None:
-        cfg["input_size"] = (3, *size)
+    encoder = ClipEncoder(model, preprocessing)
+    prepared = encoder.preprocessing if size is None else replace(encoder.preprocessing, size=size)
+    frames = {"clip_len": prepared.clip_len, "frames": prepared.frames, "color_order": prepared.color_order}
     data = {
         "denseil": __version__,
         "export": secrets.token_hex(8),  # parts of two exports do not belong together
-        "name": model.pretrained_cfg.get("architecture", "denseil"),
-        "num_features": model.num_features,
-        "pretrained_cfg": cfg,
-        "denseil_cfg": model.denseil_cfg,
+        "name": model_name(model),
+        "num_features": encoder.num_features,
+        "pretrained_cfg": {"input_size": (3, *prepared.size), "mean": prepared.mean, "std": prepared.std},
+        "denseil_cfg": getattr(model, "denseil_cfg", {}) | frames,
+        "takes_mask": encoder.honours_mask(),
+        "model_id": model_id(model, encoder.preprocessing),
+        "policy": describe_policy(prepared, prepared.frames),
     }
+    whole = _WholeMasked if encoder.honours_mask() else _Whole
     near = path if parts and path.is_dir() else path.parent  # on the file system that the files will be on
-    device = next(model.parameters()).device.type
+    input_size, device = (3, *prepared.size), encoder.device
     with (
         evaluating(model),
-        torch.autocast(device, enabled=False),
+        torch.autocast(device.type, enabled=False),
         tempfile.TemporaryDirectory(dir=near, prefix=".exporting-") as temporary,
     ):
         folder = Path(temporary)
-        for part, (module, inputs, dynamic) in _parts(model, cfg["input_size"], parts).items():
+        for part, (module, inputs, dynamic) in _parts(model, whole, input_size, device, parts).items():
             text = json.dumps(data | {"part": part})
             _WRITERS[format](module, inputs, dynamic, folder / f"{part}{suffix}", text)
         trial = folder if parts else folder / f"whole{suffix}"
-        error = _verify(model, ExportedModel(trial), cfg["input_size"])
+        error = _verify(model, ExportedModel(trial), input_size, device)
         price = quantize(trial, int8) if int8 is not None else None
         files = _move(folder, path, parts)
     return ExportReport(path, files, format, SHAPES, error, price)
 
 
-def _check(model: DenseIL, path: Path, format: Format, parts: bool, int8: Sequence[Tracklet] | None) -> str:
+def _check(model: nn.Module, path: Path, format: Format, parts: bool, int8: Sequence[Tracklet] | None) -> str:
     """The suffix of the format's files; raises where something does not fit, and where a package is missing."""
     if format not in SUFFIXES:
         raise ValueError(f"format={format!r}: choose one of {', '.join(get_args(Format))}")
     if isinstance(model, OptimizedDenseIL):
         raise ValueError("an optimised model is made for torch: export the model that create_model made")
-    check_made_float32(model)
+    if isinstance(model, DenseIL):
+        check_made_float32(model)
+    elif other := {value.dtype for value in model.parameters() if value.is_floating_point()} - {torch.float32}:
+        raise ValueError(f"the model is in {other.pop()}: give it in float32 (model.float())")
+    if parts and not isinstance(model, ClipModel):
+        raise ValueError(f"{type(model).__name__} has no frame encoder and decoder to write apart: leave parts out")
     suffix = SUFFIXES[format]
     if parts and path.suffix in SUFFIXES.values():
         raise ValueError(f"{path} is a file's name: give a folder for an encoder and a decoder, or leave parts out")
@@ -169,14 +186,19 @@ def _check_size(size: tuple[int, int] | None) -> None:
 class _Call(nn.Module):
     """One method of the model as a module's forward."""
 
-    def __init__(self, model: DenseIL) -> None:
+    def __init__(self, model: Any) -> None:
         super().__init__()
         self.model = model
 
 
 class _Whole(_Call):
+    def forward(self, clips: Tensor) -> Any:
+        return self.model(clips)
+
+
+class _WholeMasked(_Call):
     def forward(self, clips: Tensor, mask: Tensor) -> Any:
-        return self.model(clips, mask)
+        return self.model(clips, mask=mask)
 
 
 class _Encoder(_Call):
@@ -192,14 +214,14 @@ class _Decoder(_Call):
 Part: TypeAlias = tuple[nn.Module, tuple[Tensor, ...], tuple[dict[int, Any], ...]]
 
 
-def _parts(model: DenseIL, size: Sequence[int], apart: bool) -> dict[str, Part]:
+def _parts(model: Any, whole: type[_Call], size: Sequence[int], device: torch.device, apart: bool) -> dict[str, Part]:
     """What is exported: modules, examples of their inputs, and which axes are dynamic."""
     batch, frames, count = (Dim(name, min=1, max=MOST) for name in ("batch", "frames", "count"))
-    device = next(model.parameters()).device
     clips = torch.zeros(2, 3, *size, device=device)  # neither 1, nor equal to each other: both would be specialised
     mask = torch.ones(2, 3, dtype=torch.bool, device=device)
     if not apart:
-        return {"whole": (_Whole(model), (clips, mask), ({0: batch, 1: frames}, {0: batch, 1: frames}))}
+        inputs, axes = ((clips, mask) if whole is _WholeMasked else (clips,)), {0: batch, 1: frames}
+        return {"whole": (whole(model), inputs, (axes,) * len(inputs))}
     with torch.no_grad():
         tokens = model.encode_frames(clips.flatten(0, 1)).unflatten(0, (2, 3))
     encoder, decoder = _keep(model, "encoder", "decoder"), _keep(model, "decoder", "neck")
@@ -274,16 +296,17 @@ def _quiet() -> Iterator[None]:
 
 
 @torch.inference_mode()
-def _verify(model: DenseIL, exported: ExportedModel, size: Sequence[int]) -> float:
+def _verify(model: nn.Module, exported: ExportedModel, size: Sequence[int], device: torch.device) -> float:
     """The greatest relative difference over all shapes; raises if it is above the tolerance, or not a number."""
     generator = torch.Generator().manual_seed(0)
-    device, worst = next(model.parameters()).device, 0.0
+    worst = 0.0
     for batch, frames in SHAPES:
         clips = torch.randn(batch, frames, *size, generator=generator)
         mask = torch.rand(batch, frames, generator=generator) > 0.4
         mask[torch.arange(batch), torch.randint(frames, (batch,), generator=generator)] = True
-        for real in (mask, None):
-            expected: Any = model(clips.to(device), None if real is None else real.to(device))
+        for real in (mask, None) if exported.takes_mask else (None,):
+            masked = {} if real is None else {"mask": real.to(device)}
+            expected: Any = model(clips.to(device), **masked)
             difference = (exported(clips, real) - expected.cpu()).abs().max() / expected.abs().max().cpu()
             if not difference <= TOLERANCE:
                 raise ValueError(

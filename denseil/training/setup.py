@@ -139,7 +139,9 @@ def set_up(
             raise ValueError("sync_bn=True: torch has it on GPUs only")
         nn.SyncBatchNorm.convert_sync_batchnorm(model)
     if config.channels_last:
-        model.to(memory_format=torch.channels_last)
+        for parameter in model.parameters():
+            if parameter.dim() == 4:  # kernels of convolutions over space; those over time have no such order
+                parameter.data = parameter.data.contiguous(memory_format=torch.channels_last)
     model.to(accelerator.device)
     objective = objective or config.objective()
     if isinstance(objective, nn.Module):

@@ -258,9 +258,14 @@ def _restore(training: Training, checkpoint: Checkpoint) -> tuple[int, float]:
 
 
 def _evaluate(training: Training, frames: FramesPolicy, *, progress: bool = False) -> RankingResult:
-    model: Any = training.model
-    protocol = training.config.protocol
-    result = evaluate(model, training.dataset, frames=frames, protocol=protocol, progress=progress)
+    result = evaluate(
+        training.model,
+        training.dataset,
+        preprocessing=training.preprocessing,
+        frames=frames,
+        protocol=training.config.protocol,
+        progress=progress,
+    )
     notify(training.callbacks, "on_evaluate", training, result)
     return result
 
