@@ -140,7 +140,8 @@ def embed_dataset(
 def _counting(tracklets: Sequence[Tracklet], show: bool) -> Iterator[Tracklet]:
     """The tracklets, with a bar of the frames that have been asked for."""
     total = sum(len(tracklet.frames) for tracklet in tracklets)
-    with tqdm(total=total, unit="frame", desc="embed", disable=not show, leave=False, mininterval=0.5) as bar:
+    hidden = {} if show else {"disable": True}  # where it is shown, TQDM_DISABLE hides it
+    with tqdm(total=total, unit="frame", desc="embed", leave=False, mininterval=0.5, **hidden) as bar:
         for tracklet in tracklets:
             yield tracklet
             bar.update(len(tracklet.frames))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import sys
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -47,8 +48,8 @@ class Progress:
             initial=self.step,
             unit="step",
             desc="train",
-            disable=not main,
             mininterval=0.5,
+            **({} if main else {"disable": True}),  # the main process leaves it to TQDM_DISABLE
         )
         self._board: Any = None
         if main:
@@ -95,10 +96,11 @@ class Progress:
     def validation(self, epoch: int, result: RankingResult) -> None:
         """Take note of a result after epoch `epoch`, from 0."""
         values = {"mAP": result.mAP, "R-1": float(result.cmc[0]), "R-5": float(result.cmc[4]), "mINP": result.mINP}
-        if self.main:
+        if not self._bar.disable:
             self._bar.write(
                 f"epoch {epoch + 1}: mAP {result.mAP:.2%}, R-1 {result.cmc[0]:.2%} "
-                f"({result.protocol}, frames {result.frames})"
+                f"({result.protocol}, frames {result.frames})",
+                file=sys.stderr,
             )
         self._write("validation", epoch, values)
         self._since = time.perf_counter()

@@ -111,14 +111,30 @@ def test_options_know_the_fields_of_the_config():
         assert field.help, field.name
 
 
+def choices(verb: str, option: str) -> tuple[str, ...]:
+    actions = [action for subject in VERBS[verb].subjects for action in subject.actions]
+    return tuple(next(action.choices for action in actions if option in (action.dest, *action.option_strings)))
+
+
 def test_choices_are_those_of_the_library():
     from typing import get_args
 
     from denseil.data.datasets import READERS
+    from denseil.data.readers.manifest import SPLITS
     from denseil.embedding import FramesPolicy
+    from denseil.exporters.export import Format
+    from denseil.metrics import PROTOCOLS
+    from denseil.metrics.counting import METRICS
+    from denseil.synth.people import Difficulty
 
     assert get_args(FramesPolicy) == options.FRAMES
     assert all(name in options.DATASETS for name in READERS)
+    assert set(choices("export", "--format")) == set(get_args(Format))
+    assert set(SPLITS) < set(choices("embed", "--split"))
+    assert set(choices("data synth", "--difficulty")) == set(get_args(Difficulty))
+    assert set(choices("evaluate", "--metric")) == set(METRICS)
+    actions = [action for subject in VERBS["evaluate"].subjects for action in subject.actions]
+    assert all(name in next(action.help for action in actions if action.dest == "protocol") for name in PROTOCOLS)
 
 
 def test_help_imports_no_torch_and_takes_less_than_half_its_time():
