@@ -26,7 +26,6 @@ ROOMS = (
     "models",
     "embedding",
     "training",
-    "linking",
     "gallery",
     "viz",
     "exporters",

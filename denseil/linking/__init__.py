@@ -1,1 +1,0 @@
-"""From vectors and times of tracklets to persons."""

@@ -1,0 +1,25 @@
+"""docs/architecture.md says what the imports say, and the files that it names are there."""
+
+import re
+
+from tests.docs_architecture import FLOORS, PAGE, room_imports, table
+from tests.docs_tables import DOCS, between_markers
+
+
+def test_the_table_is_that_of_the_imports():
+    text = PAGE.read_text(encoding="utf-8")
+    assert text == between_markers(text, table()), "run: python -m tests.docs_architecture"
+
+
+def test_every_room_has_its_floor_and_imports_point_down():
+    package = DOCS.parent / "denseil"
+    rooms = {path.name for path in package.iterdir() if (path / "__init__.py").is_file()} | {"demo"}
+    assert rooms - {"recipes"} == {room for floor in FLOORS for room in floor}
+    height = {room: row for row, floor in enumerate(FLOORS) for room in floor}
+    for room, used in room_imports().items():
+        assert all(height[other] > height[room] for other in used), room
+
+
+def test_the_files_it_names_exist():
+    for path in re.findall(r"`(denseil/[\w/]+\.py)`", PAGE.read_text(encoding="utf-8")):
+        assert (DOCS.parent / path).is_file(), path
