@@ -35,7 +35,10 @@ def test_code_of_the_training_page(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     monkeypatch.chdir(tmp_path)
     text = (README.parent / "docs" / "training.md").read_text().replace("tests/data/mars_tiny", str(TINY))
     blocks = re.findall(r"^```python\n(.*?)^```", text, re.M | re.S)
+    names: dict[str, object] = {}
     for block in blocks:
-        exec(compile(block, "training.md", "exec"), {})
-    assert len(blocks) == 2
-    assert "mars-official, cosine distance, frames: all" in capsys.readouterr().out
+        exec(compile(block, "training.md", "exec"), names)
+    assert len(blocks) == 3
+    out = capsys.readouterr().out
+    assert "mars-official, cosine distance, frames: all" in out
+    assert "epoch 1\n" in out
