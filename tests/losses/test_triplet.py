@@ -154,7 +154,7 @@ def _rank(rank: int, world: int, folder: str) -> None:
 
 
 def test_gathered_over_two_processes_equals_one(tmp_path: Path):
-    mp.spawn(_rank, (2, str(tmp_path)), nprocs=2)  # not a fork: other tests' threads may hold locks that a copy never gets
+    mp.spawn(_rank, (2, str(tmp_path)), nprocs=2)  # a fork would copy locks that other tests. threads hold
     features, labels = batch(identities=4)
     weight = torch.eye(features.shape[1], requires_grad=True)
     expected = BatchHardTriplet()(features.detach() @ weight, labels)
