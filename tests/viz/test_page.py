@@ -114,10 +114,12 @@ def test_no_points_no_curve():
 
 @pytest.mark.parametrize("points", [[(3, 7)], [(0, 0), (0, 0)], [(1, -2), (2, 5)], [(0, 1e-9), (1e6, 1e9)]])
 def test_curves_stay_inside_the_frame(points: list[tuple[float, float]]):
-    drawn = re.findall(r'points="([^"]*)"', line_chart({"a": points}, x="x", y="y"))[0]
-    for place, height in (pair.split(",") for pair in drawn.split()):
-        assert 0 <= float(place) <= 640
-        assert 0 <= float(height) <= 260
+    svg = line_chart({"a": points}, x="x", y="y")
+    _, _, width, height = map(float, re.search(r'viewBox="([^"]*)"', svg)[1].split())
+    drawn = re.search(r'<g class="curve">\s*<path d="([^"]*)"', svg)[1]
+    for across, down in re.findall(r"[ML] (\S+) (\S+)", drawn):
+        assert 0 <= float(across) <= width
+        assert 0 <= float(down) <= height
 
 
 def test_attention_sums_to_one_and_keeps_its_places():
