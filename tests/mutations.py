@@ -107,6 +107,34 @@ MUTATIONS = [
     Mutation(
         "other data are resumed", LOOP, "elif data != training.data:", "elif False:", ("tests/training/test_resume.py",)
     ),
+    Mutation(
+        "mean and std swapped at inference",
+        "denseil/embedding/clip_encoder.py",
+        "normalize(pixels, prepared.mean, prepared.std)",
+        "normalize(pixels, prepared.std, prepared.mean)",
+        ("tests/embedding/test_own_module.py",),
+    ),
+    Mutation(
+        "PK groups are the same identities in every epoch",
+        "denseil/data/pk_sampler.py",
+        "rng = np.random.default_rng((self.seed, self.epoch))",
+        "rng = np.random.default_rng((self.seed, 0))",
+        ("tests/data/test_pk_sampler.py",),
+    ),
+    Mutation(
+        "levels of the attention shifted on the page",
+        "denseil/viz/attention.py",
+        'f"Z{level}" if level',
+        'f"Z{level + 1}" if level',
+        ("tests/viz/test_page.py::test_attention_sums_to_one_and_keeps_its_places",),
+    ),
+    Mutation(
+        "frames of the attention shifted on the page",
+        "denseil/viz/attention.py",
+        "shares.index_put_((row, frame, part)",
+        "shares.index_put_((row, (frame + 1) % num_frames, part)",
+        ("tests/viz/test_page.py::test_attention_sums_to_one_and_keeps_its_places",),
+    ),
 ]
 
 

@@ -66,6 +66,18 @@ def test_epochs_and_seeds_differ():
     assert list(PKSampler(people([4] * 20), 4, 2, seed=1)) != first
 
 
+def test_epochs_put_other_identities_together():
+    tracklets = people([4] * 20)
+    sampler = PKSampler(tracklets, 4, 2)
+    batches = []
+    for epoch in range(3):
+        sampler.set_epoch(epoch)
+        order = list(sampler)
+        batches.append({frozenset(tracklets[i].pid for i in order[at : at + 8]) for at in range(0, len(order), 8)})
+    assert not batches[0] & batches[1]
+    assert not batches[1] & batches[2]
+
+
 def test_other_generators_are_left_alone():
     torch.manual_seed(0)
     expected = torch.rand(1)

@@ -128,6 +128,7 @@ def test_attention_sums_to_one_and_keeps_its_places():
         attention = model.attention_maps(torch.randn(2, 3, 3, 64, 32))[-1]
     shown = attention_by_frame(attention, clip=1, frames=("a", "b", "c"))
     assert shown.levels == (0, 2, 3, 4)
+    assert [name for name, _, _ in shown.cells] == ["H", "Z2", "Z3", "Z4"]
     assert shown.shares.shape == (4, 3, 4)
     assert float(shown.shares.sum()) == pytest.approx(1, abs=1e-5)
     keys = (attention.level == 3) & (attention.frame == 2) & (attention.part == 1)
