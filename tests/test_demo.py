@@ -9,6 +9,7 @@ from denseil.cli import main
 from tests.data.test_mars import TINY
 
 
+@pytest.mark.slow  # README's first command runs the same
 def test_demo_writes_a_page_that_needs_nothing_else(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ):

@@ -33,6 +33,7 @@ def follow(page: str, folder: Path) -> int:
 
 
 @needs_pets
+@pytest.mark.slow
 def test_the_tutorial_from_a_video_to_vectors_and_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     (tmp_path / "tests").symlink_to(ROOT / "tests")
     monkeypatch.chdir(tmp_path)
