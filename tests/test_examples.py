@@ -1,7 +1,10 @@
 """The examples run on real tracklets."""
 
 import importlib.util
+import os
 import re
+import subprocess
+import sys
 from pathlib import Path
 from types import ModuleType
 
@@ -13,6 +16,8 @@ from hypothesis import strategies as st
 from PIL import Image
 
 import denseil
+from denseil.data import read_folder
+from denseil.metrics import load_features, merge_features
 
 ROOT = Path(__file__).parent.parent
 TRACKLETS = ROOT / "tests" / "data" / "mars_tiny"
@@ -99,3 +104,24 @@ def test_no_point_beats_one_on_the_frontier(pairs: list[tuple[int, int]]):
             for o in points
         )
         assert (point in best) != beaten
+
+
+@pytest.mark.slow
+def test_the_array_of_jobs_embeds_what_one_machine_does(tmp_path: Path):
+    model = denseil.create_model("denseil", backbone="test_resnet", dim=32, depth=0)
+    model.pretrained_cfg["input_size"] = (3, 64, 32)
+    denseil.save_pretrained(model, tmp_path / "model")
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    for task in ("1", "2"):
+        environment = os.environ | {"SLURM_ARRAY_TASK_ID": task, "SLURM_ARRAY_TASK_COUNT": "2", "PATH": path}
+        command = [
+            "bash",
+            ROOT / "examples" / "embed_array.sbatch",
+            TRACKLETS / "bbox_test",
+            tmp_path / "model",
+            tmp_path,
+        ]
+        subprocess.run(command, env=environment | {"PYTHONPATH": str(ROOT)}, check=True)
+    merge_features([tmp_path / "2.safetensors", tmp_path / "1.safetensors"], tmp_path / "all")
+    expected = denseil.Embedder(model).embed(read_folder(TRACKLETS / "bbox_test"))
+    torch.testing.assert_close(load_features(tmp_path / "all").embeddings.vectors, expected, rtol=0, atol=1e-6)

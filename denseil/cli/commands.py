@@ -8,6 +8,7 @@ from denseil.cli import (
     data,
     evaluation,
     exporting,
+    features,
     gallery,
     models,
     training,
@@ -15,7 +16,7 @@ from denseil.cli import (
 )
 from denseil.cli.parser import Verbs
 
-FILES = (models, data, training, evaluation, video, calibration, gallery, exporting, completion)
+FILES = (models, data, training, evaluation, video, features, calibration, gallery, exporting, completion)
 """Files with a `declare(verbs)`. Linking, adapting and publishing have a file each of their own."""
 
 

@@ -143,7 +143,7 @@ def _usage(action: argparse.Action) -> str:
     name = str(action.metavar or action.dest).upper()
     if action.option_strings:
         return f"{action.option_strings[-1]} {name}"
-    return f"[{name}]" if action.nargs == "?" else name
+    return {"?": f"[{name}]", "+": f"{name} ..."}.get(str(action.nargs), name)
 
 
 @dataclass

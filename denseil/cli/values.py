@@ -54,6 +54,16 @@ def device(word: str) -> str:
     return word
 
 
+def shard(word: str) -> tuple[int, int]:
+    """I/N as numbers, 1 <= I <= N."""
+    first, slash, last = word.partition("/")
+    if not (slash and first.isascii() and last.isascii() and first.isdigit() and last.isdigit()):
+        raise ArgumentTypeError(f"{word!r}: give I/N, such as 2/3")
+    if not 1 <= int(first) <= int(last):
+        raise ArgumentTypeError(f"{word!r}: I is a number from 1 to N")
+    return int(first), int(last)
+
+
 def size(word: str) -> tuple[int, int]:
     """Height and width in pixels: 256x128, 256,128 or [256, 128]."""
     found = re.fullmatch(r"\[?\s*([0-9]{1,5})\s*[x,]\s*([0-9]{1,5})\s*\]?", word)

@@ -75,6 +75,14 @@ def declare(verbs: Verbs) -> None:
     )
     how = verb.subject("vectors")
     how.add("--frames", choices=options.FRAMES, help="frames of a tracklet (default: as the model says)")
+    how.add(
+        "--shard",
+        type=values.shard,
+        default=(1, 1),
+        shown="all of them",
+        metavar="I/N",
+        help="embed the I-th of N shares of the tracklets; `denseil features merge` joins the files",
+    )
     how.add("--budget", type=values.whole(1, 10**6), default=256, metavar="N", help="most frames in memory at once")
     options.compute(verb, precision=True)
     more = options.general(verb, json=True, modules=True)
@@ -99,6 +107,7 @@ def embed(
     dataset: str | None,
     split: Literal["all", "train", "query", "gallery", "gallery_with_queries"],
     frames: Literal["all", "even8"] | None,
+    shard: tuple[int, int],
     budget: int,
     device: str,
     precision: Literal["fp32", "bf16", "fp16"],
@@ -112,7 +121,7 @@ def embed(
     where, _ = begin(device, seed)
     found = read_tracklets(source, dataset, split)  # before a model is loaded, perhaps from the Hub
     embedder = Embedder(model, device=where, dtype=dtype_of(precision), frames=frames, budget=budget)
-    report = embed_to_file(embedder, found, output, progress=progress and progressing())
+    report = embed_to_file(embedder, found, output, shard=shard, progress=progress and progressing())
     if report is not None:  # in the first process
         show(report, as_json=json)
     return 0

@@ -56,7 +56,12 @@ class EmbedReport:
 
 
 def embed_to_file(
-    embedder: Embedder, tracklets: Sequence[Tracklet], output: str | Path, *, progress: bool = False
+    embedder: Embedder,
+    tracklets: Sequence[Tracklet],
+    output: str | Path,
+    *,
+    shard: tuple[int, int] = (1, 1),
+    progress: bool = False,
 ) -> EmbedReport | None:
     """Embed tracklets into a features file (see `denseil.metrics.save_features`), each vector with its record.
 
@@ -72,6 +77,8 @@ def embed_to_file(
         embedder: What embeds them.
         tracklets: What to embed.
         output: The file.
+        shard: (i, n) embeds the i-th of n shares of the tracklets, from (1, n) to (n, n), for machines that share no
+            folder; `denseil.metrics.merge_features` joins the n files.
         progress: Show a bar, of the first process.
 
     Returns:
@@ -80,7 +87,8 @@ def embed_to_file(
     Raises:
         FileExistsError: If the file exists.
         FileNotFoundError: If its folder does not exist.
-        ValueError: If there are no tracklets, no frame of any can be read, or the parts are those of another run.
+        ValueError: If there are no tracklets, no frame of any can be read, the parts are those of another run, or
+            there is no such shard.
         RuntimeError: If the model makes NaN of a tracklet.
     """
     output = Path(output)
@@ -88,6 +96,7 @@ def embed_to_file(
     folder = output.with_name(output.name + ".parts")
     if not tracklets:
         raise ValueError("no tracklets to embed: is it the right part of the dataset?")
+    tracklets = _share(tracklets, *shard)
     if rank == 0:
         _open(folder, output, _key(embedder, tracklets))
     wait_for_all()
@@ -100,7 +109,18 @@ def embed_to_file(
             with replacing(_part_file(folder, number)) as temporary:
                 save_file({"vectors": vectors}, temporary)
     wait_for_all()
-    return _finish(embedder, tracklets, folder, output, len(parts)) if rank == 0 else None
+    return _finish(embedder, tracklets, folder, output, len(parts), shard) if rank == 0 else None
+
+
+def _share(tracklets: Sequence[Tracklet], number: int, shards: int) -> Sequence[Tracklet]:
+    """A share of the tracklets, in their order; the shares differ by one tracklet at most."""
+    if not 1 <= number <= shards <= len(tracklets):
+        raise ValueError(
+            f"shard={(number, shards)!r}: give (i, n), where i is from 1 to n, and n is at most {len(tracklets)}, the "
+            "number of tracklets"
+        )
+    first, after = (len(tracklets) * place // shards for place in (number - 1, number))
+    return tracklets[first:after]
 
 
 def _parts(tracklets: Sequence[Tracklet]) -> Iterator[slice]:
@@ -152,7 +172,14 @@ def _open(folder: Path, output: Path, key: str) -> None:
         )
 
 
-def _finish(embedder: Embedder, tracklets: Sequence[Tracklet], folder: Path, output: Path, parts: int) -> EmbedReport:
+def _finish(
+    embedder: Embedder,
+    tracklets: Sequence[Tracklet],
+    folder: Path,
+    output: Path,
+    parts: int,
+    shard: tuple[int, int],
+) -> EmbedReport:
     """Join the parts, write the file, remove the parts."""
     vectors = torch.cat([load_file(_part_file(folder, number))["vectors"] for number in range(parts)])
     readable = vectors.isfinite().all(dim=1).nonzero().flatten().tolist()
@@ -167,6 +194,8 @@ def _finish(embedder: Embedder, tracklets: Sequence[Tracklet], folder: Path, out
         "policy": json.dumps(describe_policy(embedder.preprocessing, embedder.frames, flip=embedder.flip)),
         "normalized": "true",
     }
+    if shard != (1, 1):
+        metadata["shard"] = "{}/{}".format(*shard)
     save_features(
         output, label(kept, vectors[readable]), metadata=metadata, records=[records[place] for place in readable]
     )

@@ -6,6 +6,8 @@ from denseil.metrics.features import load_features as load_features
 from denseil.metrics.features import load_records as load_records
 from denseil.metrics.features import rank_features as rank_features
 from denseil.metrics.features import save_features as save_features
+from denseil.metrics.merging import MergeReport as MergeReport
+from denseil.metrics.merging import merge_features as merge_features
 from denseil.metrics.nearest import NearestItems as NearestItems
 from denseil.metrics.nearest import nearest as nearest
 from denseil.metrics.protocols import PROTOCOLS as PROTOCOLS

@@ -50,7 +50,7 @@ class Embeddings:
     def __len__(self) -> int:
         return len(self.vectors)
 
-    def __getitem__(self, index: Tensor | slice) -> Embeddings:
+    def __getitem__(self, index: Tensor | slice | list[int]) -> Embeddings:
         """The embeddings at these places, in this order."""
         return Embeddings(self.vectors[index], self.pids[index], self.camids[index])
 

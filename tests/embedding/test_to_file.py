@@ -18,7 +18,7 @@ from denseil import DenseIL, Embedder
 from denseil.cli import main
 from denseil.data import Tracklet, read_dataset
 from denseil.embedding import embed_to_file
-from denseil.metrics import load_features, load_records
+from denseil.metrics import load_features, load_records, merge_features
 
 MARS = Path(__file__).parent.parent / "data" / "mars_tiny"
 ROOT = Path(__file__).parents[2]
@@ -111,6 +111,22 @@ def test_nothing_is_overwritten_or_mixed_up(model, tmp_path, monkeypatch):
         embed_to_file(embedder, tracklets[1:], tmp_path / "w.safetensors")
     with pytest.raises(ValueError, match="parts of another run"):
         embed_to_file(Embedder(model, device="cpu", frames="even8"), tracklets, tmp_path / "w.safetensors")
+
+
+def test_shards_together_are_the_whole(folder, model, tmp_path):
+    embedder, tracklets = Embedder(model, device="cpu"), every_tracklet()
+    embed_to_file(embedder, tracklets, tmp_path / "whole")
+    for number in (1, 2, 3):
+        words = ["embed", str(MARS), "--dataset", "mars", "--model", str(folder), "--shard", f"{number}/3"]
+        assert main([*words, "-o", str(tmp_path / f"{number}"), "--no-progress", "--device", "cpu"]) == 0
+    merge_features([tmp_path / f"{number}" for number in (2, 3, 1)], tmp_path / "merged")
+    both = [load_features(tmp_path / name) for name in ("whole", "merged")]
+    torch.testing.assert_close(*(each.embeddings.vectors for each in both), rtol=0, atol=1e-6)
+    assert both[0].metadata == both[1].metadata
+    assert load_records(tmp_path / "merged") == load_records(tmp_path / "whole")
+    for bad in ((0, 3), (4, 3), (1, 17)):
+        with pytest.raises(ValueError, match=r"give \(i, n\)"):
+            embed_to_file(embedder, tracklets, tmp_path / "none", shard=bad)
 
 
 def test_a_model_that_makes_nan_is_not_called_unreadable(model, tmp_path):

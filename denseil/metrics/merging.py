@@ -1,0 +1,142 @@
+"""Features files of several machines, joined into one."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from denseil.common.text import plain
+from denseil.metrics.embeddings import Embeddings
+from denseil.metrics.features import Features, load_features, load_records, save_features
+
+SHARD = "shard"  # the metadata "i/n" of a file that holds the i-th of n shares
+
+
+@dataclass(frozen=True)
+class MergeReport:
+    """What `merge_features` wrote. Printed, it is a line.
+
+    Attributes:
+        path: The file.
+        vectors: How many it holds.
+        repeated: How many records were in more than one of the files.
+    """
+
+    path: Path
+    vectors: int
+    repeated: int
+
+    def __str__(self) -> str:
+        twice = f" ({self.repeated:,} were in more than one file)" if self.repeated else ""
+        return f"{self.vectors:,} vectors: {plain(self.path)}{twice}"
+
+
+def merge_features(paths: Sequence[str | Path], output: str | Path) -> MergeReport:
+    """Join features files into one.
+
+    The shards of one run (`embed_to_file(..., shard=(i, n))`) must all be there; joined, they are the file that one
+    machine would have written. A record that several files hold is written once if it is the same in all.
+
+    Args:
+        paths: The files, in any order if they are shards; else the output has their order.
+        output: The file to write.
+
+    Raises:
+        FileExistsError: If `output` exists.
+        FileNotFoundError: If a file does not exist.
+        ValueError: If there is no file, one is damaged, a shard is missing or given twice, files differ in their
+            metadata (model, weights, frames, ...), or one id names different records.
+    """
+    if not paths:
+        raise ValueError("no features files to merge: give at least one")
+    if Path(output).exists():
+        raise FileExistsError(f"{output} is there already: give another name, or remove it")
+    files = _in_order([(Path(path), load_features(path)) for path in paths])
+    _check_metadata(files)
+    records = [load_records(path) for path, _ in files]
+    if any(one is None for one in records) and any(one is not None for one in records):
+        raise ValueError("some of the files have records and some have none: merge those of one kind")
+    joined = Embeddings(
+        *(torch.cat([getattr(one.embeddings, name) for _, one in files]) for name in ("vectors", "pids", "camids"))
+    )
+    metadata = {key: value for key, value in files[0][1].metadata.items() if key != SHARD}
+    if records[0] is None:
+        save_features(output, joined, metadata=metadata)
+        return MergeReport(Path(output), len(joined), 0)
+    rows = [row for one in records for row in one or []]
+    kept = _once(joined, rows)
+    save_features(output, joined[kept], metadata=metadata, records=[rows[place] for place in kept])
+    return MergeReport(Path(output), len(kept), len(rows) - len(kept))
+
+
+def _in_order(files: list[tuple[Path, Features]]) -> list[tuple[Path, Features]]:
+    """Shards by their number, all of them; files that are no shards as they were given."""
+    shards = {path: file.metadata.get(SHARD) for path, file in files}
+    if not any(shards.values()):
+        return files
+    found: dict[int, tuple[Path, Features]] = {}
+    total = None
+    for path, file in files:
+        match = re.fullmatch(r"([1-9][0-9]{0,8})/([1-9][0-9]{0,8})", shards[path] or "")
+        if not match:
+            raise ValueError(f"{path} is no shard, other files are: merge the shards first")
+        number, of = int(match[1]), int(match[2])
+        if total not in (None, of):
+            raise ValueError(
+                f"{path} is shard {number} of {of}, other files are of {total}: they are of different runs"
+            )
+        if number in found:
+            raise ValueError(f"{path} and {found[number][0]} are both shard {number}/{of}: give each once")
+        total, found[number] = of, (path, file)
+    missing = [str(number) for number in range(1, (total or 0) + 1) if number not in found]
+    if missing:
+        raise ValueError(f"{len(missing)} of {total} shards are missing: {', '.join(missing[:20])}")
+    return [found[number] for number in sorted(found)]
+
+
+def _check_metadata(files: list[tuple[Path, Features]]) -> None:
+    """Raise a ValueError unless all files were made in the same way."""
+    first, reference = files[0]
+    for path, file in files[1:]:
+        for key in sorted((reference.metadata.keys() | file.metadata.keys()) - {SHARD}):
+            one, other = reference.metadata.get(key), file.metadata.get(key)
+            if one != other:
+                raise ValueError(f"{first} has {key} {one!r}, {path} {other!r}: vectors made differently do not mix")
+        if file.embeddings.vectors.shape[1] != reference.embeddings.vectors.shape[1]:
+            widths = [one.embeddings.vectors.shape[1] for one in (reference, file)]
+            raise ValueError(f"{first} has vectors of {widths[0]} numbers, {path} of {widths[1]}")
+
+
+def _once(joined: Embeddings, rows: list[dict[str, Any]]) -> list[int]:
+    """Places of the records, each id once.
+
+    Raises:
+        ValueError: If an id names different records.
+    """
+    places: dict[str, int] = {}
+    kept, clashes = [], []
+    for place, row in enumerate(rows):
+        name = row.get("id")
+        if name is None or name not in places:
+            kept.append(place)
+            if name is not None:
+                places[name] = place
+            continue
+        first = places[name]
+        same = row == rows[first] and all(
+            torch.equal(getattr(joined, kind)[place], getattr(joined, kind)[first])
+            for kind in ("vectors", "pids", "camids")
+        )
+        if not same:
+            clashes.append(name)
+    if clashes:
+        raise ValueError(
+            f"{len(clashes)} of {len(rows)} ids name different records, first {clashes[0]!r}: embed the videos with "
+            "other cameras, names or start times, so that each id names one tracklet"
+        )
+    return kept
