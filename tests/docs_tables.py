@@ -46,7 +46,7 @@ def backbone_table() -> str:
     return "\n".join(rows)
 
 
-TABLES = {"cost.md": cost_table, "backbones.md": backbone_table}
+TABLES = {"measurements/cost.md": cost_table, "backbones.md": backbone_table}
 
 
 def between_markers(text: str, table: str) -> str:

@@ -20,6 +20,8 @@ def test_every_room_has_its_floor_and_imports_point_down():
         assert all(height[other] > height[room] for other in used), room
 
 
-def test_the_files_it_names_exist():
-    for path in re.findall(r"`(denseil/[\w/]+\.py)`", PAGE.read_text(encoding="utf-8")):
-        assert (DOCS.parent / path).is_file(), path
+def test_the_files_that_pages_name_exist():
+    pages = [DOCS.parent / "README.md", *DOCS.rglob("*.md")]
+    for page in pages:
+        for path in re.findall(r"`((?:denseil|tests|examples)/[\w/]+\.py)", page.read_text(encoding="utf-8")):
+            assert (DOCS.parent / path).is_file(), f"{page.name}: {path}"
