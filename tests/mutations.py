@@ -16,7 +16,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 ROOT = Path(__file__).parents[1]
-LOOP, SETUP, CONFIG = (f"denseil/training/{name}.py" for name in ("train", "setup", "config"))
+LOOP, SETUP, CONFIG, STATE, DEVICES, OPTIMIZER = (
+    f"denseil/training/{name}.py" for name in ("train", "setup", "config", "run_state", "devices", "optimizer")
+)
+RESUME = "tests/training/test_resume.py"
 FIELDS = "tests/training/test_fields.py::test_field"
 
 
@@ -65,7 +68,7 @@ MUTATIONS = [
     ),
     Mutation(
         "precision ignored",
-        SETUP,
+        DEVICES,
         '{"fp32": "no"}.get(config.precision, config.precision)',
         '"no"',
         (f"{FIELDS}[forward_passes]",),
@@ -78,18 +81,25 @@ MUTATIONS = [
         "round(255 * value) for value in (0.485, 0.456, 0.406)",
         (f"{FIELDS}[augmentation]",),
     ),
+    Mutation(
+        "layer_decay does nothing", OPTIMIZER, 'group.get("lr_scale", 1.0)', "1.0", (f"{FIELDS}[groups_by_layer]",)
+    ),
+    Mutation(
+        "encoder_lr does nothing", OPTIMIZER, "(config.encoder_lr if inside else 1.0)", "1.0", (f"{FIELDS}[groups]",)
+    ),
+    Mutation(
+        "objective is always reid",
+        CONFIG,
+        "            return create_objective(self.objective, **self.objective_args)",
+        "            pass",
+        (f"{FIELDS}[own_objective]",),
+    ),
     Mutation("flip not passed on", CONFIG, "            flip=self.flip,\n", "", (f"{FIELDS}[augmentation]",)),
     Mutation("pad not passed on", CONFIG, "            pad=self.pad,\n", "", (f"{FIELDS}[augmentation]",)),
     Mutation(
-        "contrastive_weight not passed on",
-        CONFIG,
-        "            contrastive_weight=self.contrastive_weight,\n",
-        "",
-        (f"{FIELDS}[losses]",),
+        "contrastive_weight not passed on", CONFIG, '"contrastive_weight", "temp', '"temp', (f"{FIELDS}[losses]",)
     ),
-    Mutation(
-        "temperature not passed on", CONFIG, "            temperature=self.temperature,\n", "", (f"{FIELDS}[losses]",)
-    ),
+    Mutation("temperature not passed on", CONFIG, '"temperature", "gather"),', '"gather"),', (f"{FIELDS}[losses]",)),
     Mutation(
         "a row of Table 1d has another level",
         "denseil/recipes/ablation_tables.yaml",
@@ -102,10 +112,14 @@ MUTATIONS = [
         SETUP,
         "generator=torch.Generator(),",
         "",
-        ("tests/training/test_resume.py::test_workers_and_resuming_do_not_change_the_weights",),
+        (f"{RESUME}::test_workers_and_resuming_do_not_change_the_weights",),
     ),
     Mutation(
-        "other data are resumed", LOOP, "elif data != training.data:", "elif False:", ("tests/training/test_resume.py",)
+        "other data are resumed",
+        STATE,
+        "elif data != training.data:",
+        "elif False:",
+        ("tests/training/test_resume.py",),
     ),
     Mutation(
         "mean and std swapped at inference",

@@ -18,7 +18,8 @@ from denseil.metrics import RankingResult
 from denseil.models import create_model
 from denseil.training.ablation_tables import AblationTable, Row, Scores, find_rows, tables
 from denseil.training.config import TrainConfig
-from denseil.training.train import CONFIG, train
+from denseil.training.run_state import CONFIG
+from denseil.training.train import train
 
 SCORES = "scores.json"
 

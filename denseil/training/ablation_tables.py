@@ -15,7 +15,7 @@ import yaml
 
 from denseil.common.arguments import checked
 from denseil.metrics.figures import new_figure, save_figure
-from denseil.training.config import ABLATION_TABLES
+from denseil.training.recipe_files import ABLATION_TABLES
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,8 +1,16 @@
-"""The optimizer and its groups: encoder and the rest, with and without weight decay."""
+"""The optimizer and its parameter groups, made by timm."""
 
 from __future__ import annotations
 
-import torch
+from collections.abc import Iterable
+from functools import partial
+from typing import Any
+
+from timm.optim import (  # type: ignore[attr-defined]
+    create_optimizer_v2,
+    param_groups_layer_decay,
+    param_groups_weight_decay,
+)
 from torch import nn
 from torch.optim import Optimizer
 
@@ -10,34 +18,59 @@ from denseil.training.config import TrainConfig
 
 
 def make_optimizer(model: nn.Module, config: TrainConfig, objective: object = None) -> Optimizer:
-    """Adam or AdamW over the parameters that are trained, in up to four groups, each with its `lr_factor`.
+    """Build Adam or AdamW over the trainable parameters, in groups that each have an `lr_factor`.
 
-    Vectors (norms and biases) and what the model's `no_weight_decay` names have no weight decay.
-    Parameters of an objective, such as the centres of a center loss, are a group of their own.
+    Norms, biases and the names in the model's `no_weight_decay()` have no weight decay. With `layer_decay` the groups
+    are timm's, by the model's `group_matcher`. `encoder_lr` is a factor on the encoder's groups. Parameters of an
+    objective, such as the centres of a center loss, are a group of their own.
+
+    Raises:
+        ValueError: If `layer_decay` is set and the model has no `group_matcher`.
     """
-    groups: dict[tuple[bool, bool], list[torch.nn.Parameter]] = {}
+    optimizer: Optimizer = create_optimizer_v2(
+        model,
+        config.optimizer,
+        lr=config.lr,
+        weight_decay=config.weight_decay,
+        param_group_fn=partial(_groups, config=config, objective=objective),
+        fused=True,
+    )
+    return optimizer
+
+
+def _groups(model: nn.Module, *, config: TrainConfig, objective: object) -> list[dict[str, Any]]:
+    """Split timm's groups by encoder and the rest."""
     names = getattr(model, "no_weight_decay", None)
-    spared: set[str] = set(names()) if callable(names) else set()
-    for name, parameter in model.named_parameters():
-        if parameter.requires_grad:
-            decays = parameter.ndim > 1 and name not in spared
-            groups.setdefault((name.startswith("encoder."), decays), []).append(parameter)
-    settings = [
+    spared = set(names()) if callable(names) else set()
+    if config.layer_decay is None:  # decay of 1: at 0 timm would make one group, and a checkpoint's order would differ
+        groups = param_groups_weight_decay(model, 1.0, no_weight_decay_list=spared)
+    elif callable(getattr(model, "group_matcher", None)):
+        groups = param_groups_layer_decay(model, 1.0, no_weight_decay_list=spared, layer_decay=config.layer_decay)
+    else:
+        raise ValueError(
+            f"layer_decay={config.layer_decay}: {type(model).__name__} has no group_matcher(), by which timm orders "
+            "parameters by depth; add one, or set layer_decay to null"
+        )
+    encoder = {id(p) for name, p in model.named_parameters() if name.startswith("encoder.")}
+    split = [
         {
             "params": parameters,
-            "lr_factor": config.encoder_lr if encoder else 1.0,
-            "weight_decay": config.weight_decay if decays else 0.0,
+            "lr_factor": group.get("lr_scale", 1.0) * (config.encoder_lr if inside else 1.0),
+            "weight_decay": group["weight_decay"] * config.weight_decay,
         }
-        for (encoder, decays), parameters in sorted(groups.items())
+        for inside in (False, True)
+        for group in groups
+        if (parameters := [p for p in group["params"] if (id(p) in encoder) == inside])
     ]
-    own = [p for p in objective.parameters() if p.requires_grad] if isinstance(objective, nn.Module) else []
-    if own:
-        settings.append({"params": own, "lr_factor": 1.0, "weight_decay": 0.0})
-    kind = torch.optim.Adam if config.optimizer == "adam" else torch.optim.AdamW
-    return kind(settings, lr=config.lr, fused=True)
+    own = _trainable(objective.parameters()) if isinstance(objective, nn.Module) else []
+    return split + ([{"params": own, "lr_factor": 1.0, "weight_decay": 0.0}] if own else [])
+
+
+def _trainable(parameters: Iterable[nn.Parameter]) -> list[nn.Parameter]:
+    return [parameter for parameter in parameters if parameter.requires_grad]
 
 
 def set_lr(optimizer: Optimizer, lr: float) -> None:
-    """Give each group the rate times its factor."""
+    """Set each group's learning rate to `lr` times its factor."""
     for group in optimizer.param_groups:
         group["lr"] = lr * group["lr_factor"]

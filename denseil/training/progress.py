@@ -1,4 +1,4 @@
-"""What a training says: a bar, a file of metrics, TensorBoard."""
+"""Progress of a training: a bar, a file of metrics, and a tracker."""
 
 from __future__ import annotations
 
@@ -14,7 +14,6 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from denseil.common.extras import need
 from denseil.common.files import replacing
 from denseil.metrics import RankingResult
 
@@ -24,19 +23,28 @@ DIVERGED = 1e4
 
 
 class Progress:
-    """Reports a training from its main process; the others only watch the loss.
+    """Reports a training from its main process; on the others it only checks the loss.
 
     Args:
-        folder: Of the run.
-        epoch: Epochs that are done.
-        steps_per_epoch: Steps of the optimizer in an epoch.
-        epochs: Of the whole training.
-        log_every: Steps between lines in the file.
+        folder: Folder of the run.
+        epoch: Epochs done.
+        steps_per_epoch: Optimizer steps per epoch.
+        epochs: Epochs of the whole training.
+        log_every: Steps between lines in the metrics file.
         main: Whether this process reports.
+        tracker: Also logs every line: an object with `log(values, step)` and `finish()`, or None.
     """
 
     def __init__(
-        self, folder: Path, *, epoch: int, steps_per_epoch: int, epochs: int, log_every: int, main: bool
+        self,
+        folder: Path,
+        *,
+        epoch: int,
+        steps_per_epoch: int,
+        epochs: int,
+        log_every: int,
+        main: bool,
+        tracker: Any = None,
     ) -> None:
         self.log_every, self.main, self.steps_per_epoch = log_every, main, steps_per_epoch
         self.step = epoch * steps_per_epoch
@@ -51,23 +59,21 @@ class Progress:
             mininterval=0.5,
             **({} if main else {"disable": True}),  # the main process leaves it to TQDM_DISABLE
         )
-        self._board: Any = None
+        self._tracker = tracker
         if main:
             _forget_after(self._file, epoch)
-            tensorboard = need("torch.utils.tensorboard", to="write TensorBoard's files", extra="train")
-            self._board = tensorboard.SummaryWriter(str(folder / "tensorboard"), purge_step=self.step)
 
     def train_step(self, epoch: int, losses: Mapping[str, Tensor], lr: float, clips: int) -> None:
-        """Take note of one step.
+        """Record one step.
 
         Args:
             epoch: From 0.
-            losses: By name, detached scalars, "total" among them.
-            lr: Its learning rate.
-            clips: In the step, of all processes.
+            losses: Detached scalars by name, "total" among them.
+            lr: Learning rate of the step.
+            clips: Clips in the step, over all processes.
 
         Raises:
-            RuntimeError: If the loss is not finite or has diverged; it is looked at every `log_every` steps.
+            RuntimeError: If the loss is not finite or has diverged; it is read every `log_every` steps.
         """
         for name, value in losses.items():
             self._sum[name] = self._sum[name] + value if name in self._sum else value
@@ -94,7 +100,7 @@ class Progress:
         self._sum, self._count, self._since = {}, 0, time.perf_counter()
 
     def validation(self, epoch: int, result: RankingResult) -> None:
-        """Take note of a result after epoch `epoch`, from 0."""
+        """Record a validation result after epoch `epoch`, from 0."""
         values = {"mAP": result.mAP, "R-1": float(result.cmc[0]), "R-5": float(result.cmc[4]), "mINP": result.mINP}
         if not self._bar.disable:
             self._bar.write(
@@ -106,14 +112,14 @@ class Progress:
         self._since = time.perf_counter()
 
     def pause(self) -> None:
-        """Leave out of the rate what happened since the last step: a checkpoint was saved."""
+        """Exclude the time since the last step, in which a checkpoint was saved, from the rate."""
         self._since = time.perf_counter()
 
     def close(self) -> None:
-        """End the bar and close the files."""
+        """Close the bar and the tracker."""
         self._bar.close()
-        if self._board is not None:
-            self._board.close()
+        if self._tracker is not None:
+            self._tracker.finish()
 
     def _write(self, kind: str, epoch: int, values: dict[str, float]) -> None:
         if not self.main:
@@ -121,24 +127,24 @@ class Progress:
         line = {"kind": kind, "epoch": epoch + 1, "step": self.step, **values}
         with self._file.open("a", encoding="utf-8") as file:
             file.write(json.dumps(line) + "\n")
-        for name, value in values.items():
-            self._board.add_scalar(f"{kind}/{name}", value, self.step)
+        if self._tracker is not None:
+            self._tracker.log({f"{kind}/{name}": value for name, value in values.items()}, step=self.step)
 
 
 def read_metrics(folder: str | Path) -> list[dict[str, Any]]:
-    """The lines of a run's metrics file; one that was cut off is left out."""
+    """Read the lines of a run's metrics file, except one that was cut off."""
     path = Path(folder) / METRICS
     lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
     return [json.loads(line) for line in lines if line.startswith("{") and line.endswith("}")]
 
 
 def _forget_after(path: Path, epoch: int) -> None:
-    """Drop the lines of epochs that will be run again."""
+    """Remove the lines of epochs that will run again."""
     kept = [line for line in read_metrics(path.parent) if line["epoch"] <= epoch]
     with replacing(path) as temporary:
         temporary.write_text("".join(json.dumps(line) + "\n" for line in kept), encoding="utf-8")
 
 
 def all_finite(tensors: dict[str, Tensor]) -> bool:
-    """Whether no floating-point tensor holds NaN or infinity."""
+    """Check that no floating-point tensor holds NaN or infinity."""
     return all(bool(torch.isfinite(value).all()) for value in tensors.values() if value.is_floating_point())

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -18,28 +17,17 @@ from denseil.embedding.evaluate import evaluate
 from denseil.embedding.tracklet_vectors import FramesPolicy
 from denseil.losses import Objective, named_losses
 from denseil.metrics import RankingResult
-from denseil.models import DenseIL, current_names
 from denseil.models.interface import Preprocessing
 from denseil.training.callbacks import notify
-from denseil.training.checkpoints import (
-    Checkpoint,
-    clear_unfinished,
-    last_checkpoint,
-    optimizer_tensors,
-    restore_optimizer,
-    save_checkpoint,
-)
+from denseil.training.checkpoints import clear_unfinished
 from denseil.training.config import TrainConfig
 from denseil.training.optimizer import set_lr
 from denseil.training.progress import Progress, all_finite
 from denseil.training.run_folder import only_run, save_model
+from denseil.training.run_state import CHECKPOINTS, CONFIG, check_output, restore_state, save_state
 from denseil.training.schedule import lr_at
 from denseil.training.setup import Training, set_up
-
-logger = logging.getLogger(__name__)
-
-CONFIG = "train.yaml"
-CHECKPOINTS = "checkpoints"
+from denseil.training.trackers import start_tracker
 
 
 @dataclass(frozen=True)
@@ -70,13 +58,13 @@ def train(
 ) -> TrainResult:
     """Train a model.
 
-    The folder `config.output` gets train.yaml, metrics.jsonl, TensorBoard's files, the last two checkpoints, `best/`,
+    The folder `config.output` gets train.yaml, metrics.jsonl, the tracker's files, the last two checkpoints, `best/`,
     the model with the best validation mAP, and `final/`. Under `accelerate launch` or `torchrun` all processes train
-    one model. Every epoch has its own random generator, so a run that was killed and resumed ends in the weights of one
-    that was not (on a CPU: to the bit), for any number of workers.
+    one model. Every epoch has its own random generator, so a run that was killed and resumed ends in the weights of an
+    uninterrupted one (on a CPU, to the bit), for any number of workers.
 
     Args:
-        config: The fields of the training. Its `model`, `model_args` and `init` are not used if `model` is given, its
+        config: Training configuration. Its `model`, `model_args` and `init` are not used if `model` is given, its
             `dataset`, `root` and `data_args` are not if `dataset` is, and its losses are not if `objective` is.
         model: Any module that follows `denseil.models.interface.VideoEncoder`; it is trained in place.
         dataset: Any object with lists `train`, `query` and `gallery` of `denseil.data.Tracklet`.
@@ -86,10 +74,10 @@ def train(
             `on_evaluate(training, result)` and `on_end(training, result)`, called on every process. `step` and `epoch`
             are counts of those done, `losses` maps names to detached scalars.
         preprocessing: How frames are prepared for `model`, if it has no attribute `preprocessing`.
-        resume: Continue from the last intact checkpoint of `config.output`, or from the start if it has none.
+        resume: Continue from the last intact checkpoint in `config.output`, or from the start if there is none.
 
     Raises:
-        ModuleNotFoundError: If the extra `train` is not installed.
+        ModuleNotFoundError: If the extra `train`, or the package of the tracker, is not installed.
         FileExistsError: If the output folder holds another run and `resume` is not given, or a run that is going on.
         FileNotFoundError: If there is no run to resume, or files of the dataset are missing.
         TypeError: If the model, dataset, objective or a callback does not follow its interface.
@@ -99,7 +87,7 @@ def train(
     """
     output = Path(config.output)
     with only_run(output, create=not resume):
-        _check_output(output, config, resume=resume)
+        check_output(output, config, resume=resume)
         training = set_up(
             config,
             model=model,
@@ -108,6 +96,7 @@ def train(
             callbacks=callbacks,
             preprocessing=preprocessing,
         )
+        main = bool(training.accelerator.is_main_process)
         epoch, best = _begin(training, output, resume=resume)
         progress = Progress(
             output,
@@ -115,7 +104,8 @@ def train(
             steps_per_epoch=training.steps_per_epoch,
             epochs=config.epochs,
             log_every=config.log_every,
-            main=bool(training.accelerator.is_main_process),
+            main=main,
+            tracker=start_tracker(config, step=epoch * training.steps_per_epoch) if main else None,
         )
         with _closing(progress):
             for number in range(epoch, config.epochs):
@@ -126,9 +116,8 @@ def train(
 
 
 def _begin(training: Training, output: Path, *, resume: bool) -> tuple[int, float]:
-    """Restore the last checkpoint, if there is one, and prepare the folder; epochs done and the best mAP so far."""
-    checkpoint = last_checkpoint(output / CHECKPOINTS) if resume else None
-    epoch, best = _restore(training, checkpoint) if checkpoint else (0, -1.0)
+    """Restore the last checkpoint, if any, and prepare the folder; return epochs done and the best mAP so far."""
+    epoch, best = restore_state(training) if resume else (0, -1.0)
     training.accelerator.wait_for_everyone()
     if training.accelerator.is_main_process:
         for folder in (output / CHECKPOINTS, output / "best", output / "final"):
@@ -202,14 +191,13 @@ def _outputs(training: Training, output: Any) -> tuple[Tensor | None, Tensor]:
 
 
 def _after_epoch(training: Training, progress: Progress, epoch: int, best: float) -> float:
-    """Validate and save where it is time; the best mAP so far."""
+    """Validate and save if it is time to; return the best mAP so far."""
     config, output, last = training.config, Path(training.config.output), epoch + 1 == training.config.epochs
     saves = last or (epoch + 1) % config.save_every == 0
     validates = config.validate_every > 0 and (last or (epoch + 1) % config.validate_every == 0)
     if not (saves or validates):
         return best
-    weights = training.model.state_dict()
-    if not all_finite(weights):
+    if not all_finite(training.model.state_dict()):
         raise RuntimeError(f"weights became NaN or infinite in epoch {epoch + 1}: training is stopped. Try a lower lr")
     if validates:
         result = _evaluate(training, "even8")
@@ -219,42 +207,10 @@ def _after_epoch(training: Training, progress: Progress, epoch: int, best: float
             if training.accelerator.is_main_process:
                 save_model(training, output / "best", result)
     if saves and training.accelerator.is_main_process:
-        scaler = training.accelerator.scaler
-        state = {
-            "epoch": epoch + 1,
-            "best": best,
-            "scaler": scaler.state_dict() if scaler else None,
-            "data": training.data,
-        }
-        tensors = {"model": weights, "optimizer": optimizer_tensors(training.optimizer)}
-        if isinstance(training.objective, nn.Module) and (own := training.objective.state_dict()):
-            tensors["objective"] = own
-        if not (output / CONFIG).exists():  # deleted meanwhile; without it there is nothing to resume
-            config.save(output / CONFIG)
-        save_checkpoint(output / CHECKPOINTS, epoch + 1, state, tensors)
+        save_state(training, epoch + 1, best)
     training.accelerator.wait_for_everyone()
     progress.pause()
     return best
-
-
-def _restore(training: Training, checkpoint: Checkpoint) -> tuple[int, float]:
-    """Epochs done and the best mAP."""
-    data = checkpoint.state.get("data")
-    if data is None:
-        logger.info("%s has no fingerprint of its data: whether they are the same is not checked", checkpoint.path)
-    elif data != training.data:
-        raise ValueError(
-            f"{training.config.output} was begun with other training tracklets (other names, identities, cameras or "
-            "frames): resume it with those, or begin another"
-        )
-    tensors = checkpoint.tensors["model"]
-    training.model.load_state_dict(current_names(tensors) if isinstance(training.model, DenseIL) else tensors)
-    if isinstance(training.objective, nn.Module) and "objective" in checkpoint.tensors:
-        training.objective.load_state_dict(checkpoint.tensors["objective"])
-    restore_optimizer(training.optimizer, checkpoint.tensors["optimizer"])
-    if checkpoint.state["scaler"] is not None and training.accelerator.scaler is not None:
-        training.accelerator.scaler.load_state_dict(checkpoint.state["scaler"])
-    return int(checkpoint.state["epoch"]), float(checkpoint.state["best"])
 
 
 def _evaluate(training: Training, frames: FramesPolicy, *, progress: bool = False) -> RankingResult:
@@ -268,26 +224,6 @@ def _evaluate(training: Training, frames: FramesPolicy, *, progress: bool = Fals
     )
     notify(training.callbacks, "on_evaluate", training, result)
     return result
-
-
-def _check_output(output: Path, config: TrainConfig, *, resume: bool) -> None:
-    """Refuse to mix two runs."""
-    there = (output / CONFIG).exists()
-    if not resume:
-        if there:
-            raise FileExistsError(f"{output} holds a run already: resume it, or choose another output")
-        return
-    if not there:
-        raise FileNotFoundError(f"{output} holds no run to resume: it has no {CONFIG}")
-    before = TrainConfig.load(output / CONFIG)
-    changed = config.changed_from(before)
-    if changed:
-        name = changed[0]
-        raise ValueError(
-            f"{output} was begun with {name}={getattr(before, name)!r}, not {getattr(config, name)!r}"
-            + (f" (and so with {', '.join(changed[1:])})" if changed[1:] else "")
-            + ": resume it as it was, or begin another"
-        )
 
 
 @contextmanager

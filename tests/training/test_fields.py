@@ -8,9 +8,10 @@ from pathlib import Path
 
 import pytest
 import torch
-from torch import nn
+from timm.optim import param_groups_layer_decay
+from torch import Tensor, nn
 
-from denseil.losses import ReIDObjective
+from denseil.losses import ReIDObjective, register_objective
 from denseil.metrics import RankingResult
 from denseil.training import TrainConfig, tables, train
 from denseil.training.progress import read_metrics
@@ -137,12 +138,12 @@ def losses(folder: Path) -> None:
         {"contrastive_weight": 0.5, "temperature": 0.7},
         {"standardize": True},
     ):
-        total = TrainConfig(**fields).objective()(logits, features, labels).total
+        total = TrainConfig(**fields).make_objective()(logits, features, labels).total
         assert total == ReIDObjective(**fields)(logits, features, labels).total
         before = dict(list(fields.items())[:-1])
         assert total != ReIDObjective(**before)(logits, features, labels).total
     for gather in (True, False):
-        assert TrainConfig(gather=gather).objective().triplet.gather == gather
+        assert TrainConfig(gather=gather).make_objective().triplet.gather == gather
 
 
 @row("optimizer", "encoder_lr", "weight_decay")
@@ -152,6 +153,46 @@ def groups(folder: Path) -> None:
         assert type(optimizer.optimizer) is kind
         assert {group["lr_factor"] for group in optimizer.param_groups} == {0.25, 1.0}
         assert {group["weight_decay"] for group in optimizer.param_groups} == {0.125, 0.0}
+
+
+@row("layer_decay")
+def groups_by_layer(folder: Path) -> None:
+    """The neck at the full rate, then one factor more for each layer before it, as timm's own groups have it."""
+    training = build(folder, layer_decay=0.5, encoder_lr=0.25)
+    factors = {id(p): group["lr_factor"] for group in training.optimizer.param_groups for p in group["params"]}
+    found = {name: factors[id(p)] for name, p in training.model.named_parameters() if p.requires_grad}
+    assert found["neck.classifier.weight"] == 1
+    blocks = {name: f for name, f in found.items() if name.startswith("decoder.interaction.blocks.0.")}
+    assert set(blocks.values()) == {0.25}
+    theirs = param_groups_layer_decay(training.model, layer_decay=0.5)
+    expected = {id(p): group["lr_scale"] for group in theirs for p in group["params"]}
+    for name, p in training.model.named_parameters():
+        if p.requires_grad:
+            assert found[name] == expected[id(p)] * (0.25 if name.startswith("encoder.") else 1), name
+    with pytest.raises(ValueError, match="MeanColour has no group_matcher"):
+        set_up(
+            config_for(folder / "own", layer_decay=0.5, channels_last=False), model=MeanColour(), preprocessing=FRAMES
+        )
+
+
+@register_objective("test-scaled")
+class Scaled(nn.Module):
+    def __init__(self, scale: float = 1.0) -> None:
+        super().__init__()
+        self.scale = scale
+
+    def forward(self, logits: Tensor, features: Tensor, labels: Tensor) -> Tensor:
+        return self.scale * nn.functional.cross_entropy(logits, labels)
+
+
+@row("objective", "objective_args")
+def own_objective(folder: Path) -> None:
+    training = build(folder, objective="test-scaled", objective_args={"scale": 3.0})
+    assert (type(training.objective), training.objective.scale) == (Scaled, 3.0)
+    with pytest.raises(KeyError, match="did you mean 'test-scaled'"):
+        build(folder, objective="test-scale")
+    with pytest.raises(ValueError, match=r"objective_args=\{'margin': 1\}: objective=reid takes its arguments from"):
+        TrainConfig(objective_args={"margin": 1})
 
 
 @row("lr", "epochs", "schedule", "step_every", "gamma", "warmup")
@@ -225,6 +266,13 @@ def folder_of_a_run(folder: Path) -> None:
     assert sorted(path.name for path in (folder / "here" / "checkpoints").iterdir()) == ["epoch-000003", "epoch-000005"]
     run(folder / "num_ids", epochs=2, num_ids=1, triplet_weight=0.0, log_every=2)
     assert [line["step"] for line in read_metrics(folder / "num_ids")] == [2, 4]
+
+
+@row("tracker")
+def trackers(folder: Path) -> None:
+    for name, expected in (("none", False), ("tensorboard", True)):
+        run(folder / name, epochs=1, tracker=name)
+        assert bool(list(folder.glob(f"{name}/tensorboard/events.out.*"))) == expected
 
 
 @row("validate_every", "protocol", "test_frames")

@@ -1,6 +1,7 @@
 """A training with a model, dataset, objective and callbacks of one's own."""
 
 import dataclasses
+import sys
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -10,9 +11,11 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from denseil.cli import main
 from denseil.data import label_map, read_dataset
 from denseil.models import Preprocessing
 from denseil.training import TrainConfig, train
+from denseil.training.progress import read_metrics
 from tests.data.test_mars import TINY
 from tests.training.test_resume import config_for, interrupted
 
@@ -114,6 +117,23 @@ def test_an_objectives_parameters_are_trained_and_resumed(config: TrainConfig):
     interrupted(again, model=MeanColour(), objective=Centres(), preprocessing=FRAMES)
     train(again, model=MeanColour(), objective=resumed, preprocessing=FRAMES, resume=True)
     assert torch.equal(whole.centres, resumed.centres)
+
+
+def test_a_registered_objective_from_the_command_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    source = (
+        "import torch.nn.functional as F\nfrom denseil.losses import register_objective\n"
+        "@register_objective('test-mine')\n"
+        "def mine(scale):\n"
+        "    return lambda logits, features, labels: scale * F.cross_entropy(logits, labels)\n"
+    )
+    (tmp_path / "my_losses_of_a_test.py").write_text(source)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("sys.path", list(sys.path))
+    words = f"train mars {TINY} --recipe smoke --output run --epochs 1 --test-frames none --validate-every 0"
+    more = ["--set", "objective=test-mine", "objective_args.scale=0", "--device", "cpu"]
+    assert main(["--import", "my_losses_of_a_test", *words.split(), *more]) == 0
+    assert read_metrics("run")[0]["loss"] == 0
+    assert TrainConfig.load("run/final/train.yaml").objective_args == {"scale": 0}
 
 
 def test_parts_that_do_not_fit_are_one_clear_error(config: TrainConfig):

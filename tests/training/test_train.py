@@ -121,6 +121,7 @@ def test_metrics_and_tensorboard_tell_the_losses(trained: TrainConfig):
     events = EventAccumulator(str(Path(trained.output, "tensorboard"))).Reload()
     values = [event.value for event in events.Scalars("train/loss")]
     assert values == pytest.approx([line["loss"] for line in steps])
+    assert {"validation/mAP", "train/lr"} <= set(events.Tags()["scalars"])
 
 
 def test_a_saved_model_is_fine_tuned(trained: TrainConfig, config: TrainConfig):

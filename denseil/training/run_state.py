@@ -1,0 +1,95 @@
+"""The state of a run between two epochs: what a checkpoint holds, and how a run is resumed from it."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+from torch import nn
+
+from denseil.models import DenseIL, current_names
+from denseil.training.checkpoints import last_checkpoint, optimizer_tensors, restore_optimizer, save_checkpoint
+from denseil.training.config import TrainConfig
+from denseil.training.setup import Training
+
+logger = logging.getLogger(__name__)
+
+CONFIG = "train.yaml"
+CHECKPOINTS = "checkpoints"
+
+
+def check_output(output: Path, config: TrainConfig, *, resume: bool) -> None:
+    """Check that a new run does not overwrite another, and that a resumed run is the one in the folder.
+
+    Raises:
+        FileExistsError: If the folder holds a run and `resume` is not given.
+        FileNotFoundError: If there is no run to resume.
+        ValueError: If its config differs in a field that the weights depend on.
+    """
+    there = (output / CONFIG).exists()
+    if not resume:
+        if there:
+            raise FileExistsError(f"{output} holds a run already: resume it, or choose another output")
+        return
+    if not there:
+        raise FileNotFoundError(f"{output} holds no run to resume: it has no {CONFIG}")
+    before = TrainConfig.load(output / CONFIG)
+    changed = config.changed_from(before)
+    if changed:
+        name = changed[0]
+        raise ValueError(
+            f"{output} was begun with {name}={getattr(before, name)!r}, not {getattr(config, name)!r}"
+            + (f" (and so with {', '.join(changed[1:])})" if changed[1:] else "")
+            + ": resume it as it was, or begin another"
+        )
+
+
+def save_state(training: Training, epoch: int, best: float) -> None:
+    """Write a checkpoint after `epoch` epochs, with the best mAP so far.
+
+    Raises:
+        OSError: If it cannot be written; earlier ones are kept.
+    """
+    config, output, scaler = training.config, Path(training.config.output), training.accelerator.scaler
+    state = {
+        "epoch": epoch,
+        "best": best,
+        "scaler": scaler.state_dict() if scaler else None,
+        "data": training.data,
+    }
+    tensors = {"model": training.model.state_dict(), "optimizer": optimizer_tensors(training.optimizer)}
+    if isinstance(training.objective, nn.Module) and (own := training.objective.state_dict()):
+        tensors["objective"] = own
+    if not (output / CONFIG).exists():  # deleted meanwhile; without it there is nothing to resume
+        config.save(output / CONFIG)
+    save_checkpoint(output / CHECKPOINTS, epoch, state, tensors)
+
+
+def restore_state(training: Training) -> tuple[int, float]:
+    """Restore the last intact checkpoint of a run.
+
+    Returns:
+        Epochs done, and the best mAP so far; 0 and -1 if there is no checkpoint.
+
+    Raises:
+        ValueError: If the run was begun with other training tracklets.
+    """
+    checkpoint = last_checkpoint(Path(training.config.output, CHECKPOINTS))
+    if checkpoint is None:
+        return 0, -1.0
+    data = checkpoint.state.get("data")
+    if data is None:
+        logger.info("%s has no fingerprint of its data: whether they are the same is not checked", checkpoint.path)
+    elif data != training.data:
+        raise ValueError(
+            f"{training.config.output} was begun with other training tracklets (other names, identities, cameras or "
+            "frames): resume it with those, or begin another"
+        )
+    tensors = checkpoint.tensors["model"]
+    training.model.load_state_dict(current_names(tensors) if isinstance(training.model, DenseIL) else tensors)
+    if isinstance(training.objective, nn.Module) and "objective" in checkpoint.tensors:
+        training.objective.load_state_dict(checkpoint.tensors["objective"])
+    restore_optimizer(training.optimizer, checkpoint.tensors["optimizer"])
+    if checkpoint.state["scaler"] is not None and training.accelerator.scaler is not None:
+        training.accelerator.scaler.load_state_dict(checkpoint.state["scaler"])
+    return int(checkpoint.state["epoch"]), float(checkpoint.state["best"])
