@@ -1,0 +1,97 @@
+"""Who may ask, and what may be sent: sizes and counts are bounded before anything is decoded."""
+
+from __future__ import annotations
+
+import io
+import secrets
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from fastapi import HTTPException, UploadFile
+from PIL import Image
+from starlette.datastructures import Headers
+from starlette.responses import JSONResponse
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+
+class Limits(NamedTuple):
+    """Bounds of a request.
+
+    Attributes:
+        request_bytes: Of the whole body.
+        frames: Crops in a tracklet.
+        pixels: Width times height of a crop.
+    """
+
+    request_bytes: int = 16 * 2**20
+    frames: int = 256
+    pixels: int = 2**21
+
+
+LIMITS = Limits()
+
+
+class RequireToken:
+    """Middleware that answers 401 under /v1 without `Authorization: Bearer TOKEN`, before it reads the body."""
+
+    def __init__(self, app: ASGIApp, token: str) -> None:
+        self.app, self.expected = app, f"Bearer {token}".encode()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Compare in constant time."""
+        if scope["type"] == "http" and scope["path"].startswith("/v1"):
+            given = Headers(scope=scope).get("authorization", "").encode()
+            if not secrets.compare_digest(given, self.expected):
+                answer = JSONResponse({"detail": "no token, or a wrong one"}, 401, {"WWW-Authenticate": "Bearer"})
+                await answer(scope, receive, send)
+                return
+        await self.app(scope, receive, send)
+
+
+class BoundedBody:
+    """Middleware that ends a request whose body is too long, whether it says its length or not."""
+
+    def __init__(self, app: ASGIApp, limit: int) -> None:
+        self.app, self.limit = app, limit
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Count the bytes as they come."""
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        received = 0
+
+        async def counted() -> Message:
+            nonlocal received
+            message = await receive()
+            received += len(message.get("body", b""))
+            if received > self.limit:
+                raise HTTPException(413, f"the body is longer than {self.limit:,} bytes: send fewer or smaller crops")
+            return message
+
+        await self.app(scope, counted, send)
+
+
+async def read_crops(files: Sequence[UploadFile], limits: Limits) -> list[Image.Image]:
+    """Decode uploaded crops, JPEG or PNG.
+
+    Raises:
+        HTTPException: 413 if there are too many or one is too large, 422 if one cannot be read.
+    """
+    if len(files) > limits.frames:
+        raise HTTPException(
+            413, f"{len(files)} crops: send at most {limits.frames}, evenly spaced ones of a longer track"
+        )
+    return [_decode(await file.read(), number, limits) for number, file in enumerate(files)]
+
+
+def _decode(data: bytes, number: int, limits: Limits) -> Image.Image:
+    try:
+        with Image.open(io.BytesIO(data), formats=("JPEG", "PNG")) as image:
+            if image.width * image.height > limits.pixels:  # the header says so; nothing is decoded yet
+                raise HTTPException(
+                    413, f"crop {number} is {image.width} x {image.height}: send at most {limits.pixels:,} pixels"
+                )
+            return image.convert("RGB")
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+        raise HTTPException(422, f"crop {number} is no readable JPEG or PNG") from error
