@@ -34,20 +34,20 @@ def section(verb: Verb) -> str:
 
 
 def table(subject: Subject) -> str:
-    rows = [f"| `{invocation(action)}` | {(action.help or '').replace('%%', '%')} |" for action in subject.actions]
+    rows = [f"| {invocation(action)} | {(action.help or '').replace('%%', '%')} |" for action in subject.actions]
     return "\n".join([f"| {subject.title} | |", "|---|---|", *rows])
 
 
 def invocation(action: argparse.Action) -> str:
-    name = str(action.metavar or action.dest)
+    """The spellings of an option and its value, each as code, so that a line breaks between them."""
+    name = " ".join(action.metavar) if isinstance(action.metavar, tuple) else str(action.metavar or action.dest)
     if not action.option_strings:
-        return name
-    value = "" if action.nargs == 0 else f" {' '.join(action.metavar) if isinstance(action.metavar, tuple) else name}"
-    if action.choices:
-        value = " " + ",".join(map(str, action.choices))
-    if isinstance(action, argparse.BooleanOptionalAction):
-        value = ""
-    return ", ".join(action.option_strings) + value + (" ..." if action.nargs == "+" else "")
+        return f"`{name}`"
+    spellings = ", ".join(f"`{spelling}`" for spelling in action.option_strings)
+    if action.nargs == 0 or isinstance(action, argparse.BooleanOptionalAction):
+        return spellings
+    values = " or ".join(f"`{choice}`" for choice in action.choices or [name])
+    return f"{spellings} {values}{' ...' if action.nargs == '+' else ''}"
 
 
 if __name__ == "__main__":
