@@ -1,16 +1,15 @@
-import os
 from collections import Counter
 from pathlib import Path
 
 import pytest
 import torch
 import torch.distributed as dist
-import torch.multiprocessing as mp
 from hypothesis import given
 from hypothesis import strategies as st
 from torch.utils.data import DataLoader
 
 from denseil.data import PKSampler, Tracklet
+from tests.forked import run_ranks
 
 
 def people(counts: list[int]) -> list[Tracklet]:
@@ -118,7 +117,6 @@ def test_impossible_settings(options, text):
 
 
 def _rank(rank: int, world: int, folder: str) -> None:
-    dist.init_process_group("gloo", init_method=f"file://{folder}/meet", rank=rank, world_size=world)
     tracklets = people([1, 2, 3, 4, 5, 6, 7] * 3)
     sampler = PKSampler(tracklets, 4, 3, seed=7, rank=dist.get_rank(), world=dist.get_world_size())
     sampler.set_epoch(2)
@@ -126,12 +124,10 @@ def _rank(rank: int, world: int, folder: str) -> None:
     everyone = [torch.empty_like(own) for _ in range(world)]  # gloo itself refuses unequal lengths
     dist.all_gather(everyone, own)
     Path(folder, f"{rank}.txt").write_text(" ".join(str(i) for i in torch.cat(everyone).tolist()))
-    dist.destroy_process_group()
 
 
-def test_two_real_processes(tmp_path, monkeypatch):
-    monkeypatch.setitem(os.environ, "OMP_NUM_THREADS", "1")
-    mp.spawn(_rank, args=(2, str(tmp_path)), nprocs=2)
+def test_two_real_processes(tmp_path):
+    run_ranks(_rank, tmp_path, str(tmp_path))
     zero, one = (tmp_path / f"{rank}.txt" for rank in (0, 1))
     assert zero.read_text() == one.read_text()
     order = [int(i) for i in zero.read_text().split()]

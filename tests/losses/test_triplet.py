@@ -6,7 +6,6 @@ from pathlib import Path
 import pytest
 import torch
 import torch.distributed as dist
-import torch.multiprocessing as mp
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pytorch_metric_learning.distances import CosineSimilarity, LpDistance
@@ -16,6 +15,7 @@ from pytorch_metric_learning.reducers import MeanReducer
 from torch import Tensor
 
 from denseil.losses import BatchHardTriplet, ReIDObjective
+from tests.forked import run_ranks
 from tests.losses.batches import batch
 
 WAYS = [(margin, distance) for margin in (0.3, 0.0, None) for distance in ("euclidean", "cosine")]
@@ -142,7 +142,6 @@ def test_bad_input_is_one_clear_error():
 
 
 def _rank(rank: int, world: int, folder: str) -> None:
-    dist.init_process_group("gloo", init_method=f"file://{folder}/meet", rank=rank, world_size=world)
     features, labels = batch(identities=4)
     weight = torch.eye(features.shape[1], requires_grad=True)
     share = slice(rank * len(labels) // world, (rank + 1) * len(labels) // world)
@@ -150,11 +149,10 @@ def _rank(rank: int, world: int, folder: str) -> None:
     loss.backward()
     dist.all_reduce(weight.grad)  # what DDP does
     torch.save((loss.detach(), weight.grad / world), f"{folder}/{rank}.pt")
-    dist.destroy_process_group()
 
 
 def test_gathered_over_two_processes_equals_one(tmp_path: Path):
-    mp.spawn(_rank, (2, str(tmp_path)), nprocs=2)  # a fork would copy locks that other tests. threads hold
+    run_ranks(_rank, tmp_path, str(tmp_path))
     features, labels = batch(identities=4)
     weight = torch.eye(features.shape[1], requires_grad=True)
     expected = BatchHardTriplet()(features.detach() @ weight, labels)

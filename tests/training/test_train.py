@@ -3,12 +3,9 @@
 import dataclasses
 import json
 import os
-import random
 import shutil
-import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -23,6 +20,8 @@ from denseil.training import TrainConfig, dry_run, train
 from denseil.training.checkpoints import last_checkpoint
 from denseil.training.progress import read_metrics
 from tests.data.test_mars import TINY
+from tests.forked import finish, free_port, launcher, start
+from tests.training import global_batch
 
 ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
 
@@ -37,13 +36,12 @@ def manifest(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-@pytest.fixture
-def config(manifest: Path, tmp_path: Path) -> TrainConfig:
+def config_in(folder: Path, manifest: Path) -> TrainConfig:
     return TrainConfig.from_recipe(
         "smoke",
         dataset="manifest",
         root=str(manifest),
-        output=str(tmp_path / "run"),
+        output=str(folder / "run"),
         device="cpu",
         epochs=6,
         save_every=2,
@@ -52,30 +50,25 @@ def config(manifest: Path, tmp_path: Path) -> TrainConfig:
     )
 
 
+@pytest.fixture
+def config(manifest: Path, tmp_path: Path) -> TrainConfig:
+    return config_in(tmp_path, manifest)
+
+
+@pytest.fixture(scope="module")
+def whole(manifest: Path, tmp_path_factory: pytest.TempPathFactory) -> TrainConfig:
+    """A run that nothing interrupted; tests copy its folder."""
+    config = config_in(tmp_path_factory.mktemp("whole"), manifest)
+    train(config)
+    return config
+
+
 def weights(config: TrainConfig) -> dict[str, torch.Tensor]:
     return load_file(Path(config.output, "final", "model.safetensors"))
 
 
 def same(a: dict[str, torch.Tensor], b: dict[str, torch.Tensor]) -> bool:
     return a.keys() == b.keys() and all(torch.equal(a[key], b[key]) for key in a)
-
-
-def steps_done(config: TrainConfig) -> int:
-    return max((line["step"] for line in read_metrics(config.output)), default=0)
-
-
-def start(config: TrainConfig, *options: str) -> subprocess.Popen[str]:
-    Path(config.output).parent.mkdir(parents=True, exist_ok=True)
-    path = Path(config.output).with_suffix(".yaml")
-    config.save(path)
-    command = [sys.executable, "-m", "denseil.cli", "train", "--recipe", str(path), *options]
-    return subprocess.Popen(command, env=ENVIRONMENT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-
-
-def finish(process: subprocess.Popen[str]) -> str:
-    out, err = process.communicate(timeout=300)
-    assert process.returncode == 0, err
-    return out
 
 
 # The folder that it leaves
@@ -159,60 +152,15 @@ def test_resumed_after_the_end_gives_the_same_again(trained: TrainConfig):
     assert same(before, weights(trained))
 
 
-def kill_and_resume(config: TrainConfig, reference: dict[str, torch.Tensor], rng: random.Random) -> None:
-    process = start(config)
-    after = rng.randrange(0, 23)
-    deadline = time.monotonic() + 120
-    while steps_done(config) < after and process.poll() is None and time.monotonic() < deadline:
-        time.sleep(0.001)
-    time.sleep(rng.random() * 0.02)
-    process.send_signal(signal.SIGKILL)
-    process.communicate()
-    if Path(config.output, "train.yaml").exists():
-        finish(start(config, "--resume", config.output))
-    else:  # killed before anything was written
-        finish(start(config))
-    assert same(weights(config), reference), f"killed after step {after}"
-    steps = [line["step"] for line in read_metrics(config.output) if line["kind"] == "train"]
-    assert steps == list(range(1, 25))
-
-
-@pytest.fixture(scope="module")
-def uninterrupted(manifest: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, torch.Tensor]:
-    config = TrainConfig.from_recipe(
-        "smoke",
-        dataset="manifest",
-        root=str(manifest),
-        output=str(tmp_path_factory.mktemp("reference") / "run"),
-        device="cpu",
-        epochs=6,
-        save_every=2,
-        validate_every=3,
-        appearance={"jitter": 0.3, "crop": 0.1},
-    )
-    finish(start(config))
-    return weights(config)
-
-
-def test_killed_and_resumed_ends_in_the_same_weights(config: TrainConfig, uninterrupted: dict[str, torch.Tensor]):
-    rng = random.Random(0)
-    for trial in range(1):
-        kill_and_resume(dataclasses.replace(config, output=f"{config.output}{trial}"), uninterrupted, rng)
-
-
-@pytest.mark.slow
-def test_killed_ten_times(config: TrainConfig, uninterrupted: dict[str, torch.Tensor]):
-    rng = random.Random(1)
-    for trial in range(10):
-        kill_and_resume(dataclasses.replace(config, output=f"{config.output}{trial}"), uninterrupted, rng)
-
-
 @pytest.mark.parametrize(
     "name", ["model.safetensors", pytest.param("optimizer.safetensors", marks=pytest.mark.slow), "state.json"]
 )
-def test_a_checkpoint_cut_in_half_is_passed_over(config: TrainConfig, name: str, caplog: pytest.LogCaptureFixture):
-    train(config)
-    expected = weights(config)
+def test_a_checkpoint_cut_in_half_is_passed_over(
+    whole: TrainConfig, tmp_path: Path, name: str, caplog: pytest.LogCaptureFixture
+):
+    config = dataclasses.replace(whole, output=str(tmp_path / "run"))
+    shutil.copytree(whole.output, config.output)
+    config.save(Path(config.output, "train.yaml"))
     folder = Path(config.output, "checkpoints")
     assert sorted(path.name for path in folder.iterdir()) == ["epoch-000004", "epoch-000006"]
     damaged = folder / "epoch-000006" / name
@@ -221,7 +169,7 @@ def test_a_checkpoint_cut_in_half_is_passed_over(config: TrainConfig, name: str,
     assert "epoch-000006 is damaged" in caplog.text
     shutil.rmtree(Path(config.output, "final"))
     train(config, resume=True)
-    assert same(weights(config), expected)
+    assert same(weights(config), weights(whole))
     assert last_checkpoint(folder).state["epoch"] == 6
 
 
@@ -271,7 +219,7 @@ def test_a_full_disk_keeps_what_was_saved(config: TrainConfig, tmp_path: Path):
         pytest.skip("no right to mount a tmpfs")
     try:
         full = dataclasses.replace(
-            config, output=str(small / "run"), save_every=1, validate_every=0, test_frames="none"
+            config, output=str(small / "run"), save_every=1, validate_every=0, test_frames="none", epochs=4
         )
         with pytest.raises(OSError, match=r"cannot write checkpoint .*Make room, then --resume"):
             train(full)
@@ -309,13 +257,13 @@ def test_what_cannot_be_trained_says_so(config: TrainConfig):
         {"grad_checkpointing": True},
         {"freeze_bn": "encoder"},
         {"channels_last": False, "workers": 1},
-        {"optimizer": "adamw", "clip_grad": 1.0, "schedule": "cosine", "warmup": 1, "margin": None},
+        {"optimizer": "adamw", "clip_grad": 1.0, "schedule": "cosine", "margin": None},
     ],
 )
 def test_options_train(config: TrainConfig, change: dict):
-    config = dataclasses.replace(config, validate_every=0, test_frames="none", epochs=3, **change)
+    config = dataclasses.replace(config, validate_every=0, test_frames="none", epochs=2, warmup=0.5, **change)
     result = train(config)
-    assert result.steps == 3 * 4 // config.accumulate
+    assert result.steps == 2 * 4 // config.accumulate
     assert all(value.isfinite().all() for value in weights(config).values())
 
 
@@ -345,24 +293,14 @@ def test_accumulation_is_the_mean_of_its_batches(config: TrainConfig):
 
 def test_two_processes_equal_one(config: TrainConfig, tmp_path: Path):
     """The same global batch, twice: batch norms in eval mode, no dropout, the triplet over both shares."""
-    launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node"]
-    for world in (1, 2):
-        done = subprocess.run(
-            [
-                *launch,
-                str(world),
-                "-m",
-                "tests.training.global_batch",
-                str(tmp_path / f"{world}.safetensors"),
-                config.root,
-            ],
-            env=ENVIRONMENT,
-            capture_output=True,
-            text=True,
-            timeout=300,
-            cwd=Path(__file__).parents[2],
-        )
-        assert done.returncode == 0, done.stderr
+    children = []
+    for world, port in ((1, free_port()), (2, free_port())):
+        for rank in range(world):
+            log, file = tmp_path / f"{world}-{rank}.log", str(tmp_path / f"{world}.safetensors")
+            environment = launcher(rank, world, port) if world > 1 else {}
+            children.append((start(global_batch.main, file, config.root, log=log, environment=environment), log))
+    for child, log in children:
+        finish(child, log)
     one, two = (load_file(tmp_path / f"{world}.safetensors") for world in (1, 2))
     torch.testing.assert_close(two["losses"], one["losses"], rtol=0, atol=1e-5)
     for name, value in one.items():
