@@ -72,8 +72,8 @@ class Run:
             finish(child, self.log)
 
 
-def config_of(kind: str, folder: Path) -> TrainConfig:
-    """Eight persons, six epochs of four batches, a checkpoint after each second."""
+def config_of(kind: str, folder: Path, *, epochs: int) -> TrainConfig:
+    """Eight persons, epochs of four batches, a checkpoint after each second."""
     dataset = read_dataset("mars", TINY)
     persons = [dataclasses.replace(tracklet, pid=pid) for pid, tracklet in enumerate(dataset.train, start=1)]
     folder.mkdir(parents=True, exist_ok=True)
@@ -101,13 +101,13 @@ def steps_done(config: TrainConfig) -> int:
     return max((line["step"] for line in read_metrics(config.output)), default=0)
 
 
-def kill_and_resume(kind: str, folder: Path, moments: list[float]) -> None:
+def kill_and_resume(kind: str, folder: Path, moments: list[float], *, epochs: int = 6) -> None:
     """Kill after each share of the uninterrupted run's steps and a random part of one more, resume, and compare."""
     processes = 2 if kind == "two processes" else 1
-    whole = config_of(kind, folder)
+    whole = config_of(kind, folder, epochs=epochs)
     begun = time.monotonic()
     Run(whole, processes=processes, resume=False).finish()
-    expected, steps = weights(whole), 24 // whole.accumulate
+    expected, steps = weights(whole), 4 * epochs // whole.accumulate
     per_step = (time.monotonic() - begun) / steps
     hit: list[int | str] = []
     for trial, moment in enumerate(moments):
@@ -128,7 +128,7 @@ def kill_and_resume(kind: str, folder: Path, moments: list[float]) -> None:
 
 @pytest.mark.parametrize("kind", ["workers 2", "two processes"])
 def test_killed_once(kind: str, tmp_path: Path):
-    kill_and_resume(kind, tmp_path, [0.6])
+    kill_and_resume(kind, tmp_path, [0.8], epochs=3)
 
 
 @pytest.mark.slow
