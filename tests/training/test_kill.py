@@ -83,7 +83,7 @@ def config_of(kind: str, folder: Path, *, epochs: int) -> TrainConfig:
         "root": str(folder / "manifest.csv"),
         "output": str(folder / "whole"),
         "device": "cpu",
-        "epochs": 6,
+        "epochs": epochs,
         "save_every": 2,
         "validate_every": 3,
         "tracker": "none",
