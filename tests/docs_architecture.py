@@ -40,7 +40,7 @@ def table() -> str:
     rows = [
         f"| `{room}` | {', '.join(f'`{other}`' for other in used) or 'none'} |" for room, used in room_imports().items()
     ]
-    return "\n".join(["| room | imports |", "|---|---|", *rows])
+    return "\n".join(["| subpackage | imports |", "|---|---|", *rows])
 
 
 def direct(imports: dict[str, list[str]]) -> list[tuple[str, str]]:
