@@ -1,1 +1,1 @@
-"""Ground floor: helpers that several rooms share. It imports nothing else of the library."""
+"""Helpers shared by several subpackages. Imports nothing else of the library."""

@@ -1,8 +1,8 @@
-"""Arguments of the wrong type, named in one line.
+"""One-line errors for arguments of the wrong type.
 
-Python finds a wrong argument late: `rank(block=())` fails deep inside with "tuple index out of range". A function under
-`checked` runs as it is. Only when it has failed with an error that this library did not raise, its arguments are
-compared with their annotations, and the first that does not fit is named. So nothing is paid while all goes well.
+Python reports a wrong argument late: `rank(block=())` fails deep inside with "tuple index out of range". A function
+decorated with `checked` runs unchanged. Only if it fails with an error that this library did not raise, its arguments
+are compared with their annotations, and the first mismatch is reported. A successful call costs nothing.
 """
 
 from __future__ import annotations
@@ -29,10 +29,10 @@ LOOKED_AT = 8  # elements of a sequence
 
 
 def checked(function: Callable[P, R]) -> Callable[P, R]:
-    """Name the argument of a wrong type, if a call fails because of one.
+    """Decorate a function so that a call that fails because of an argument's type names this argument.
 
     Raises:
-        TypeError: From such a call, in place of the error that came from below.
+        TypeError: From such a call, instead of the original error.
     """
 
     @wraps(function)
@@ -49,13 +49,13 @@ def checked(function: Callable[P, R]) -> Callable[P, R]:
 
 
 def checked_class(cls: type[T]) -> type[T]:
-    """Put the constructor of a class, such as a dataclass, under `checked`."""
+    """Apply `checked` to the constructor of a class, such as a dataclass."""
     cls.__init__ = checked(cls.__init__)  # type: ignore[method-assign]
     return cls
 
 
 def raised_by_us(error: BaseException) -> bool:
-    """Whether a `raise` of this library raised an error, not Python or a library below."""
+    """Whether an error was raised by this library, and not by Python or another library."""
     trace = error.__traceback__
     while trace is not None and trace.tb_next is not None:
         trace = trace.tb_next
@@ -65,7 +65,7 @@ def raised_by_us(error: BaseException) -> bool:
 
 
 def wrong_argument(function: Callable[..., object], args: Sequence[object], kwargs: Mapping[str, object]) -> str | None:
-    """Describe the first argument that does not fit its annotation; None if all do."""
+    """Describe the first argument that does not match its annotation; None if all do."""
     signature = inspect.signature(function)
     try:
         given = signature.bind(*args, **kwargs).arguments
@@ -83,13 +83,13 @@ def wrong_argument(function: Callable[..., object], args: Sequence[object], kwar
 
 
 def shown(value: object) -> str:
-    """A value in an error: short, in one line."""
+    """Format a value for an error message: short, in one line."""
     text = plain(repr(value))
     return text if len(text) <= 60 else text[:57] + "..."
 
 
 def fits(value: object, hint: object) -> bool:
-    """Whether a value is of a type; where that cannot be known, it is."""
+    """Whether a value matches a type; True where this cannot be decided."""
     origin, inner = typing.get_origin(hint), typing.get_args(hint)
     if hint is None or hint is type(None):
         return value is None
@@ -98,7 +98,7 @@ def fits(value: object, hint: object) -> bool:
     if origin is Literal:
         return any(value is one or (isinstance(value, type(one)) and value == one) for one in inner)
     if hint in (float, int):
-        number = "__float__" if hint is float else "__index__"  # scalars of numpy and torch, too
+        number = "__float__" if hint is float else "__index__"  # also scalars of numpy and torch
         return hasattr(value, number) and not isinstance(value, (type, bool)) and not getattr(value, "shape", ())
     if isinstance(origin, type):
         return _fits_generic(value, origin, inner)
@@ -112,7 +112,7 @@ def fits(value: object, hint: object) -> bool:
 
 def _fits_generic(value: object, origin: type, inner: tuple[object, ...]) -> bool:
     if isinstance(value, (str, bytes)) and issubclass(origin, Iterable):
-        return False  # its letters are not meant
+        return False  # a string is not a sequence of strings here
     if origin is os.PathLike or not isinstance(value, origin):
         return isinstance(value, origin)
     if origin is tuple and inner and inner[-1] is not Ellipsis:
@@ -126,7 +126,7 @@ def _fits_generic(value: object, origin: type, inner: tuple[object, ...]) -> boo
 
 
 class _Names(dict[str, object]):
-    """Names in annotations; those that only type checkers import are of any type."""
+    """Namespace for annotations; names that are imported only for type checking become Any."""
 
     def __init__(self, known: Mapping[str, object]) -> None:
         super().__init__()
@@ -137,11 +137,11 @@ class _Names(dict[str, object]):
 
 
 def _hints(function: Callable[..., object]) -> dict[str, object]:
-    """The annotations that can be evaluated."""
+    """Evaluate those annotations of a function that can be evaluated."""
     known: dict[str, Any] = getattr(function, "__globals__", {})
     hints: dict[str, object] = {}
     for name, annotation in getattr(function, "__annotations__", {}).items():
         alone = types.SimpleNamespace(__annotations__={name: annotation})
-        with suppress(Exception):  # an annotation that cannot be evaluated says nothing
+        with suppress(Exception):  # an annotation that cannot be evaluated is not checked
             hints |= typing.get_type_hints(alone, globalns=known, localns=_Names(known))
     return hints

@@ -1,4 +1,4 @@
-"""Import of what only some uses need, with an error that says how to get it."""
+"""Import of optional dependencies, with an error that names the extra to install."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ from typing import Any
 
 
 def need(module: str, *, to: str, extra: str = "data") -> Any:
-    """Import a module of an extra.
+    """Import a module of an optional dependency.
 
     Args:
-        module: Its full name, such as `scipy.io`.
-        to: What it is needed for: "read MATLAB files".
-        extra: The extra that installs it.
+        module: Full name, such as `scipy.io`.
+        to: Purpose for the error message, such as "read MATLAB files".
+        extra: The extra of denseil that installs it.
 
     Raises:
-        ModuleNotFoundError: If it is not installed; the text names the extra.
+        ModuleNotFoundError: If it is not installed; the message names the extra.
     """
     try:
         return importlib.import_module(module)

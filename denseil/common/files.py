@@ -1,4 +1,4 @@
-"""Files that are whole or absent: written under a temporary name, then renamed."""
+"""Atomic writing of files, under a temporary name that is then renamed."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 
 @contextmanager
 def replacing(path: str | Path) -> Iterator[Path]:
-    """Yield a temporary path beside `path`, which takes its place once the block ends without an error.
+    """Write to a temporary file that atomically replaces `path` when the block succeeds.
 
     Raises:
         FileNotFoundError: the folder does not exist.
@@ -18,7 +18,7 @@ def replacing(path: str | Path) -> Iterator[Path]:
     path = Path(path)
     if not path.parent.is_dir():
         raise FileNotFoundError(f"cannot write {path}: there is no folder {path.parent}; create it")
-    # The suffix stays last, because figures are saved in the format that it names.
+    # The suffix is kept, because figures are saved in the format that it names.
     temporary = path.with_name(f".{path.stem}.{os.getpid()}{path.suffix}")
     try:
         yield temporary

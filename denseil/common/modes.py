@@ -1,4 +1,4 @@
-"""Modules put into eval mode for a while."""
+"""Temporary eval mode."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from torch import nn
 
 @contextmanager
 def evaluating(model: nn.Module) -> Iterator[None]:
-    """Put a model into eval mode within the block; afterwards each of its modules is in the mode it was in."""
+    """Set a model to eval mode within the block, then restore the mode of each of its modules."""
     training = [module for module in model.modules() if module.training]
     model.eval()
     try:

@@ -1,4 +1,4 @@
-"""Which device to work on, and the other processes of `accelerate launch` or `torchrun`."""
+"""Choice of the device, and process groups of `accelerate launch` or `torchrun`."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from denseil.common.extras import need
 
 
 def join_processes(device: str = "auto") -> tuple[torch.device, bool]:
-    """Join the process group that a launcher asks for, if any, and choose this process's device.
+    """Join the launcher's process group, if any, and choose the device of this process.
 
     Args:
-        device: "auto" for an accelerator where there is one, else the CPU; or a torch device, such as "cpu".
+        device: A torch device such as "cpu", or "auto" for an accelerator if there is one, else the CPU.
 
     Returns:
-        The device, and whether this process is the one that prints and writes.
+        The device, and whether this is the main process, which prints and writes.
 
     Raises:
         ModuleNotFoundError: If there are several processes and accelerate is not installed.
@@ -26,14 +26,14 @@ def join_processes(device: str = "auto") -> tuple[torch.device, bool]:
     """
     if int(os.environ.get("WORLD_SIZE", "1")) > 1:
         accelerate = need("accelerate", to="work in several processes", extra="train")
-        patience = timedelta(days=7)  # a process that is done waits for the slowest
+        patience = timedelta(days=7)  # finished processes wait for the slowest
         state = accelerate.PartialState(cpu=device == "cpu", timeout=patience)
         return state.device, bool(state.is_main_process)
     return choose_device(device), True
 
 
 def choose_device(name: str = "auto") -> torch.device:
-    """Find a device by its name; "auto" is an accelerator where there is one.
+    """Return the device of a name; "auto" is an accelerator if there is one, else the CPU.
 
     Raises:
         ValueError: If torch does not know the device, or cannot use it here.
@@ -52,26 +52,26 @@ def choose_device(name: str = "auto") -> torch.device:
 
 
 def best_device() -> torch.device:
-    """An accelerator where torch finds one, else the CPU."""
+    """Return an accelerator if torch finds one, else the CPU."""
     found = torch.accelerator.current_accelerator() if torch.accelerator.is_available() else None
     return found or torch.device("cpu")
 
 
 def rank_and_world() -> tuple[int, int]:
-    """This process's number, from 0, and how many there are; (0, 1) for one that has joined no others."""
+    """Return the rank of this process and the number of processes; (0, 1) without a process group."""
     if dist.is_available() and dist.is_initialized():
         return dist.get_rank(), dist.get_world_size()
     return 0, 1
 
 
 def wait_for_all() -> None:
-    """Until all processes are here."""
+    """Wait until all processes have reached this call."""
     if rank_and_world()[1] > 1:
         dist.barrier()
 
 
 def leave_processes() -> None:
-    """Close the process group, if there is one, when all are here: a process that ends with it open can abort."""
+    """Destroy the process group, if any, after all processes are done; otherwise a process can abort at exit."""
     wait_for_all()
     if dist.is_available() and dist.is_initialized():
         dist.destroy_process_group()

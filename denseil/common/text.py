@@ -1,4 +1,4 @@
-"""Text for people: safe on a terminal, and a suggestion for a misspelt name."""
+"""Text for users: terminal-safe output, and suggestions for misspelt names."""
 
 from __future__ import annotations
 
@@ -7,24 +7,24 @@ from difflib import get_close_matches
 
 
 def plain(text: object) -> str:
-    """Escape every character of a text that could act on a terminal: controls, line breaks, bidirectional marks."""
+    """Escape all characters that can control a terminal: control characters, line breaks, bidirectional marks."""
     return "".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in str(text))
 
 
 def plain_lines(text: object) -> str:
-    """Escape each line of a text as `plain` does; the line feeds between them stay.
+    """Escape a text of several lines as `plain` does, but keep its line feeds.
 
-    A name within the text must have gone through `plain` on its own, since its line breaks would be taken for the
-    text's.
+    Names within the text must be escaped with `plain` first, because their line breaks cannot be told from those of
+    the text.
     """
     return "\n".join(plain(line) for line in str(text).split("\n"))
 
 
 def did_you_mean(word: str, known: Iterable[str], *, n: int = 1) -> str:
-    """Suggest the known names nearest to a misspelt one.
+    """Suggest the known names closest to a misspelt one.
 
     Returns:
-        `"did you mean 'lr'?"`, with up to `n` names; empty if none is near.
+        `"did you mean 'lr'?"`, with up to `n` names; an empty string if none is close.
     """
     near = get_close_matches(str(word), list(known), n=n)
     return f"did you mean {' or '.join(map(repr, near))}?" if near else ""

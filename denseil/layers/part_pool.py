@@ -17,7 +17,7 @@ class PartPool(nn.Module):
         num_parts: P, the number of stripes, top to bottom.
 
     Raises:
-        ValueError: If `num_parts` is less than 1, or absurdly large.
+        ValueError: If `num_parts` is less than 1 or too large.
     """
 
     @checked

@@ -32,7 +32,7 @@ class ReIDObjective(nn.Module):
     """Weighted sum of cross-entropy, batch-hard triplet loss and, optionally, supervised contrastive loss.
 
     Args:
-        margin: Margin of the triplet loss; None for the soft margin. The paper gives none; 0.3 is its base code's.
+        margin: Margin of the triplet loss, 0.3 in the paper's base code; None for the soft margin.
         distance: Distance of the triplet loss, "euclidean" or "cosine".
         label_smoothing: Label smoothing of the cross-entropy, 0 to 1; the paper uses none.
         triplet_weight: Weight of the triplet loss; the cross-entropy's is 1.

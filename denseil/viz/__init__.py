@@ -1,4 +1,4 @@
-"""Pages to look at: one self-contained HTML file each (extra `viz`)."""
+"""Self-contained HTML pages of results, one file each (extra `viz`)."""
 
 from denseil.viz.attention import Attention as Attention
 from denseil.viz.attention import attend as attend

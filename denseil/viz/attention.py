@@ -1,4 +1,4 @@
-"""Dense attention by level and frame, small enough for a page."""
+"""Dense attention summed by level, frame and part, for pages."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from denseil.models.attention_maps import AttentionMap
 
 @dataclass(frozen=True)
 class Attention:
-    """How much of the attention goes to each part of each frame, level by level.
+    """Share of the attention on each part of each frame, by level.
 
     Args:
-        levels: the level of each row: 0 is the decoder's own tokens, 1 to 4 the encoder's stages.
-        shares: (levels, T, P) shares that sum to 1 over everything.
-        frames: paths of the frames' pictures, one a frame or none at all.
+        levels: Level of each row of `shares`: 0 for the decoder's own tokens, 1 to 4 for the encoder's stages.
+        shares: (L, T, P), summing to 1.
+        frames: Paths of the T frames' images, or empty.
     """
 
     levels: tuple[int, ...]
@@ -31,7 +31,7 @@ class Attention:
 
     @property
     def cells(self) -> list[tuple[str, float, list[list[tuple[float, float]]]]]:
-        """For each level its name, its share of all, and per frame the parts: (share, strength from 0 to 1)."""
+        """Return for each level its name, its share, and per frame its parts as (share, strength from 0 to 1)."""
         largest = float(self.shares.max()) or 1.0
         return [
             (
@@ -45,16 +45,16 @@ class Attention:
 
 @torch.inference_mode()
 def attend(model: nn.Module, frames: Sequence[str], *, block: int = -1) -> Attention:
-    """A block's dense attention on a clip of a tracklet, its frames evenly spaced.
+    """Compute a block's dense attention on a clip of evenly spaced frames of a tracklet.
 
     Args:
-        model: in eval mode.
-        frames: paths of the tracklet's crops.
-        block: which of the decoder's, counted from 0; the last by default.
+        model: A model in eval mode.
+        frames: Paths of the tracklet's crops.
+        block: Index of the decoder block, from 0; the last one by default.
 
     Raises:
-        OSError: a frame that cannot be read.
-        ValueError: a model without dense attention (`depth=0`, or another fusion).
+        OSError: If a frame cannot be read.
+        ValueError: If the model has no dense attention (`depth=0`, or another fusion).
     """
     model = unwrap(model)
     if not isinstance(model, ClipModel) or not model.fused_levels:
@@ -68,15 +68,15 @@ def attend(model: nn.Module, frames: Sequence[str], *, block: int = -1) -> Atten
 
 
 def attention_by_frame(attention: AttentionMap, clip: int = 0, frames: tuple[str, ...] = ()) -> Attention:
-    """Mean over heads and queries of one clip's dense attention (one of `model.attention_maps(clips)`).
+    """Average the dense attention of one clip over heads and queries.
 
     Args:
-        attention: the weights of one block.
-        clip: which clip of the batch.
-        frames: paths of the frames' pictures.
+        attention: The weights of one block, an element of `model.attention_maps(clips)`.
+        clip: Index of the clip in the batch.
+        frames: Paths of the clip's T frames, or empty.
 
     Raises:
-        ValueError: no such clip, or another number of pictures than of frames.
+        ValueError: If the clip does not exist, or the number of paths is not T.
     """
     if not 0 <= clip < len(attention.weights):
         raise ValueError(f"clip is {clip}; the attention is of {len(attention.weights)} clips")

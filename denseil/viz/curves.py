@@ -1,4 +1,4 @@
-"""Curves for a page: matplotlib's SVG, in the page's own colours."""
+"""Line charts for pages, as SVG from matplotlib in the colours of the page."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 from denseil.common.extras import need
 from denseil.metrics.figures import new_figure
 
-# Colours that stand for variables of page.css, which follow the reader's light or dark theme.
+# Placeholders for the variables of page.css, which follow the light or dark theme.
 COLOURS = {
     "#010101": "--accent",
     "#010102": "--c1",
@@ -27,13 +27,13 @@ def line_chart(series: Mapping[str, Sequence[tuple[float, float]]], *, x: str, y
     """Draw curves over common axes.
 
     Args:
-        series: Points (x, y) of each curve by its name. Points that are not finite are left out.
-        x: The label of the horizontal axis.
-        y: The label of the vertical axis.
-        low: The vertical axis begins here or lower; at the smallest value where None.
+        series: Points (x, y) of each curve, by name. Points that are not finite are skipped.
+        x: Label of the horizontal axis.
+        y: Label of the vertical axis.
+        low: Bottom of the vertical axis, unless a point is lower; None chooses it from the points.
 
     Returns:
-        SVG and its legend as markup that is safe to put in a page.
+        The SVG and its legend, as escaped markup for a page.
 
     Raises:
         ModuleNotFoundError: If matplotlib or jinja2 is not installed.
@@ -66,19 +66,19 @@ def line_chart(series: Mapping[str, Sequence[tuple[float, float]]], *, x: str, y
 
 
 def _svg(figure: Any, label: str) -> str:
-    """A figure as an `<svg>` element for a page: without the head of a file, text as text, colours by name."""
+    """Return a figure as an `<svg>` element without XML header, with text as text and colours as CSS variables."""
     from matplotlib import rc_context
 
     file = io.StringIO()
-    with rc_context({"svg.fonttype": "none", "svg.hashsalt": "denseil"}):  # text stays text; ids are the same each time
+    with rc_context({"svg.fonttype": "none", "svg.hashsalt": "denseil"}):  # text stays text; ids are reproducible
         figure.savefig(file, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
     svg = file.getvalue()
     svg = svg[svg.index("<svg") :]
     svg = re.sub(r"<metadata>.*?</metadata>|<style[^>]*>.*?</style>", "", svg, flags=re.S)
     head, _, rest = svg.partition(">")
-    head = re.sub(r' (width|height)="[^"]*"', "", head)  # the page's width, and the height that goes with it
+    head = re.sub(r' (width|height)="[^"]*"', "", head)  # the width of the page, height in proportion
     rest = re.sub(r'<g id="curve(\d+)">', r'<g class="curve">', rest)
-    svg = head + ">" + re.sub(r'<g id="[^"]*"', "<g", rest)  # the ids would be those of the next chart too
+    svg = head + ">" + re.sub(r'<g id="[^"]*"', "<g", rest)  # ids must differ between charts of a page
     for colour, name in COLOURS.items():
         svg = svg.replace(colour, f"var({name})")
     return svg.replace("<svg", f'<svg role="img" aria-label="{label}"', 1)

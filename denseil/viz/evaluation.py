@@ -1,4 +1,4 @@
-"""The page of a judgement: the record, the CMC curve, and the queries that went worst."""
+"""The page of an evaluation: the scores, the CMC curve, and the worst queries."""
 
 from __future__ import annotations
 
@@ -26,26 +26,25 @@ def evaluation_page(
     k: int = 10,
     attend: Callable[[int], Attention] | None = None,
 ) -> Page:
-    """The page of what `rank` judged: the queries with the lowest average precision come first.
+    """Make the page of an evaluation, with the queries of lowest average precision first.
 
     Args:
-        result: what `rank` returned for these embeddings.
-        query: the queries' embeddings, and what is shown of each.
-        gallery: the same of the gallery.
-        title: of the page.
-        subtitle: of the page.
-        limit: most queries to show; the others are counted.
-        k: how many ranks of each.
-        attend: from a query's place to its dense attention, asked of those that are shown; None shows none.
+        result: Result of `rank` for these embeddings.
+        query: Embeddings of the queries, and the texts and pictures shown for each.
+        gallery: The same for the gallery.
+        title: Title of the page.
+        subtitle: Line under the title.
+        limit: Maximum number of queries to show; the page states how many are left out.
+        k: Number of ranks to show per query.
+        attend: Function from a query's index to its dense attention, called for the queries shown; None for none.
 
     Raises:
-        ValueError: a result that was loaded, and so does not hold the scores of single queries, or is not of these.
+        ValueError: If the result was loaded from a file, which has no scores of single queries, or does not belong to
+            these queries.
     """
     precision, first = result.average_precision, result.first_match
     if precision is None or first is None or len(precision) != len(query[0]):
-        raise ValueError(
-            f"the result does not hold the scores of these {len(query[0])} queries; give what rank returned for them"
-        )
+        raise ValueError(f"the result has no scores of these {len(query[0])} queries; give the result of rank for them")
     page = Page(title, subtitle)
     _say_result(page, result)
     with_match = np.flatnonzero(first > 0)
@@ -53,7 +52,7 @@ def evaluation_page(
     if left_out := len(precision) - len(with_match):
         page.add_text(f"{left_out:,} queries have no match in the gallery and are not shown.")
     if len(order) > limit:
-        page.add_text(f"The worst {limit:,} queries are shown; {len(order) - limit:,} that went better are not.")
+        page.add_text(f"The worst {limit:,} queries are shown; {len(order) - limit:,} with better scores are not.")
     places = order[:limit].tolist()
     if places:
         asked = [_with_scores(query[1][place], precision[place], first[place]) for place in places]

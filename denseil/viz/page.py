@@ -1,4 +1,4 @@
-"""One page from parts: everything in one file, everything that comes from outside escaped."""
+"""A page built from parts, in one file; all text is escaped."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ TEMPLATES = Path(__file__).parent / "templates"
 
 
 class Page:
-    """A page that grows part by part, then is written.
+    """A self-contained HTML page, built part by part and then written.
 
-    All text is escaped, and the page's own policy lets the browser run the one script that is in it, load nothing and
-    send nothing: it can be mailed, and opened without a network.
+    All text is escaped. The page's content security policy allows only its own script, and neither loads nor sends
+    anything, so it can be mailed and opened without a network.
 
     Args:
-        title: what the page is.
-        subtitle: one line under it.
+        title: Title of the page.
+        subtitle: Line under the title.
     """
 
     def __init__(self, title: str, subtitle: str = "") -> None:
@@ -46,16 +46,16 @@ class Page:
         self._add("text", text=text)
 
     def add_table(self, title: str, columns: Sequence[str], rows: Sequence[Sequence[object]], note: str = "") -> None:
-        """Add a table; numbers stand on the right.
+        """Add a table, with numbers aligned right.
 
         Args:
-            title: what it shows.
-            columns: names of the columns.
-            rows: values, one a column; floats are shown with two digits.
-            note: a line under it.
+            title: Title of the table.
+            columns: Names of the columns.
+            rows: Values, one per column; floats are shown with two digits.
+            note: Line under the table.
 
         Raises:
-            ValueError: a row of another length than the columns.
+            ValueError: If a row and the columns differ in length.
         """
         wrong = next((row for row in rows if len(row) != len(columns)), None)
         if wrong is not None:
@@ -64,15 +64,15 @@ class Page:
         self._add("table", title=title, columns=columns, rows=cells, note=note)
 
     def add_figure(self, svg: Any, title: str, note: str = "") -> None:
-        """Add a figure that `line_chart` drew."""
+        """Add a figure made by `line_chart`."""
         self._add("figure", svg=svg, title=title, note=note)
 
     def add_ranks(self, queries: Sequence[RankedQuery], title: str = "Ranked results") -> None:
-        """Add rows of ranked results, a query each, with a box to filter them."""
+        """Add ranked results, one row per query, with a box to filter them."""
         self._add("ranks", queries=queries, title=title, thumbnails=self.thumbnails, labelled=_labelled(queries))
 
     def html(self) -> str:
-        """The page as text."""
+        """Return the page as HTML."""
         css, script = ((TEMPLATES / name).read_text(encoding="utf-8") for name in ("page.css", "page.js"))
         digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
         page = self._environment.get_template("page.html").render(
@@ -82,15 +82,15 @@ class Page:
             css=self._trusted(css),
             script=self._trusted(script),
             digest=digest,
-            pictures=self._trusted(json.dumps(self.thumbnails.pictures)),  # base64 and "data:" alone
+            pictures=self._trusted(json.dumps(self.thumbnails.pictures)),  # only base64 and "data:"
         )
         return str(page)
 
     def write(self, path: str | Path) -> None:
-        """Write the page, whole or not at all.
+        """Write the page atomically.
 
         Raises:
-            FileNotFoundError: the folder does not exist.
+            FileNotFoundError: If the folder does not exist.
         """
         with replacing(path) as temporary:
             temporary.write_text(self.html(), encoding="utf-8", errors="replace")
@@ -99,12 +99,12 @@ class Page:
         self._parts.append(self._trusted(self._environment.get_template(f"{name}.html").render(**values)))
 
     def _trusted(self, text: str) -> Any:
-        """Text of this package, or what a template has escaped already."""
+        """Mark text of this package, or the escaped output of a template, as safe markup."""
         return need("markupsafe", to="make a page", extra="viz").Markup(text)
 
 
 def _cell(value: object) -> tuple[str, bool]:
-    """What a cell says, and whether it is a number."""
+    """Return the text of a cell, and whether it is a number."""
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         return ("" if value is None else str(value)), False
     return (f"{value:,}" if isinstance(value, int) else f"{value:.2f}"), True

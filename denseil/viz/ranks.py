@@ -1,4 +1,4 @@
-"""What a ranked row of a page shows."""
+"""Data of ranked rows on a page."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from denseil.viz.attention import Attention
 
 @dataclass(frozen=True)
 class RankedRow:
-    """One thing found.
+    """One search result of a query.
 
     Args:
-        name: what it is called.
-        distance: how far from the query.
-        details: short texts under it: the camera, the time.
-        thumbnail: path of its picture; "" for none.
-        right: whether it shows the query's person; None where nobody knows.
+        name: Name to show.
+        distance: Distance from the query.
+        details: Short texts under the name, such as camera and time.
+        thumbnail: Path of its picture; "" for none.
+        right: Whether it shows the query's person; None if unknown.
     """
 
     name: str
@@ -29,14 +29,14 @@ class RankedRow:
 
 @dataclass(frozen=True)
 class RankedQuery:
-    """One query and what was found, nearest first.
+    """One query and its search results, nearest first.
 
     Args:
-        name: what it is called.
-        rows: what was found.
-        details: short texts under its name.
-        thumbnail: path of its picture; "" for none.
-        attention: where the model looked, shown on demand.
+        name: Name to show.
+        rows: The results.
+        details: Short texts under the name.
+        thumbnail: Path of its picture; "" for none.
+        attention: Dense attention on the query, shown on demand.
     """
 
     name: str
@@ -47,7 +47,7 @@ class RankedQuery:
 
     @property
     def state(self) -> str:
-        """As the first row is: right or wrong, or unknown where nobody knows."""
+        """State of the first row: "right", "wrong" or "unknown"."""
         if not self.rows or self.rows[0].right is None:
             return "unknown"
         return "right" if self.rows[0].right else "wrong"

@@ -1,4 +1,4 @@
-"""From tracklets and records to ranked rows: the one way for every page."""
+"""Conversion of tracklets and records to ranked rows of a page."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from denseil.viz.ranks import RankedQuery, RankedRow
 
 @dataclass(frozen=True)
 class Shown:
-    """One tracklet as a page shows it, query or found.
+    """Name, person, texts and picture of a tracklet on a page.
 
     Args:
-        name: what it is called.
-        pid: the person; None where nobody knows.
-        details: short texts under the name.
-        thumbnail: path of its picture; "" for none.
+        name: Name to show.
+        pid: Identity; None if unknown.
+        details: Short texts under the name.
+        thumbnail: Path of its picture; "" for none.
     """
 
     name: str
@@ -30,26 +30,26 @@ class Shown:
     thumbnail: str = ""
 
     def same_person(self, other: Shown) -> bool | None:
-        """Whether both show one person; None where nobody knows."""
+        """Whether both show the same person; None if unknown."""
         return None if self.pid is None or other.pid is None else self.pid == other.pid
 
     @classmethod
     def of_tracklet(cls, tracklet: Tracklet) -> Shown:
-        """A tracklet with its middle frame."""
+        """Make one from a tracklet, with its middle frame as the picture."""
         middle = tracklet.frames[len(tracklet.frames) // 2]
         return cls(tracklet.name or Path(middle).name, tracklet.pid, _labels(tracklet.pid, tracklet.camid), middle)
 
 
 Judged: TypeAlias = tuple[Embeddings, Sequence[Shown]]
-"""Embeddings, and what is shown of each."""
+"""Embeddings, and a `Shown` for each."""
 
 
 def shown_features(path: str | Path) -> Judged:
-    """A features file, with the pictures that its records name.
+    """Load a features file, with the pictures that its records name.
 
     Raises:
-        FileNotFoundError: no such file.
-        TypeError, ValueError: a damaged file.
+        FileNotFoundError: If the file does not exist.
+        TypeError, ValueError: If the file is damaged.
     """
     embeddings = load_features(path).embeddings
     known = load_records(path) or [{}] * len(embeddings)
@@ -68,12 +68,12 @@ def shown_features(path: str | Path) -> Judged:
 
 
 def shown_dataset(dataset: VideoReIDDataset, vectors: Embeddings, *, with_queries: bool) -> list[Judged]:
-    """The queries and the gallery of a dataset.
+    """Prepare the queries and the gallery of a dataset.
 
     Args:
-        dataset: the dataset.
-        vectors: what `denseil.embedding.embed_dataset` made of it.
-        with_queries: whether the queries are in the gallery too, as under `mars-official`.
+        dataset: The dataset.
+        vectors: Its embeddings, from `denseil.embedding.embed_dataset`.
+        with_queries: Whether the gallery includes the queries, as `mars-official` requires.
     """
     tracklets, queries = dataset.gallery_with_queries()
     shown = [Shown.of_tracklet(tracklet) for tracklet in tracklets]
@@ -86,7 +86,7 @@ def _labels(pid: int, camid: int) -> tuple[str, str]:
 
 
 def ranked(query: Shown, found: Iterable[tuple[Shown, float]], attention: Attention | None = None) -> RankedQuery:
-    """A query and what was found with its distances, nearest first, marked right and wrong where persons are known."""
+    """Combine a query and its results, nearest first; they are marked right or wrong where persons are known."""
     rows = [
         RankedRow(item.name, distance, item.details, item.thumbnail, query.same_person(item))
         for item, distance in found
@@ -102,14 +102,14 @@ def rank_to_show(
     metric: str = "cosine",
     attend: Callable[[int], Attention] | None = None,
 ) -> list[RankedQuery]:
-    """The first `k` ranks of each query, as `denseil.metrics.nearest` finds them.
+    """Search the first `k` ranks of each query with `denseil.metrics.nearest`.
 
     Args:
-        query: the queries' embeddings, and what is shown of each.
-        gallery: the same of what is ranked.
-        k: how many.
+        query: Embeddings of the queries, and a `Shown` for each.
+        gallery: The same for the gallery.
+        k: Number of ranks.
         metric: `cosine` or `euclidean`.
-        attend: from a query's place to its dense attention; None shows none.
+        attend: Function from a query's index to its dense attention; None for none.
     """
     found = nearest(query[0], gallery[0], k, metric=metric)
     return [

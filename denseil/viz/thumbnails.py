@@ -1,4 +1,4 @@
-"""Small pictures inside the page, each once however often it is shown."""
+"""Thumbnails embedded in a page, each stored once."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ import warnings
 
 from PIL import Image
 
-SIZE = (64, 128)  # pixels, width and height at most
+SIZE = (64, 128)  # maximum width and height in pixels
 QUALITY = 70
 
 
 class Thumbnails:
-    """Pictures of a page, numbered as they come.
+    """Thumbnails of a page, numbered in the order of their first use.
 
     Attributes:
-        pictures: what the page holds of each: a `data:` address.
+        pictures: Each thumbnail as a `data:` URL.
     """
 
     def __init__(self) -> None:
@@ -24,7 +24,7 @@ class Thumbnails:
         self._number: dict[str, int | None] = {"": None}
 
     def number(self, path: str) -> int | None:
-        """The number of a picture; None for one that cannot be read, which leaves its place empty."""
+        """Return the number of a picture, or None if it cannot be read (its place then stays empty)."""
         if path not in self._number:
             picture = _picture(path)
             self._number[path] = None if picture is None else len(self.pictures)
@@ -40,7 +40,7 @@ def _picture(path: str) -> str | None:
                 image.draft("RGB", SIZE)
                 small = image.convert("RGB")
         small.thumbnail(SIZE)
-    # A page is made from whatever paths records hold: none of them may stop it.
+    # Records may hold any path; an unreadable one must not abort the page.
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError, Image.DecompressionBombWarning):
         return None
     file = io.BytesIO()
