@@ -1,0 +1,59 @@
+"""Pairs whose identity is known without labels: halves of one track, and tracks that one camera saw at once."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import torch
+from torch import Tensor
+
+from denseil.data import Tracklet
+
+LEAST_TRACKLETS = 20
+HELD_OUT = 0.35  # of the tracklets
+LEAST_HELD_OUT = 10
+
+
+def co_visible(tracklets: Sequence[Tracklet]) -> Tensor:
+    """Find pairs of tracklets that one camera saw at the same time, and so show two persons.
+
+    Returns:
+        (N, N) bool, symmetric; False where a time is not known.
+    """
+    camids = torch.tensor([tracklet.camid for tracklet in tracklets])
+    unknown = float("nan")  # no comparison with it holds
+    start = torch.tensor([unknown if t.start is None else t.start for t in tracklets], dtype=torch.float64)
+    end = torch.tensor([unknown if t.end is None else t.end for t in tracklets], dtype=torch.float64)
+    overlap = (start[:, None] < end[None]) & (start[None] < end[:, None])  # tracks cut in a row may share a moment
+    found: Tensor = overlap & (camids[:, None] == camids[None])
+    return found.fill_diagonal_(False)
+
+
+def comparable(tracklets: Sequence[Tracklet]) -> Tensor:
+    """Find pairs that could show one person from two views: of two cameras, or of one where there is only one.
+
+    Returns:
+        (N, N) bool, symmetric.
+    """
+    camids = torch.tensor([tracklet.camid for tracklet in tracklets])
+    other = camids[:, None] != camids[None]
+    found: Tensor = other if other.any() else ~co_visible(tracklets)
+    return found.fill_diagonal_(False)
+
+
+def halves(tracklet: Tracklet) -> tuple[Tracklet, Tracklet]:
+    """Split a tracklet into its first and its last third, which lie apart in time; of fewer than 3 frames, the ends."""
+    count = max(1, len(tracklet.frames) // 3)
+    return replace(tracklet, frames=tracklet.frames[:count]), replace(tracklet, frames=tracklet.frames[-count:])
+
+
+def hold_out(tracklets: Sequence[Tracklet], seed: int) -> tuple[list[int], list[int]]:
+    """Split tracklets into those to learn from and those to measure on, at random.
+
+    Returns:
+        Positions of both, ascending.
+    """
+    order = torch.randperm(len(tracklets), generator=torch.Generator().manual_seed(seed)).tolist()
+    count = max(LEAST_HELD_OUT, round(HELD_OUT * len(tracklets)))
+    return sorted(order[count:]), sorted(order[:count])

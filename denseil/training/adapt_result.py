@@ -1,0 +1,109 @@
+"""Result of `adapt`, and its report."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from denseil.common.files import replacing
+from denseil.training.adapt_criterion import Score
+
+REPORT = "adapt.json"
+
+
+@dataclass(frozen=True, eq=False)
+class Stage:
+    """One stage that was tried.
+
+    Attributes:
+        name: "batch norm", "contrast" or "clusters, round N".
+        kept: Whether its model is better by the criterion.
+        reason: Why it was not kept, "" if it was.
+        score: Of its model; None if it was not run.
+    """
+
+    name: str
+    kept: bool
+    reason: str
+    score: Score | None
+
+
+@dataclass(frozen=True, eq=False)
+class AdaptResult:
+    """Result of `adapt`. Printed, a line per stage.
+
+    Attributes:
+        folder: The folder of the model, for `denseil.create_model(folder, pretrained=True)`.
+        adapted: Whether the model differs from the one given.
+        reason: Why it does not, "" if it does.
+        stages: The stages that were tried, in order.
+        before: Score of the model given; None if the tracklets do not allow to score.
+        after: Score of the model in the folder.
+        tracklets: Number of tracklets.
+        held_out: Number of those that were only measured on.
+        model_id: Identity of the model in the folder: vectors of another one must not be compared with its vectors.
+        source_id: Identity of the model given.
+        threshold: Cosine similarity from which on two tracklets count as one person; None if it could not be set.
+        clusters: Pseudo-identities of the last kept round of clusters that hold more than one tracklet, as positions in
+            the tracklets given, least certain first.
+        certainty: Least similarity within each of them.
+    """
+
+    folder: Path
+    adapted: bool
+    reason: str
+    stages: tuple[Stage, ...]
+    before: Score | None
+    after: Score | None
+    tracklets: int
+    held_out: int
+    model_id: str
+    source_id: str
+    threshold: float | None = None
+    clusters: tuple[tuple[int, ...], ...] = ()
+    certainty: tuple[float, ...] = ()
+
+    def __str__(self) -> str:
+        lines = [f"{self.tracklets:,} tracklets, {self.held_out:,} of them held out to measure on"]
+        if self.before is not None:
+            lines.append(f"{'as it was':20} separation {self.before.separation:5.2f}  {'':10}")
+        for stage in self.stages:
+            score = f"separation {stage.score.separation:5.2f}" if stage.score else f"{'':16}"
+            lines.append(f"{stage.name:20} {score}  {'kept' if stage.kept else f'not kept: {stage.reason}'}")
+        if self.threshold is not None:
+            lines.append(f"threshold on cosine similarity: {self.threshold:.3f}")
+        what = "the adapted model" if self.adapted else f"the model as it was ({self.reason})"
+        lines.append(f"{self.folder} holds {what}")
+        return "\n".join(line.rstrip() for line in lines)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the report as plain data."""
+        return {
+            "folder": str(self.folder),
+            "adapted": self.adapted,
+            "reason": self.reason,
+            "before": self.before.to_dict() if self.before else None,
+            "after": self.after.to_dict() if self.after else None,
+            "stages": [
+                {
+                    "name": stage.name,
+                    "kept": stage.kept,
+                    "reason": stage.reason,
+                    "score": stage.score.to_dict() if stage.score else None,
+                }
+                for stage in self.stages
+            ],
+            "tracklets": self.tracklets,
+            "held_out": self.held_out,
+            "model_id": self.model_id,
+            "source_id": self.source_id,
+            "threshold": self.threshold,
+            "clusters": [list(cluster) for cluster in self.clusters],
+        }
+
+    def save(self) -> None:
+        """Write the report as adapt.json into the model's folder."""
+        with replacing(self.folder / REPORT) as temporary:
+            temporary.write_text(json.dumps(self.to_dict(), indent=2) + "\n", encoding="utf-8")

@@ -1,0 +1,265 @@
+"""Adapting to unlabelled tracklets: it helps where it can, never touches the model given, and never does harm."""
+
+from __future__ import annotations
+
+import copy
+import dataclasses
+import json
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+import denseil
+from denseil.data import Tracklet
+from denseil.losses.contrastive import SupervisedContrastive
+from denseil.models import model_id
+from denseil.training import AdaptResult, adapt
+from denseil.training.adapt_clusters import link_tightly
+from denseil.training.adapt_criterion import Criterion, Score, helped
+from denseil.training.adapt_evidence import co_visible, halves, hold_out
+from denseil.training.adapt_norms import batch_norms, blend
+from denseil.training.train import training_step
+
+SIZE = (32, 16)
+PERSONS, CAMERAS, FRAMES = 16, 2, 6
+
+
+def write_tracklets(root: Path, *, light: float, noise: float = 6.0, seed: int = 0) -> list[Tracklet]:
+    """Persons of two colours each, before two cameras; of each camera eight are seen at once."""
+    rng = np.random.default_rng(seed)
+    colours = rng.integers(40, 255, (PERSONS, 2, 3))
+    found = []
+    for pid in range(PERSONS):
+        for camid in range(1, CAMERAS + 1):
+            folder = root / f"{pid}-{camid}"
+            folder.mkdir(parents=True)
+            paths = []
+            for number in range(FRAMES):
+                picture = np.repeat(colours[pid], SIZE[0] // 2, axis=0)[:, None].repeat(SIZE[1], 1).astype(float)
+                picture = light * picture + rng.normal(0, noise, picture.shape)
+                paths.append(str(folder / f"{number}.png"))
+                Image.fromarray(picture.clip(0, 255).astype(np.uint8)).save(paths[-1])
+            start = 20.0 * (pid // 8) + pid % 8
+            found.append(Tracklet(paths, pid, camid, folder.name, start, start + 10.0))
+    return found
+
+
+@pytest.fixture(scope="module")
+def bright(tmp_path_factory: pytest.TempPathFactory) -> list[Tracklet]:
+    return write_tracklets(tmp_path_factory.mktemp("bright"), light=1.0, seed=1)
+
+
+@pytest.fixture(scope="module")
+def dark(tmp_path_factory: pytest.TempPathFactory) -> list[Tracklet]:
+    return write_tracklets(tmp_path_factory.mktemp("dark"), light=0.12)
+
+
+@pytest.fixture(scope="module")
+def model(bright: list[Tracklet]) -> torch.nn.Module:
+    """A random encoder whose batch norms know bright pictures."""
+    torch.manual_seed(0)
+    model = denseil.create_model("denseil", backbone="test_resnet", dim=32, depth=1, num_heads=2, ffn_dim=32).eval()
+    model.preprocessing = dataclasses.replace(model.preprocessing, size=SIZE, clip_len=2)
+    blend(model, bright, 1.0)
+    return model
+
+
+def state(model: torch.nn.Module) -> dict[str, torch.Tensor]:
+    return {name: value.clone() for name, value in model.state_dict().items()}
+
+
+def same(a: dict[str, torch.Tensor], b: dict[str, torch.Tensor]) -> bool:
+    return a.keys() == b.keys() and all(torch.equal(a[name], b[name]) for name in a)
+
+
+# The whole
+
+
+@pytest.fixture(scope="module")
+def adapted(model: torch.nn.Module, dark: list[Tracklet], tmp_path_factory: pytest.TempPathFactory) -> AdaptResult:
+    before = state(model)
+    result = adapt(model, dark, output=tmp_path_factory.mktemp("adapted") / "out", device="cpu")
+    assert same(state(model), before)
+    return result
+
+
+def test_it_adapts_to_the_dark(model: torch.nn.Module, adapted: AdaptResult):
+    result = adapted
+    assert result.adapted, str(result)
+    assert result.stages[0].kept
+    assert result.after is not None
+    assert result.before is not None
+    assert result.after.separation > 1.12 * result.before.separation
+    opened = denseil.create_model(f"local-dir:{result.folder}", pretrained=True)
+    assert model_id(opened) == result.model_id != result.source_id == model_id(model)
+    assert opened.denseil_cfg["thresholds"]["eer"]["threshold"] == result.threshold
+    report = json.loads((result.folder / "adapt.json").read_text())
+    assert report["adapted"] is True
+    assert report["stages"][0]["name"] == "batch norm"
+    assert [path.name for path in result.folder.parent.iterdir()] == ["out"]
+    assert "unlabelled tracklets" in (result.folder / "README.md").read_text()
+
+
+def test_killed_and_resumed_it_ends_in_the_same_weights_without_labels(
+    model: torch.nn.Module, dark: list[Tracklet], adapted: AdaptResult, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    unlabelled = [dataclasses.replace(each, pid=-1) for each in dark]
+    steps = 0
+
+    def killed(*arguments: object) -> dict[str, torch.Tensor]:
+        nonlocal steps
+        steps += 1
+        if steps == 27:
+            raise KeyboardInterrupt
+        return training_step(*arguments)
+
+    monkeypatch.setattr(sys.modules["denseil.training.train"], "training_step", killed)
+    with pytest.raises(KeyboardInterrupt):
+        adapt(model, unlabelled, output=tmp_path / "out", device="cpu")
+    monkeypatch.undo()
+    assert list((tmp_path / "out.parts" / "contrast" / "checkpoints").iterdir())
+    result = adapt(model, unlabelled, output=tmp_path / "out", device="cpu")
+    assert result.model_id == adapted.model_id
+
+
+def test_a_model_that_nothing_helps_is_left_as_it_was(model: torch.nn.Module, bright: list[Tracklet], tmp_path: Path):
+    result = adapt(model, bright, output=tmp_path / "out", device="cpu", minutes=1e-9)
+    assert not result.adapted
+    assert result.stages[0].reason == "the time was over"
+    assert "the time was over" in result.reason
+    assert result.model_id == result.source_id
+    opened = denseil.create_model(f"local-dir:{tmp_path / 'out'}", pretrained=True)
+    assert same(state(opened), state(model))
+
+
+@pytest.mark.parametrize("case", ["one camera", "one person", "one person, with times"])
+def test_without_evidence_the_model_is_left_as_it_was(
+    case: str, model: torch.nn.Module, dark: list[Tracklet], tmp_path: Path
+):
+    if case == "one camera":
+        own = [dataclasses.replace(each, camid=1, start=None, end=None) for each in dark]
+    else:
+        one = [each for each in dark if each.pid == 0]
+        own = [dataclasses.replace(one[n % 2], name=str(n), start=20.0 * n, end=20.0 * n + 9) for n in range(24)]
+        if case == "one person":
+            own = [dataclasses.replace(each, start=None, end=None) for each in own]
+    result = adapt(model, own, output=tmp_path / "out", device="cpu")
+    assert not result.adapted
+    assert result.before is None
+    assert ("only one camera" if case == "one camera" else "persons") in result.reason
+    opened = denseil.create_model(f"local-dir:{tmp_path / 'out'}", pretrained=True)
+    assert same(state(opened), state(model))
+
+
+def test_what_cannot_be_adapted_is_refused(model: torch.nn.Module, dark: list[Tracklet], tmp_path: Path):
+    with pytest.raises(ValueError, match="19 tracklets: adapting needs at least 20"):
+        adapt(model, dark[:19], output=tmp_path / "out")
+    with pytest.raises(ValueError, match="above 0"):
+        adapt(model, dark, output=tmp_path / "out", minutes=0)
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full" / "file").touch()
+    with pytest.raises(FileExistsError, match="is there already"):
+        adapt(model, dark, output=tmp_path / "full")
+    parts = tmp_path / "out.parts"
+    parts.mkdir()
+    (parts / "plan.txt").write_text("another")
+    with pytest.raises(ValueError, match="parts of another run"):
+        adapt(model, dark, output=tmp_path / "out", device="cpu")
+
+
+# Its parts
+
+
+def test_surely_two_are_seen_at_once_by_one_camera():
+    def track(camid: int, start: float | None, end: float | None) -> Tracklet:
+        return Tracklet(["a.jpg"], -1, camid, "", start, end)
+
+    tracks = [track(1, 0, 4), track(1, 3, 9), track(1, 4, 9), track(2, 0, 9), track(1, None, None)]
+    expected = torch.zeros(5, 5, dtype=torch.bool)
+    for first, second in ((0, 1), (1, 2)):
+        expected[first, second] = expected[second, first] = True
+    assert torch.equal(co_visible(tracks), expected)
+
+
+def test_thirds_lie_apart():
+    ends = halves(Tracklet([str(n) for n in range(7)], -1, 1))
+    assert [list(end.frames) for end in ends] == [["0", "1"], ["5", "6"]]
+    assert [list(end.frames) for end in halves(Tracklet(["0"], -1, 1))] == [["0"], ["0"]]
+
+
+def test_learned_and_held_out_are_apart(dark: list[Tracklet]):
+    learn, held_out = hold_out(dark, seed=3)
+    assert sorted(learn + held_out) == list(range(len(dark)))
+    assert len(held_out) == 11
+    assert hold_out(dark, seed=4)[1] != held_out
+
+
+def test_clusters_respect_threshold_and_evidence():
+    vectors = np.array([0.0, 0.1, 0.2, 1.0, 1.05])
+    similarity = 1 - np.abs(vectors[:, None] - vectors)
+    apart = np.zeros((5, 5), dtype=bool)
+    assert link_tightly(similarity, 0.85, apart).tolist() == [0, 0, 1, 2, 2]  # complete linkage: 0 and 2 are too far
+    apart[3, 4] = apart[4, 3] = True
+    assert link_tightly(similarity, 0.75, apart).tolist() == [0, 0, 0, 1, 2]
+
+
+def test_statistics_are_blended_half_way(bright: list[Tracklet], model: torch.nn.Module):
+    norm = batch_norms(model)[0]
+    bright_mean = norm.running_mean.clone()
+    half, whole = copy.deepcopy(model), copy.deepcopy(model)
+    shifted = [norm for other in (half, whole) for norm in batch_norms(other)]
+    for each in shifted:
+        each.running_mean.zero_()
+    blend(half, bright, 0.5)
+    blend(whole, bright, 1.0)
+    torch.testing.assert_close(batch_norms(whole)[0].running_mean, bright_mean)
+    torch.testing.assert_close(batch_norms(half)[0].running_mean, bright_mean / 2)
+
+
+def score(one: list[float], two: list[float], shared: list[float]) -> Score:
+    from denseil.training.adapt_criterion import _separation
+
+    values = np.array(one), np.array(two)
+    return Score(
+        _separation(*values), float(np.mean(shared)), *values, np.arange(len(two)) % len(one), np.array(shared)
+    )
+
+
+def test_a_gain_must_be_large_and_sure_and_agreement_must_not_fall():
+    rng = np.random.default_rng(0)
+    one, two = rng.normal(0.8, 0.1, 30), rng.normal(0.2, 0.1, 60)
+    same_shares = [0.5] * 30
+    before = score(list(one), list(two), same_shares)
+    better = score(list(one + 0.1), list(two), same_shares)
+    assert helped(before, better, least_gain=0.05) == ""
+    assert "not up by 50%" in helped(before, better, least_gain=0.5)
+    lucky = one.copy()
+    lucky[one.argmin()] = 0.8  # a single tracklet makes the gain
+    assert "resamples" in helped(before, score(list(lucky), list(two), same_shares), least_gain=0.0)
+    assert "agreement" in helped(before, score(list(one + 0.1), list(two), [0.4] * 30), least_gain=0.05)
+
+
+def test_tracklets_that_change_person_do_not_count(model: torch.nn.Module, bright: list[Tracklet]):
+    whole = Criterion(bright, model)
+    swapped = list(bright)
+    other = next(n for n, each in enumerate(bright) if each.pid == 5 and each.camid == 1)
+    mixed = [*bright[0].frames[:3], *bright[other].frames[3:]]
+    swapped[0] = dataclasses.replace(bright[0], frames=mixed)
+    assert whole.counted[0]
+    assert not Criterion(swapped, model).counted[0]
+
+
+def test_only_known_negatives_count():
+    torch.manual_seed(0)
+    features, labels = torch.randn(6, 4), torch.tensor([0, 0, 1, 1, 2, 2])
+    apart = labels[:, None] != labels[None]
+    loss = SupervisedContrastive()
+    assert torch.equal(loss(features, labels, apart), loss(features, labels))
+    apart[:, 4:] = apart[4:, :] = False
+    torch.testing.assert_close(
+        loss(features, labels, apart) * 6, loss(features[:4], labels[:4]) * 4 + loss(features[4:], labels[4:]) * 2
+    )
