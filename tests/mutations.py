@@ -129,6 +129,20 @@ MUTATIONS = [
         ("tests/embedding/test_own_module.py",),
     ),
     Mutation(
+        "after filters by start in memory",
+        "denseil/gallery/where.py",
+        "record.until >= self.after",
+        "record.start >= self.after",
+        ("tests/gallery/test_contract.py::test_search_is_that_of_plain_loops",),
+    ),
+    Mutation(
+        "after filters by start in LanceDB",
+        "denseil/gallery/where.py",
+        "ends >= {self.after",
+        "starts >= {self.after",
+        ("tests/gallery/test_contract.py::test_search_is_that_of_plain_loops",),
+    ),
+    Mutation(
         "PK groups are the same identities in every epoch",
         "denseil/data/pk_sampler.py",
         "rng = np.random.default_rng((self.seed, self.epoch))",

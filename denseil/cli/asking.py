@@ -11,7 +11,9 @@ from denseil.data import read_folder
 from denseil.embedding import Embedder
 from denseil.embedding.cache import model_name, weights_digest
 from denseil.gallery import Gallery, Where, features_model, name_model, read_features
-from denseil.gallery.record import FloatArray, check_opened
+from denseil.gallery.checks import check_opened
+from denseil.gallery.record import FloatArray
+from denseil.gallery.same import is_itself
 from denseil.viz import attend
 
 
@@ -69,7 +71,7 @@ def ask(
         found = held.search(vectors[places], k + 1, where=own, exact=exact)
         for at, hits in zip(places, found, strict=True):
             own_record = queries[at].record
-            others = [hit for hit in hits if own_record is None or hit.record.id != own_record.id]
+            others = [hit for hit in hits if own_record is None or not is_itself(own_record, hit)]
             answers[at] = Asked(queries[at], others[:k])
     return [answers[at] for at in range(len(queries))]
 

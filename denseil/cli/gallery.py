@@ -53,7 +53,7 @@ def _declare_forgetting(verbs: Verbs) -> None:
     )
     verb.subject("input").add("gallery", help=WHERE)
     which = verb.subject("what to forget: one of these")
-    which.add("--pid", type=values.whole(-(2**63)), metavar="N", help="a person")
+    which.add("--pid", type=values.whole(0), metavar="N", help="a person")
     which.add("--track", metavar="TRACK", help="a track, as the tracker called it")
     which.add("--id", metavar="ID", help="a record")
     _declare_removal(verb)

@@ -33,7 +33,7 @@ def declare(verbs: Verbs, name: str = "search") -> None:
     cameras = values.listed(values.whole(-(2**63)))
     which.gather("--camids", type=cameras, metavar="N", help="only these cameras, such as 1,2")
     which.gather("--not-camids", type=cameras, metavar="N", help="all cameras but these")
-    which.gather("--pids", type=cameras, metavar="N", help="only these persons")
+    which.gather("--pids", type=values.listed(values.whole(0)), metavar="N", help="only these persons")
     which.add(
         "--after", metavar="TIME", help="what ends at this time or later: 2026-05-01T08:30:00+02:00, 30d or seconds"
     )

@@ -12,4 +12,4 @@ from denseil.gallery.recall import check_recall as check_recall
 from denseil.gallery.record import Hit as Hit
 from denseil.gallery.record import Record as Record
 from denseil.gallery.record import Stored as Stored
-from denseil.gallery.record import Where as Where
+from denseil.gallery.where import Where as Where

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
+
 from denseil.gallery.protocol import Gallery
 from denseil.gallery.record import FloatArray, Record
+from denseil.gallery.same import differences, refuse
 from denseil.metrics import load_features, load_records
 
 
@@ -50,7 +53,23 @@ def name_model(architecture: str, weights: str) -> str:
 
 
 def copy(source: Gallery, target: Gallery) -> int:
-    """Add all records of one gallery to another; those it holds already stay. Returns how many were new."""
+    """Add all records of one gallery to another; those that it holds already stay.
+
+    Returns:
+        How many were new.
+
+    Raises:
+        ValueError: If the target holds ids of the source with another camera, time or vector; nothing is added.
+    """
+    if target.count():
+        differing: dict[str, list[str]] = {}
+        total = 0
+        for block in source.scan():
+            records = [item.record for item in block]
+            held = target.find([record.id for record in records])
+            differing |= differences(records, np.stack([item.vector for item in block]), held) if held else {}
+            total += len(block)
+        refuse(differing, total, target.uri)
     return sum(
         target.add([item.record for item in block], [item.vector for item in block]) for block in source.scan() if block
     )

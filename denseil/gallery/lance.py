@@ -2,38 +2,37 @@
 
 from __future__ import annotations
 
+import random
+import time
 import warnings
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
 from itertools import groupby
 from pathlib import Path
-from typing import Any
-
-import numpy as np
+from typing import Any, TypeVar
 
 from denseil.common.extras import need
-from denseil.gallery.nearest import Nearest
-from denseil.gallery.protocol import Closing
-from denseil.gallery.record import (
-    COLUMNS,
-    ArrayLike,
-    FloatArray,
-    Hit,
-    Record,
-    Stored,
-    Where,
-    check_limit,
-    check_new,
-    check_opened,
-    check_target,
-    key_of,
-    unit_vectors,
+from denseil.gallery._arrow import (
+    FORMAT_NAME,
+    MODEL_NAME,
+    conditions,
+    schema_of,
+    stored_of,
+    table_of,
+    vectors_of,
 )
+from denseil.gallery.checks import check_new, check_opened, unit_vectors
+from denseil.gallery.fields import check_time
+from denseil.gallery.nearest import Block, search_blocks
+from denseil.gallery.protocol import Closing
+from denseil.gallery.record import COLUMNS, ArrayLike, FloatArray, Hit, Record, Stored, key_of
+from denseil.gallery.same import check_held
+from denseil.gallery.where import Where, check_ids, check_limit, check_target
 
 TABLE = "records"
-MODEL = b"denseil.model"  # in the table's metadata
-KEYS = 5_000  # keys in one condition
+ATTEMPTS = 30  # after conflicts with other writers
+T = TypeVar("T")
 
 
 class LanceGallery(Closing):
@@ -65,12 +64,14 @@ class LanceGallery(Closing):
             elif dim is None:
                 raise FileNotFoundError(_absent(uri))
             else:
-                self._table = database.create_table(TABLE, schema=_schema(dim, model), exist_ok=True)
+                self._table = database.create_table(TABLE, schema=schema_of(dim, model), exist_ok=True)
         names = self._table.schema.names
         if not {*COLUMNS, "vector"} <= set(names):
             raise ValueError(f"the table {TABLE} in {uri} is no gallery: it holds {', '.join(names)}")
         self.dim = int(self._table.schema.field("vector").type.list_size)
-        self.model = (self._table.schema.metadata or {}).get(MODEL, b"").decode()
+        metadata = self._table.schema.metadata or {}
+        self.model = metadata.get(MODEL_NAME, b"").decode()
+        self.format = int(metadata.get(FORMAT_NAME, b"1"))
         check_opened(self, dim, model)
 
     def add(self, records: Sequence[Record], vectors: ArrayLike) -> int:
@@ -78,15 +79,36 @@ class LanceGallery(Closing):
         units = check_new(records, vectors, self.dim)
         if not len(records):
             return 0
-        table = _rows(records, units, self._table.schema)
+        held = self._held(records)
+        check_held(records, units, held, self.uri)
+        table = table_of(records, units, self._table.schema)
         with self._plainly("adding"):
-            return int(self._table.merge_insert("key").when_not_matched_insert_all().execute(table).num_inserted_rows)
+            insert = self._table.merge_insert("key").when_not_matched_insert_all()
+            new = int(_retry(lambda: insert.execute(table)).num_inserted_rows)
+        if new < len(records) - len(held):  # another process has added some of them since
+            check_held(records, units, self._held(records), self.uri)
+        return new
+
+    def _held(self, records: Sequence[Record]) -> dict[str, Stored]:
+        """Those of new records whose id is held."""
+        import pyarrow as pa
+        from pyarrow import compute
+
+        keys = pa.array([key_of(record.id) for record in records])
+        with self._plainly("reading"):
+            found = [
+                key
+                for batch in self._batches(["key"], "")
+                for key in batch["key"].filter(compute.is_in(batch["key"], value_set=keys)).to_pylist()
+            ]
+        held = set(found)
+        return self.find([record.id for record in records if key_of(record.id) in held]) if held else {}
 
     def search(
         self, vectors: ArrayLike, k: int = 10, *, where: Where | None = None, exact: bool = True
     ) -> list[list[Hit]]:
         """See `Gallery.search`."""
-        check_limit(k)
+        k = check_limit(k)
         queries = unit_vectors(vectors, self.dim, what="queries")
         with self._plainly("searching"):
             if not exact and self._table.list_indices():
@@ -94,24 +116,16 @@ class LanceGallery(Closing):
             return self._by_reading(queries, k, where or Where())
 
     def _by_reading(self, queries: FloatArray, k: int, where: Where) -> list[list[Hit]]:
-        nearest = Nearest(queries, k)
-        found: dict[int, Record] = {}
-        for batch in self._batches([*COLUMNS, "vector"], where.expression()):
-            first = nearest.seen
-            nearest.see(_vectors(batch, self.dim))
-            best = set(nearest.row.ravel().tolist())
-            found = {row: record for row, record in found.items() if row in best}
-            new = sorted(row for row in best if row >= first)
-            if new:
-                rows = batch.select(COLUMNS).take([row - first for row in new]).to_pylist()
-                found.update(zip(new, map(Record.from_row, rows), strict=True))
-        return [
-            [Hit(found[row], distance) for distance, row in zip(*one, strict=True)]
-            for one in zip(*(array.tolist() for array in nearest.sorted()), strict=True)
-        ]
+        def block(batch: Any) -> Block:
+            def records_of(places: list[int]) -> list[Record]:
+                return list(map(Record.from_row, batch.select(COLUMNS).take(places).to_pylist()))
+
+            return vectors_of(batch, self.dim), records_of
+
+        return search_blocks(queries, k, map(block, self._batches([*COLUMNS, "vector"], where.expression())))
 
     def _by_index(self, queries: FloatArray, k: int, where: Where) -> list[list[Hit]]:
-        query = self._table.search(queries).distance_type("dot").limit(k)
+        query = self._table.search(queries).distance_type("dot").limit(min(k, max(self._table.count_rows(), 1)))
         if expression := where.expression():
             query = query.where(expression, prefilter=True)
         rows = query.select([*COLUMNS, "_distance"]).to_arrow().to_pylist()
@@ -121,23 +135,20 @@ class LanceGallery(Closing):
             found[at] = [Hit(Record.from_row(row), min(max(row["_distance"], 0.0), 2.0)) for row in group]
         return found
 
-    def get(self, ids: Sequence[str]) -> list[Stored]:
-        """See `Gallery.get`."""
-        held: dict[str, Stored] = {}
+    def find(self, ids: Collection[str]) -> dict[str, Stored]:
+        """See `Gallery.find`."""
+        found: dict[str, Stored] = {}
         with self._plainly("reading"):
-            for condition in _conditions(ids):
+            for condition in conditions(check_ids(ids)):
                 for batch in self._batches([*COLUMNS, "vector"], condition):
-                    held.update((item.record.id, item) for item in _stored(batch, self.dim))
-        for name in ids:
-            if name not in held:
-                raise KeyError(f"no record {name!r} in {self.uri}")
-        return [held[name] for name in ids]
+                    found.update((item.record.id, item) for item in stored_of(batch, self.dim))
+        return found
 
     def scan(self) -> Iterator[list[Stored]]:
         """See `Gallery.scan`."""
         with self._plainly("reading"):
             for batch in self._batches([*COLUMNS, "vector"], ""):
-                yield _stored(batch, self.dim)
+                yield stored_of(batch, self.dim)
 
     def count(self, where: Where | None = None) -> int:
         """See `Gallery.count`."""
@@ -146,23 +157,23 @@ class LanceGallery(Closing):
 
     def delete(self, ids: Collection[str]) -> int:
         """See `Gallery.delete`."""
-        return sum(self._remove(condition) for condition in _conditions(ids))
+        return sum(self._remove(condition) for condition in conditions(check_ids(ids)))
 
     def forget(self, *, pid: int | None = None, track: str | None = None) -> int:
         """See `Gallery.forget`."""
         check_target(pid, track)
         if track is None:
-            return self._remove(f"pid = {pid}")
+            return self._remove(f"pid = {pid:d}")
         quoted = track.replace("'", "''")
         return self._remove(f"track = '{quoted}'")
 
     def expire(self, before: float) -> int:
         """See `Gallery.expire`."""
-        return self._remove(f"ends < {float(before)!r}")
+        return self._remove(f"ends < {check_time('before', before)!r}")
 
     def _remove(self, condition: str) -> int:
         with self._plainly("removing"):
-            return int(self._table.delete(condition).num_deleted_rows)
+            return int(_retry(lambda: self._table.delete(condition)).num_deleted_rows)
 
     def index(self) -> None:
         """Build an index, which `search(exact=False)` uses: faster, and it misses some (see `check_recall`)."""
@@ -176,18 +187,19 @@ class LanceGallery(Closing):
 
         Lance marks rows as deleted and drops them from a file once a tenth of it is gone; here every file is written
         anew as soon as any row is, and so is the index, so that nothing of it stays. It needs the gallery's size free
-        on the disk. A process that reads at that moment may have to ask again. What a killed writer left goes after
-        seven days, or at once with `alone`.
+        on the disk. A process that reads at that moment may have to ask again. Beside other writers it starts again
+        after a conflict. Files that killed writers and conflicts leave are deleted after seven days, or at once with
+        `alone`.
         """
         with self._plainly("optimizing"):
-            self._table.optimize()  # one file for many small ones
+            _retry(self._table.optimize)  # one file for many small ones
             if self._may_hold_deleted():
-                self._table.update(values_sql={"key": "key"})
+                _retry(lambda: self._table.update(values_sql={"key": "key"}))
                 if self._table.list_indices():
-                    self.index()
+                    _retry(self.index)
             with warnings.catch_warnings():  # it warns of what the docstring says
                 warnings.simplefilter("ignore", UserWarning)
-                self._table.optimize(cleanup_older_than=timedelta(0), delete_unverified=alone)
+                _retry(lambda: self._table.optimize(cleanup_older_than=timedelta(0), delete_unverified=alone))
 
     def _may_hold_deleted(self) -> bool:
         """Whether a file may hold more rows than the table; sure for one file, and always so for several.
@@ -215,39 +227,17 @@ class LanceGallery(Closing):
             raise OSError(text) from error
 
 
+def _retry(action: Callable[[], T]) -> T:
+    """Call again after a conflict with another writer, whose change was committed first."""
+    for attempt in range(ATTEMPTS):
+        try:
+            return action()
+        except (OSError, RuntimeError, ValueError) as error:  # noqa: PERF203 (a call takes milliseconds)
+            if "conflict" not in str(error).lower() or attempt == ATTEMPTS - 1:
+                raise
+            time.sleep(random.uniform(0, 0.05 * 2 ** min(attempt, 5)))
+    raise AssertionError
+
+
 def _absent(uri: str) -> str:
     return f"no gallery at {uri}: check the path; `denseil gallery add` makes one"
-
-
-def _schema(dim: int, model: str) -> Any:
-    import pyarrow as pa
-
-    types = {"camid": pa.int64(), "pid": pa.int64(), "starts": pa.float64(), "ends": pa.float64()}
-    columns = [pa.field(name, types.get(name, pa.string()), nullable=False) for name in COLUMNS]
-    vector = pa.field("vector", pa.list_(pa.float32(), dim), nullable=False)
-    return pa.schema([*columns, vector], metadata={MODEL: model.encode()})
-
-
-def _rows(records: Sequence[Record], vectors: FloatArray, schema: Any) -> Any:
-    import pyarrow as pa
-
-    rows = [record.to_row() for record in records]
-    columns = {name: [row[name] for row in rows] for name in COLUMNS}
-    flat = pa.FixedSizeListArray.from_arrays(pa.array(vectors.ravel()), vectors.shape[1])
-    return pa.table({**columns, "vector": flat}, schema=schema)
-
-
-def _vectors(batch: Any, dim: int) -> FloatArray:
-    vectors: FloatArray = np.asarray(batch["vector"].flatten()).reshape(-1, dim)
-    return vectors
-
-
-def _stored(batch: Any, dim: int) -> list[Stored]:
-    records = map(Record.from_row, batch.select(COLUMNS).to_pylist())
-    return [Stored(*pair) for pair in zip(records, _vectors(batch, dim), strict=True)]
-
-
-def _conditions(ids: Collection[str]) -> Iterator[str]:
-    keys = [key_of(name) for name in dict.fromkeys(ids)]
-    for first in range(0, len(keys), KEYS):
-        yield f"key in ({', '.join(repr(key) for key in keys[first : first + KEYS])})"

@@ -15,32 +15,24 @@ from typing import Any
 import numpy as np
 
 from denseil.common.extras import need
+from denseil.gallery.checks import check_new, check_opened, unit_vectors
+from denseil.gallery.fields import MAX_TEXT, check_time
+from denseil.gallery.nearest import Block, search_blocks
 from denseil.gallery.protocol import Closing
-from denseil.gallery.record import (
-    COLUMNS,
-    MAX_TEXT,
-    ArrayLike,
-    FloatArray,
-    Hit,
-    Record,
-    Stored,
-    Where,
-    check_limit,
-    check_new,
-    check_opened,
-    check_target,
-    key_of,
-    unit_vectors,
-)
+from denseil.gallery.record import COLUMNS, FORMAT, ArrayLike, FloatArray, Hit, Record, Stored, key_of
+from denseil.gallery.same import check_held
+from denseil.gallery.where import Where, check_ids, check_limit, check_target
 
 COLLECTION = "denseil"
-MODEL = "denseil.model"  # a property of the collection
+MODEL_NAME, FORMAT_NAME = "denseil.model", "denseil.format"  # properties of the collection
 FILE = "milvus:///"
 DAY = 86_400.0  # seconds
 KEYS = 1_000  # keys in one condition, queries in one call
 FLOATS = 2_000_000  # of vectors in one call, 8 MB: a message may hold 64
 TIMEOUT = 30.0  # seconds for one call
 LISTS = 1_024  # most lists of the index
+LIMIT = 16_384  # most neighbours that Milvus returns
+SMALL_LIMIT = 1_000  # neighbours that are asked for without counting the records first
 
 
 class MilvusGallery(Closing):
@@ -87,7 +79,8 @@ class MilvusGallery(Closing):
         if not {*COLUMNS, "vector"} <= set(columns):
             raise ValueError(f"the collection {self._name} at {uri} is no gallery: it holds {', '.join(columns)}")
         self.dim = int(columns["vector"]["params"]["dim"])
-        self.model = str(described["properties"].get(MODEL, ""))
+        self.model = str(described["properties"].get(MODEL_NAME, ""))
+        self.format = int(described["properties"].get(FORMAT_NAME, 1))
         check_opened(self, dim, model)
 
     def _create(self, dim: int, model: str, types: Any) -> None:
@@ -105,7 +98,7 @@ class MilvusGallery(Closing):
             schema=schema,
             index_params=self._index("FLAT"),
             consistency_level="Strong",
-            properties={MODEL: model} if model else {},
+            properties={FORMAT_NAME: str(FORMAT), **({MODEL_NAME: model} if model else {})},
             timeout=TIMEOUT,
         )
 
@@ -117,15 +110,14 @@ class MilvusGallery(Closing):
     def add(self, records: Sequence[Record], vectors: ArrayLike) -> int:
         """See `Gallery.add`; in parts, a day at a time."""
         units = check_new(records, vectors, self.dim)
+        held = self.find([record.id for record in records])
+        check_held(records, units, held, self.uri)
         added = 0
         with self._plainly("adding", lambda: f"{added} of {len(records)} records were added; add them all again"):
-            held = {
-                row["key"] for part in _keys([record.id for record in records]) for row in self._rows(part, ["key"])
-            }
             rows = [
                 {**record.to_row(), "vector": unit}
                 for record, unit in zip(records, units, strict=True)
-                if key_of(record.id) not in held
+                if record.id not in held
             ]
             rows.sort(key=lambda row: row["ends"])
             size = max(FLOATS // self.dim, 1)
@@ -146,16 +138,19 @@ class MilvusGallery(Closing):
         self, vectors: ArrayLike, k: int = 10, *, where: Where | None = None, exact: bool = True
     ) -> list[list[Hit]]:
         """See `Gallery.search`; with an index, exact means that all its lists are read."""
-        check_limit(k)
+        k = check_limit(k)
         queries = unit_vectors(vectors, self.dim, what="queries")
         found: list[list[Hit]] = []
+        where = where or Where()
+        if k > SMALL_LIMIT and (k := max(min(k, self.count(where)), 1)) > LIMIT:
+            return self._by_reading(queries, k, where)
         with self._plainly("searching"):
             params = {"nprobe": LISTS} if exact and self._lists() else {}
             for first in range(0, len(queries), KEYS):
                 results = self._client.search(
                     self._name,
                     data=list(queries[first : first + KEYS]),
-                    filter=(where or Where()).expression("[]"),
+                    filter=where.expression("[]"),
                     limit=k,
                     output_fields=list(COLUMNS),
                     search_params={"metric_type": "IP", "params": params},
@@ -168,18 +163,24 @@ class MilvusGallery(Closing):
                 )
         return found
 
+    def _by_reading(self, queries: FloatArray, k: int, where: Where) -> list[list[Hit]]:
+        def block(rows: list[dict[str, Any]]) -> Block:
+            vectors = np.asarray([row["vector"] for row in rows], np.float32)
+            return vectors, lambda places: [Record.from_row(rows[place]) for place in places]
+
+        with self._plainly("searching"):
+            return search_blocks(queries, k, map(block, self._blocks(where.expression("[]"), [*COLUMNS, "vector"])))
+
     def _lists(self) -> bool:
         index = self._client.describe_index(self._name, "vector", timeout=TIMEOUT)
         return bool(index["index_type"] != "FLAT")
 
-    def get(self, ids: Sequence[str]) -> list[Stored]:
-        """See `Gallery.get`."""
+    def find(self, ids: Collection[str]) -> dict[str, Stored]:
+        """See `Gallery.find`."""
+        columns = [*COLUMNS, "vector"]
         with self._plainly("reading"):
-            held = {row["id"]: _stored(row) for part in _keys(ids) for row in self._rows(part, [*COLUMNS, "vector"])}
-        for name in ids:
-            if name not in held:
-                raise KeyError(f"no record {name!r} in {self.uri}")
-        return [held[name] for name in ids]
+            parts = _keys(check_ids(ids), min(KEYS, max(FLOATS // self.dim, 1)))
+            return {row["id"]: _stored(row) for part in parts for row in self._rows(part, columns)}
 
     def scan(self) -> Iterator[list[Stored]]:
         """See `Gallery.scan`."""
@@ -197,16 +198,22 @@ class MilvusGallery(Closing):
 
     def delete(self, ids: Collection[str]) -> int:
         """See `Gallery.delete`."""
-        return sum(self._remove(condition) for condition in _keys(ids))
+        return sum(self._remove(condition) for condition in _keys(check_ids(ids)))
 
     def forget(self, *, pid: int | None = None, track: str | None = None) -> int:
         """See `Gallery.forget`."""
-        check_target(pid, track)
-        return self._remove(f"pid == {pid}" if track is None else f"track == {json.dumps(track, ensure_ascii=False)}")
+        forgotten = check_target(pid, track)
+        if track is None:
+            return self._remove(f"pid == {pid:d}")
+        if track.isprintable():
+            return self._remove(f"track == {json.dumps(track, ensure_ascii=False)}")
+        # Milvus has no words for a control character in a condition
+        found = [item.record.id for block in self.scan() for item in block if forgotten(item.record)]
+        return self.delete(found)
 
     def expire(self, before: float) -> int:
         """See `Gallery.expire`; days that are over by then are dropped as a whole."""
-        gone = 0
+        before, gone = check_time("before", before), 0
         with self._plainly("expiring", lambda: f"{gone} records were removed; expire them again"):
             for name in self._client.list_partitions(self._name, timeout=TIMEOUT):
                 day = _day(name)
@@ -216,7 +223,7 @@ class MilvusGallery(Closing):
                         self._client.release_partitions(self._name, [name], timeout=TIMEOUT)
                     self._client.drop_partition(self._name, name, timeout=TIMEOUT)
                     gone += held
-        return gone + self._remove(f"ends < {float(before)!r}")
+        return gone + self._remove(f"ends < {before!r}")
 
     def _remove(self, condition: str) -> int:
         """Delete by key: what Milvus deletes by another condition it does not count."""
@@ -300,10 +307,10 @@ def _day(partition: str) -> int | None:
     return int(match[2]) * (-1 if match[1] else 1) if match else None
 
 
-def _keys(ids: Collection[str]) -> Iterator[str]:
-    keys = [key_of(name) for name in dict.fromkeys(ids)]
-    for first in range(0, len(keys), KEYS):
-        yield f"key in {json.dumps(keys[first : first + KEYS])}"
+def _keys(ids: Collection[str], size: int = KEYS) -> Iterator[str]:
+    keys = [key_of(name) for name in ids]
+    for first in range(0, len(keys), size):
+        yield f"key in {json.dumps(keys[first : first + size])}"
 
 
 def _stored(row: dict[str, Any]) -> Stored:

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
+from typing import TypeAlias
+
 import numpy as np
 import numpy.typing as npt
 
-from denseil.gallery.record import FloatArray
+from denseil.gallery.record import FloatArray, Hit, Record
+
+Block: TypeAlias = tuple[FloatArray, Callable[[list[int]], list[Record]]]
+"""Vectors (n, D), and what returns the records of some of their places."""
 
 BLOCK = 4096  # queries x gallery rows of similarities at once: 64 MB for 4,096 queries
 
@@ -42,6 +48,30 @@ class Nearest:
         order = np.lexsort((self.row, -self.similarity))
         distance = 1 - np.take_along_axis(self.similarity, order, 1)
         return np.clip(distance, 0, 2), np.take_along_axis(self.row, order, 1)
+
+
+def search_blocks(queries: FloatArray, k: int, blocks: Iterable[Block]) -> list[list[Hit]]:
+    """Search vectors that pass once, block by block; records are read only while they are among the nearest.
+
+    Args:
+        queries: Vectors (Q, D) of length 1.
+        k: How many to find for each.
+        blocks: What is searched.
+    """
+    nearest = Nearest(queries, k)
+    found: dict[int, Record] = {}
+    for vectors, records_of in blocks:
+        first = nearest.seen
+        nearest.see(vectors)
+        best = set(nearest.row.ravel().tolist())
+        found = {row: record for row, record in found.items() if row in best}
+        new = sorted(row for row in best if row >= first)
+        if new:
+            found.update(zip(new, records_of([row - first for row in new]), strict=True))
+    return [
+        [Hit(found[row], distance) for distance, row in zip(*one, strict=True)]
+        for one in zip(*(array.tolist() for array in nearest.sorted()), strict=True)
+    ]
 
 
 def _largest(values: FloatArray, k: int) -> npt.NDArray[np.int64]:

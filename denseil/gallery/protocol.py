@@ -2,95 +2,115 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Collection, Iterator, Sequence
 from types import TracebackType
 from typing import Protocol
 
 from typing_extensions import Self
 
-from denseil.gallery.record import ArrayLike, Hit, Record, Stored, Where
+from denseil.common.arguments import shown
+from denseil.common.text import plain
+from denseil.gallery.record import ArrayLike, Hit, Record, Stored
+from denseil.gallery.where import Where
 
 
 class Gallery(Protocol):
-    """Records of tracklets with a vector each: found by vector, forgotten on request.
+    """Store of tracklets, each a record with a vector: searched by vector, removed on request.
 
-    An `add` that has returned is on disk (in memory, for the one in memory), and another process that asks next sees
-    it. Distances are cosine distances.
+    When `add` has returned, the records are on disk (in memory for `MemoryGallery`), and other processes see them with
+    their next call. Distances are cosine distances.
 
     Attributes:
-        uri: what opened it.
-        dim: width of its vectors.
-        model: what makes its vectors, as `open` was told when the gallery was made; "" where nobody said.
+        uri: The address it was opened with.
+        dim: Width of its vectors.
+        model: Identity of the model that makes its vectors, as given to `open` when the gallery was made; "" if
+            unknown.
+        format: 2; 1 for a gallery of an earlier version, in which one id could stand for two tracklets.
     """
 
     uri: str
     dim: int
     model: str
+    format: int
 
     def add(self, records: Sequence[Record], vectors: ArrayLike) -> int:
-        """Add records with their vectors (N, D), all or, after an error, as many as the error says.
+        """Add records with their vectors (N, D), all or none; Milvus says after an error how many were added.
 
-        A record whose id is held already stays as it is: adding the same file again, after a crash, is safe.
+        A record that is held already is left as it is, so adding the same file again, after a crash, is safe.
 
         Returns:
             How many were new.
 
         Raises:
-            TypeError, ValueError: see `check_new`; nothing was added.
+            TypeError, ValueError: For what `check_new` refuses, or if an id is held with another camera, time or
+                vector (more than 5e-3 apart); nothing is added.
         """
 
     def search(
         self, vectors: ArrayLike, k: int = 10, *, where: Where | None = None, exact: bool = True
     ) -> list[list[Hit]]:
-        """The k nearest records of each vector, nearest first; equal distances in any order.
+        """Find the k nearest records of each vector, nearest first; equal distances in any order.
 
         Args:
-            vectors: queries (Q, D), or one (D,). Give many at once: what a call costs is mostly per call.
-            k: how many; fewer come where fewer pass the filter.
-            where: which records to look at.
-            exact: False to use the index, where there is one.
+            vectors: Queries (Q, D), or one (D,). Most of the cost is per call: give many at once.
+            k: How many; fewer are returned if fewer pass the filter.
+            where: Filter of the records.
+            exact: Whether to compare with every record. False uses the index, if there is one.
 
         Raises:
-            TypeError, ValueError: see `unit_vectors`; k below 1.
+            TypeError, ValueError: For what `unit_vectors` refuses, or if k is below 1.
         """
 
     def get(self, ids: Sequence[str]) -> list[Stored]:
-        """These records with their vectors, in this order.
+        """Return records with their vectors, in the order of the ids.
 
         Raises:
-            KeyError: an id that is not held.
+            KeyError: If an id is not held.
         """
 
+    def find(self, ids: Collection[str]) -> dict[str, Stored]:
+        """Return the records of those ids that are held, by id."""
+
     def scan(self) -> Iterator[list[Stored]]:
-        """All records with their vectors, in blocks."""
+        """Iterate over all records with their vectors, in blocks."""
 
     def count(self, where: Where | None = None) -> int:
-        """How many records pass the filter."""
+        """Count the records that pass the filter."""
 
     def delete(self, ids: Collection[str]) -> int:
-        """Take these records out; ids that are not held are passed over. Returns how many went."""
-
-    def forget(self, *, pid: int | None = None, track: str | None = None) -> int:
-        """Take out all records of one person, or of one track. Returns how many went.
-
-        What was written stays in the files until `optimize`.
+        """Remove records; ids that are not held are ignored. Returns how many were removed.
 
         Raises:
-            ValueError: both, or neither, given.
+            TypeError: If the ids are not a collection of texts.
+        """
+
+    def forget(self, *, pid: int | None = None, track: str | None = None) -> int:
+        """Remove all records of one person, or of one track. Returns how many were removed.
+
+        Their bytes stay in the files until `optimize`.
+
+        Raises:
+            TypeError: If the pid is not an integer, or the track is not text.
+            ValueError: If both or neither are given, or the pid is negative.
         """
 
     def expire(self, before: float) -> int:
-        """Take out all records that end before this time. Returns how many went."""
+        """Remove all records that end before this time, in seconds. Returns how many were removed.
+
+        Raises:
+            TypeError, ValueError: If the time is not a finite number.
+        """
 
     def optimize(self, *, alone: bool = False) -> None:
-        """Pack the files, and remove from them what was taken out.
+        """Pack the files, and delete the bytes of removed records from them.
 
         Args:
-            alone: whether no other process works on the gallery, so that what crashed writers left can go as well.
+            alone: Whether no other process uses the gallery, so that files left by killed writers can be deleted too.
         """
 
     def close(self) -> None:
-        """Let go of files and connections."""
+        """Release files and connections."""
 
     def __enter__(self) -> Self: ...
 
@@ -99,11 +119,25 @@ class Gallery(Protocol):
     ) -> None: ...
 
 
-class Closing:
-    """`with open(...) as gallery`, for every gallery."""
+class Closing(ABC):
+    """What all galleries share: `get`, and `with open(...) as gallery`."""
 
-    def close(self) -> None:
-        """Let go of files and connections."""
+    uri: str
+
+    @abstractmethod
+    def find(self, ids: Collection[str]) -> dict[str, Stored]:
+        """See `Gallery.find`."""
+
+    def get(self, ids: Sequence[str]) -> list[Stored]:
+        """See `Gallery.get`."""
+        found = self.find(ids)
+        for name in ids:
+            if name not in found:
+                raise KeyError(f"no record {shown(name)} in {plain(self.uri)}")
+        return [found[name] for name in ids]
+
+    def close(self) -> None:  # noqa: B027 (most have nothing to release)
+        """Release files and connections."""
 
     def __enter__(self) -> Self:
         return self

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -206,3 +207,32 @@ def test_attention_of_crops_on_the_page(
     capsys.readouterr()
     assert main(["search", "0", "--gallery", uri, "--page", str(page), "--attention"]) == 2
     assert "give a folder of crops as the query" in capsys.readouterr().err
+
+
+def test_two_cameras_with_the_same_ids(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    files = [str(tmp_path / f"{camera}.safetensors") for camera in (1, 2)]
+    people = unit(4, dim=8)
+    known = [{"id": f"clip/{i}", "start": 10.0 * i, "end": 10.0 * i + 5} for i in range(4)]
+    for camera, file in enumerate(files, 1):
+        vectors = people + 0.1 * unit(4, seed=camera, dim=8)
+        save_features(file, Embeddings(vectors, np.arange(4), np.full(4, camera)), records=known)
+    uri = str(tmp_path / "g")
+    assert main(["gallery", "add", uri, files[0]]) == 0
+    assert main(["gallery", "add", uri, files[1]]) == 2
+    err = capsys.readouterr().err
+    assert "4 of 4 ids are held" in err
+    assert "4 by camera, 4 by vector" in err
+    # the other camera's tracks are asked for: tracks of the same name in this one are answers, not the query itself
+    assert main(["search", files[1], "--gallery", uri, "--k", "1", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert [one["hits"][0]["record"]["id"] for one in found] == [f"clip/{i}" for i in range(4)]
+    assert main(["search", files[0], "--gallery", uri, "--k", "4", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert all(one["query"] not in {hit["record"]["id"] for hit in one["hits"]} for one in found)
+
+
+def test_unknown_people_are_not_a_person(uri: str, capsys: pytest.CaptureFixture[str]):
+    assert main(["gallery", "forget", uri, "--pid", "-1"]) == 2
+    assert "'-1': it must be a whole number of at least 0" in capsys.readouterr().err
+    with gallery.open(uri) as held:
+        assert held.count() == 12

@@ -24,6 +24,8 @@ FILTERS = [
     Where(pids=[2, 3]),
     Where(after=86_400.0),
     Where(before=86_400.0),
+    Where(after=86_430.0),  # one record has begun by then and ends later
+    Where(before=86_430.0),
     Where(camids=(0, 2), pids={1, 4}, after=1e5, before=2.5e5),
     Where(camids=[]),
     Where(pids=[99]),
@@ -75,11 +77,44 @@ def test_records_and_vectors_come_back_as_they_were(empty: Gallery):
 
 def test_what_is_held_stays(empty: Gallery):
     held, vectors = filled(empty)
-    other = dataclasses.replace(held[3], camid=77)
-    assert empty.add([other, Record("new", camid=1)], -vectors[:2]) == 1
+    named = dataclasses.replace(held[3], pid=77, thumbnail="elsewhere.png", track="t")
+    nearly = vectors[3] + 1e-4 * unit(1, seed=3)[0]  # embedded on another device
+    assert empty.add([named, Record("new", camid=1)], np.stack([nearly, vectors[0]])) == 1
     assert empty.count() == N + 1
     assert empty.get([held[3].id])[0].record == held[3]
     assert empty.add([], np.empty((0, DIM))) == 0
+
+
+def test_another_tracklet_of_the_same_id_is_refused_and_counted(empty: Gallery):
+    held, vectors = filled(empty)
+    others = [
+        Record("new", camid=1),
+        held[0],
+        dataclasses.replace(held[3], camid=77),
+        dataclasses.replace(held[4], start=held[4].start - 1),
+        dataclasses.replace(held[5], end=held[5].until + 1),
+        held[6],
+    ]
+    rows = vectors[[1, 0, 3, 4, 5, 6]].copy()
+    rows[-1] += 0.02 * unit(1, seed=3)[0]
+    text = r"4 of 6 ids are held in .* by other tracklets .*1 by camera, 2 by time, 1 by vector"
+    with pytest.raises(ValueError, match=text) as refused:
+        empty.add(others, rows)
+    assert "\n" not in str(refused.value)
+    assert empty.count() == N
+    source = MemoryGallery(DIM)
+    source.add(others, rows)
+    with pytest.raises(ValueError, match=text):
+        copy(source, empty)
+    assert empty.count() == N
+    assert [item.record for item in empty.get([record.id for record in held])] == held
+
+
+def test_many_neighbours(empty: Gallery):
+    _, vectors = filled(empty)
+    for k in (N, 5_000, 10**9):
+        assert len(empty.search(vectors[:2], k=k)[1]) == N
+    assert [len(hits) for hits in empty.search(vectors[:2], k=10**9, where=Where(camids=[1]))] == [N // 3] * 2
 
 
 def test_taking_out(empty: Gallery):
@@ -127,6 +162,19 @@ WRONG = {
     "forget nobody": (lambda g: g.forget(), "one person or one track"),
     "forget two": (lambda g: g.forget(pid=1, track="a"), "one person or one track"),
     "forget no track": (lambda g: g.forget(track=""), "one person or one track"),
+    "forget unknown": (lambda g: g.forget(pid=-1), "pid is -1; it must be an integer >= 0"),
+    "forget ever": (lambda g: g.expire(float("inf")), "before is inf; it must be finite"),
+    "unknown persons": (lambda g: g.count(Where(pids=[-1])), "an item of pids is -1"),
+}
+
+
+WRONG_TYPES = {
+    "a condition": (lambda g: g.forget(pid="0 or true"), "pid is '0 or true'; it must be an integer"),
+    "a truth": (lambda g: g.forget(pid=True), "pid is True"),
+    "a float": (lambda g: g.count(Where(camids=[1.7])), "an item of camids is 1.7"),
+    "one text": (lambda g: g.delete("there"), "ids is 'there'; it must be a collection of texts"),
+    "a number": (lambda g: g.get([1]), "an id is 1; it must be text"),
+    "k": (lambda g: g.search(unit(1), k=2.5), "k is 2.5"),
 }
 
 
@@ -139,6 +187,9 @@ def test_bad_input_is_refused_and_changes_nothing(empty: Gallery):
         empty.add(records(1), np.array([["a"] * DIM]))
     with pytest.raises(TypeError, match="no denseil"):
         empty.add(["a"], unit(1))  # type: ignore[list-item]
+    for act, text in WRONG_TYPES.values():
+        with pytest.raises(TypeError, match=text):
+            act(empty)
     with pytest.raises(KeyError, match="no record 'elsewhere'"):
         empty.get(["there", "elsewhere"])
     assert empty.count() == 1

@@ -16,7 +16,7 @@ import pytest
 import denseil
 from denseil import gallery
 from denseil.gallery import Gallery, Record
-from denseil.gallery.record import unit_vectors
+from denseil.gallery.checks import unit_vectors
 from tests.gallery.conftest import DIM, names, records, unit
 
 pytest.importorskip("lancedb")

@@ -1,0 +1,86 @@
+"""Checks of the vectors that go into a gallery, and of what it was opened for."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+import numpy as np
+from torch import Tensor
+
+from denseil.gallery.record import ArrayLike, FloatArray, Record
+
+
+def unit_vectors(vectors: ArrayLike, dim: int | None = None, *, what: str = "vectors") -> FloatArray:
+    """Vectors (N, D) as float32 of length 1.
+
+    Args:
+        vectors: real numbers (N, D); (D,) counts as one vector.
+        dim: D of the gallery; any where None.
+        what: what errors call them.
+
+    Raises:
+        TypeError: not real numbers.
+        ValueError: a wrong shape or width; NaN or infinity; a vector of zeros, which has no direction.
+    """
+    if isinstance(vectors, Tensor):
+        vectors = vectors.detach().cpu().float().numpy()
+    array = np.asarray(vectors)
+    if array.dtype.kind not in "fiu":
+        raise TypeError(f"{what} are {array.dtype}; they must be real numbers")
+    array = np.atleast_2d(array).astype(np.float32)
+    if array.ndim != 2 or array.shape[1] == 0:
+        raise ValueError(f"{what} have shape {array.shape}; they must be (N, D), one row a tracklet")
+    if dim is not None and array.shape[1] != dim:
+        raise ValueError(
+            f"{what} are {array.shape[1]} wide, the gallery is {dim} wide; take vectors of the model that filled it"
+        )
+    lengths = np.linalg.norm(array, axis=1, keepdims=True)
+    wrong = np.flatnonzero(~np.isfinite(lengths[:, 0]) | (lengths[:, 0] == 0))
+    if wrong.size:
+        raise ValueError(f"{what}: row {wrong[0]} holds NaN or infinity, or zeros alone; nothing was done")
+    lengths[np.abs(lengths - 1) < 1e-6] = 1  # a copy of a copy is the same to the bit
+    units: FloatArray = array / lengths
+    return units
+
+
+def check_new(records: Sequence[Record], vectors: ArrayLike, dim: int) -> FloatArray:
+    """The vectors of new records, checked against them.
+
+    Raises:
+        TypeError: what `unit_vectors` says; something else than records.
+        ValueError: what `unit_vectors` says; another number of vectors than of records; two records of one id.
+    """
+    wrong = next((record for record in records if not isinstance(record, Record)), None)
+    if wrong is not None:
+        raise TypeError(f"{wrong!r} is no denseil.gallery.Record")
+    if not len(records):
+        return np.empty((0, dim), np.float32)
+    units = unit_vectors(vectors, dim)
+    if len(units) != len(records):
+        raise ValueError(f"{len(records)} records and {len(units)} vectors; give one vector a record")
+    seen: set[str] = set()
+    for record in records:
+        if record.id in seen:
+            raise ValueError(f"two records are called {record.id!r}; an id names one tracklet")
+        seen.add(record.id)
+    return units
+
+
+class _Opened(Protocol):
+    uri: str
+    dim: int
+    model: str
+
+
+def check_opened(gallery: _Opened, dim: int | None, model: str) -> None:
+    """Raises: ValueError where a gallery of another model or width was asked for."""
+    if model and gallery.model and model != gallery.model:
+        raise ValueError(
+            f"the gallery {gallery.uri} was filled by the model {gallery.model}, not by {model}: their vectors cannot "
+            "be compared; embed with the model that filled it, or fill another gallery"
+        )
+    if dim not in (None, gallery.dim):
+        raise ValueError(
+            f"the gallery {gallery.uri} is {gallery.dim} wide, not {dim}; take vectors of the model that filled it"
+        )

@@ -1,0 +1,79 @@
+"""When two records of one id are the same tracklet, and when they are two that must not be confused."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from denseil.common.arguments import shown
+from denseil.common.text import plain
+from denseil.gallery.record import FloatArray, Hit, Record, Stored
+
+SAME_VECTOR = 5e-3  # distance of two vectors of length 1: float32 on any device makes less, two tracklets make more
+SAME_COSINE = 1e-3  # cosine distance of a tracklet whose time is unknown from itself, if embedded in lower precision
+
+
+def differences(records: Sequence[Record], units: FloatArray, held: Mapping[str, Stored]) -> dict[str, list[str]]:
+    """What differs in records whose id is held: the camera, the time, the vector.
+
+    A pid, a track and a thumbnail may differ: they are what is known of a tracklet, not which one it is.
+
+    Args:
+        records: Records to add (N).
+        units: Their vectors (N, D), of length 1.
+        held: What the gallery holds under their ids.
+
+    Returns:
+        By id, of the records that differ.
+    """
+    found = {}
+    for record, unit in zip(records, units, strict=True):
+        if record.id not in held:
+            continue
+        other, vector = held[record.id]
+        what = ["camera"] if record.camid != other.camid else []
+        what += ["time"] if (record.start, record.end) != (other.start, other.end) else []
+        what += ["vector"] if np.linalg.norm(unit - vector) > SAME_VECTOR else []
+        if what:
+            found[record.id] = what
+    return found
+
+
+def check_held(records: Sequence[Record], units: FloatArray, held: Mapping[str, Stored], uri: str) -> None:
+    """Check that records whose id is held are the same tracklets; see `differences`.
+
+    Raises:
+        ValueError: If some are not; it counts them.
+    """
+    if held:
+        refuse(differences(records, units, held), len(records), uri)
+
+
+def refuse(differing: Mapping[str, Sequence[str]], total: int, uri: str) -> None:
+    """Raise for records that differ from those that are held under their ids.
+
+    Raises:
+        ValueError: If there are any.
+    """
+    if not differing:
+        return
+    counts = Counter(what for one in differing.values() for what in one)
+    counted = ", ".join(f"{count:,} by {what}" for what, count in counts.items())
+    raise ValueError(
+        f"{len(differing):,} of {total:,} ids are held in {plain(uri)} by other tracklets (they differ: {counted}), "
+        f"first {shown(next(iter(differing)))}; nothing was added: give each tracklet an id of its own, or remove "
+        "those that are held"
+    )
+
+
+def is_itself(query: Record, hit: Hit) -> bool:
+    """Decide whether a search has found the query's own record: the same id, camera and time.
+
+    If the time is unknown, the vector must be the same too.
+    """
+    one, other = query, hit.record
+    if (one.id, one.camid, one.start, one.end) != (other.id, other.camid, other.start, other.end):
+        return False
+    return (one.start, one.end) != (0.0, 0.0) or hit.distance < SAME_COSINE
