@@ -1,4 +1,4 @@
-"""Models: frame encoders on any timm backbone, DenseIL and its siblings, names and weights."""
+"""Models: frame encoders on any timm backbone, DenseIL and its variants, model names and weights."""
 
 from denseil.layers import ReIDOutput as ReIDOutput
 from denseil.models._card import model_card as model_card

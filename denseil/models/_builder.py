@@ -32,16 +32,16 @@ def build_denseil(
     dtype: torch.dtype | None = None,
     **model_args: Any,
 ) -> DenseIL:
-    """Build the registered model `variant`, as timm calls its entry points.
+    """Build a registered model; timm's entry points call this.
 
     Args:
         variant: The registered name.
         pretrained: Load the weights that the cfg names.
-        pretrained_cfg: A tag of the variant, or a whole cfg, which a saved model brings.
+        pretrained_cfg: A tag of the variant, or a complete cfg, as in a saved model.
         pretrained_cfg_overlay: Entries that replace those of the cfg.
         cache_dir: The Hub client's cache.
-        device: Where the parameters are created; None for torch's default device.
-        dtype: Of the parameters; None for float32.
+        device: Device of the parameters; None for torch's default device.
+        dtype: Type of the parameters; None for float32.
         model_args: Arguments of `DenseIL`.
 
     Raises:
@@ -63,13 +63,13 @@ def build_denseil(
     folder = _saved_folder(cfg, cache_dir, weights=pretrained)
     saved = read_config(folder) if folder else None
     opened = saved is not None and isinstance(pretrained_cfg, Mapping | PretrainedCfg)
-    if saved and opened:  # by local-dir: or hf-hub:, of which timm reads more than is safe
+    if saved and opened:  # local-dir: or hf-hub:, from which timm reads more than is safe
         check_saved_args(saved.model_args, MODEL_ARGS)
         hub_id = cfg["hf_hub_id"] if cfg.get("source") == "hf-hub" else None
         sources = {"file": str(folder), "source": cfg.get("source"), "hf_hub_id": hub_id}
         cfg = _resolve_cfg(variant, saved.pretrained_cfg, pretrained_cfg_overlay) | sources
     if pretrained or opened:
-        model_args["pretrained_backbone"] = False  # the whole model's weights come instead, or did once
+        model_args["pretrained_backbone"] = False  # the weights of the whole model replace them
 
     def build() -> DenseIL:
         model: DenseIL = build_model_with_cfg(
@@ -82,7 +82,7 @@ def build_denseil(
         )
         if not isinstance(pretrained_cfg, Mapping | PretrainedCfg):  # a saved model's cfg has its own mean and std
             model.pretrained_cfg.update(mean=model.encoder.mean, std=model.encoder.std)
-            if size := (model_args.get("backbone_args") or {}).get("img_size"):  # it takes frames of that size alone
+            if size := (model_args.get("backbone_args") or {}).get("img_size"):  # it takes only frames of that size
                 model.pretrained_cfg["input_size"] = (3, *((size, size) if isinstance(size, int) else size))
         return model
 
@@ -100,7 +100,7 @@ def build_denseil(
 def _build_with_weights(
     build: Callable[[], DenseIL], cfg: Mapping[str, Any], folder: Path | None, saved: SavedConfig | None
 ) -> DenseIL:
-    """Build a model with the weights of a saved folder, whose digest is checked if it has one, or of a bare file."""
+    """Build a model with the weights of a saved folder (checking their digest, if it has one) or of a single file."""
     path = folder / WEIGHTS_NAME if folder else Path(cfg["file"])
     digest = ""
 
@@ -110,12 +110,12 @@ def _build_with_weights(
         return weights
 
     model = build_with_weights(build, read, origin=cfg.get("hf_hub_id") or str(cfg.get("file")))
-    check_digest(path, digest, saved.digests.get("weights") if saved else None)  # last: other errors say more
+    check_digest(path, digest, saved.digests.get("weights") if saved else None)  # last, because other errors say more
     return model
 
 
 def _check_size(build: Callable[[], DenseIL], folder: Path | None) -> None:
-    """Refuse a config that asks for a model of absurd size, before memory is taken for it."""
+    """Refuse a config of an unreasonably large model, before memory is allocated."""
     with torch.device("meta"):
         params = sum(param.numel() for param in build().parameters())
     if params > MOST_PARAMS:
@@ -123,7 +123,7 @@ def _check_size(build: Callable[[], DenseIL], folder: Path | None) -> None:
 
 
 def require_weights(variant: str, cfg: Mapping[str, Any]) -> None:
-    """Raise RuntimeError, in one sentence with the ways out, unless the cfg says where weights are."""
+    """Raise RuntimeError, with the alternatives, unless the cfg names weights."""
     if cfg.get("file") or cfg.get("hf_hub_id"):
         return
     name = f"{variant}.{cfg['tag']}" if cfg.get("tag") else variant
@@ -136,7 +136,7 @@ def require_weights(variant: str, cfg: Mapping[str, Any]) -> None:
 
 
 def _resolve_cfg(variant: str, cfg: Any, overlay: Mapping[str, Any] | None) -> dict[str, Any]:
-    """The cfg of a tag, or the given one, as a dict; unknown tags raise."""
+    """Return the cfg of a tag, or the given cfg, as a dict; raise KeyError for unknown tags."""
     if isinstance(cfg, str):
         tags = [name.partition(".")[2] for name in timm.list_models(f"{variant}.*", include_tags=True)]
         if cfg not in tags:
@@ -148,7 +148,7 @@ def _resolve_cfg(variant: str, cfg: Any, overlay: Mapping[str, Any] | None) -> d
 
 
 def _saved_folder(cfg: Mapping[str, Any], cache_dir: str | Path | None, *, weights: bool) -> Path | None:
-    """The folder of a saved model, fetched if it is on the Hub and wanted; None for a bare file of weights, or none."""
+    """Return the folder of a saved model, fetched from the Hub if necessary; None if there is no folder."""
     if cfg.get("source") != "hf-hub" and cfg.get("file"):
         return Path(cfg["file"]) if Path(cfg["file"]).is_dir() else None
     if cfg.get("hf_hub_id") and (weights or cfg.get("source") == "hf-hub"):

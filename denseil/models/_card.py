@@ -1,4 +1,4 @@
-"""The model card that goes with saved and published weights."""
+"""The model card of saved and published weights."""
 
 import re
 from collections.abc import Mapping
@@ -34,7 +34,7 @@ _DEFAULTS = {
         "demographic groups were not measured."
     ),
 }
-# Subjects of a complete card, and words of a heading that announces each.
+# Sections of a complete card, and words that may occur in the heading of each.
 _SUBJECTS = {
     "intended use": ("intended use",),
     "out-of-scope use": ("out-of-scope",),
@@ -58,13 +58,13 @@ def model_card(
         model: A model made by `create_model`.
         repo_id: The Hub repository, for the code example.
         fields: Markdown for any of "intended_use", "out_of_scope_use", "data", "results", "limits", and "license" (an
-            identifier of the Hub; for "other" also "license_name" and "license_link"). The card says so where data and
-            results are not given.
-        config: Describes a module of your own.
+            identifier of the Hub; for "other" also "license_name" and "license_link"). Without "data" or "results" the
+            card states that they are missing.
+        config: Config of a module of your own.
 
     Raises:
         ValueError: If a field is unknown.
-        TypeError: If nothing says how frames are prepared.
+        TypeError: If the model has no preprocessing.
     """
     unknown = set(fields or {}) - set(_DEFAULTS)
     if unknown:
@@ -99,7 +99,7 @@ def model_card(
 
 
 def card_gaps(text: str) -> list[str]:
-    """List what a card lacks before it may be published; empty for a complete one."""
+    """List what is missing in a card before it can be published; empty for a complete card."""
     try:
         data = vars(ModelCard(text).data)
     except (yaml.YAMLError, ValueError, TypeError) as error:

@@ -1,8 +1,8 @@
 """config.json of a saved model: timm's description, and the `denseil` block, which timm ignores.
 
-A saved folder may come from a stranger, so nothing is taken from its config that is not expected: known keys, of known
-types, within bounds. Of timm's record only the keys in `CFG_KEYS` are read, none of which names a file, an address or a
-loader. The block's `digests` protect the weights and whatever the config says about vectors.
+A saved folder may be untrusted, so only known keys are read from its config, with checked types and bounds. Of timm's
+cfg only the keys in `CFG_KEYS` are read; none of them names a file, a URL or a loader. The `digests` of the block cover
+the weights and all entries that affect vectors.
 """
 
 import hashlib
@@ -26,8 +26,8 @@ CFG_KEYS = (
     *("input_size", "fixed_input_size", "interpolation", "crop_pct", "crop_mode", "mean", "std"),
     *("tag", "classifier", "license", "description", "paper_name", "paper_ids", "label_names"),
 )
-_VECTORS = ("input_size", "interpolation", "crop_pct", "crop_mode", "mean", "std")  # of timm's record, in the digest
-# What commit 6022594 and earlier wrote, which kept no digests; another key there is a damaged one.
+_VECTORS = ("input_size", "interpolation", "crop_pct", "crop_mode", "mean", "std")  # of timm's cfg, in the digest
+# Keys written by earlier versions, which had no digests; any other key means that the file is damaged.
 _EARLIER_KEYS = {
     "architecture",
     "num_classes",
@@ -47,10 +47,10 @@ class SavedConfig:
     """Contents of the config.json of a saved model.
 
     Attributes:
-        architecture: The registered name that builds it.
-        pretrained_cfg: timm's cfg: input size, mean, std, licence; nothing that names a source of weights.
+        architecture: The registered name.
+        pretrained_cfg: timm's cfg: input size, mean, std, licence; without a source of weights.
         model_args: Arguments for the registered name.
-        denseil: Our block: clip length, frames policy, colour order, thresholds.
+        denseil: The `denseil` block: clip length, frames policy, colour order, thresholds.
         digests: "weights", the SHA-256 of the weights file, and "config"; empty for a folder of earlier versions.
         model_id: `denseil.models.model_id` of the saved model; empty for such a folder.
     """
@@ -64,13 +64,13 @@ class SavedConfig:
 
     @property
     def preprocessing(self) -> Preprocessing:
-        """How frames are prepared."""
+        """The preprocessing of frames."""
         return _preprocessing(self.pretrained_cfg, self.denseil)
 
 
 @checked
 def read_config(folder: str | Path) -> SavedConfig:
-    """Read the config.json of a model folder, and check its types, its bounds and its digest.
+    """Read the config.json of a model folder, and check types, bounds and digest.
 
     Raises:
         FileNotFoundError: If the folder has none.
@@ -90,7 +90,7 @@ def read_architecture(folder: str | Path) -> str:
 
 @contextmanager
 def _of_saved_model(path: Path) -> Iterator[dict[str, Any]]:
-    """Yield a parsed config; whatever is wrong with it becomes a ValueError of one line that names the file."""
+    """Convert any error about a config's content to a ValueError of one line that names the file."""
     if not path.is_file():
         raise FileNotFoundError(f"{path} does not exist: give a folder that denseil.save_pretrained wrote")
     try:
@@ -101,7 +101,7 @@ def _of_saved_model(path: Path) -> Iterator[dict[str, Any]]:
 
 
 def write_config(folder: str | Path, config: dict[str, Any]) -> None:
-    """Write a config.json with its digest, whole or not at all; the digest of the weights in it stays."""
+    """Write a config.json atomically, with its own digest; the digest of the weights is kept."""
     block = config["denseil"]
     if "digests" in block:
         block["digests"] = {**block["digests"], "config": config_digest(config)}
@@ -110,7 +110,7 @@ def write_config(folder: str | Path, config: dict[str, Any]) -> None:
 
 
 def config_digest(config: Mapping[str, Any]) -> str:
-    """SHA-256 of what a parsed config.json says about vectors and thresholds, without texts such as the licence."""
+    """Compute the SHA-256 of the entries of a config.json that affect vectors and thresholds."""
     cfg = config["pretrained_cfg"]
     block = {key: value for key, value in config.get("denseil", {}).items() if key != "digests"}
     content = {
@@ -124,7 +124,7 @@ def config_digest(config: Mapping[str, Any]) -> str:
 
 
 def parse_config(path: Path) -> dict[str, Any]:
-    """Parse a config.json of bounded size, without a look at what it says."""
+    """Parse a config.json of bounded size, without checking its entries."""
     if path.stat().st_size > _MOST_BYTES:
         raise ValueError(f"{path} has {path.stat().st_size:,} bytes; a config has at most {_MOST_BYTES:,}")
     config = json.loads(path.read_text(encoding="utf-8"))
@@ -150,10 +150,10 @@ def _check_digest(config: Mapping[str, Any]) -> None:
 
 
 def saved_config(config: Mapping[str, Any]) -> SavedConfig:
-    """Take from a parsed config.json what is expected there, of known types and within bounds."""
+    """Extract the known entries of a parsed config.json, and check their types and bounds."""
     cfg = {key: config["pretrained_cfg"][key] for key in CFG_KEYS if key in config["pretrained_cfg"]}
     cfg["num_classes"] = _whole("num_classes", config["num_classes"], 0)
-    # Frames are resized to the size itself: nothing is cropped, whatever an earlier file says.
+    # Frames are resized without cropping, also for files of earlier versions that say otherwise.
     cfg |= {"crop_mode": "squash", "crop_pct": 1.0}
     own = {**DENSEIL_BLOCK, **config.get("denseil", {})}
     digests, model_id = own.pop("digests", {}), own.pop("model_id", "")
@@ -170,7 +170,7 @@ def saved_config(config: Mapping[str, Any]) -> SavedConfig:
 
 
 def _check_cfg(cfg: Mapping[str, Any]) -> None:
-    """Check timm's record: three numbers where three are expected, texts elsewhere."""
+    """Check timm's cfg: sizes, mean and std are three numbers, other entries are strings."""
     size = cfg["input_size"]
     if not isinstance(size, list) or len(size) != 3 or size[0] != 3:
         raise ValueError(f"input_size={size!r}; it must be [3, height, width]")
@@ -196,7 +196,7 @@ def _preprocessing(cfg: Mapping[str, Any], block: Mapping[str, Any]) -> Preproce
 
 
 def _model_args(args: Any) -> dict[str, Any]:
-    """Saved arguments, without those that are set on opening."""
+    """Return the saved arguments, without those that are set on opening."""
     if not isinstance(args, dict):
         raise TypeError(f"model_args={args!r}; it must be a JSON object")
     _check_numbers("model_args", args)
@@ -204,7 +204,7 @@ def _model_args(args: Any) -> dict[str, Any]:
 
 
 def _check_numbers(name: str, value: Any, depth: int = 0) -> None:
-    """Plain data, not deep, whose numbers are finite and below 1e9."""
+    """Check that data are plain and not deeply nested, with finite numbers below 1e9."""
     if depth > 6:
         raise ValueError(f"{name} is nested more than 6 deep")
     if isinstance(value, dict):

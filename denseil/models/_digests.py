@@ -1,4 +1,4 @@
-"""Digests of a saved folder: what it says about itself stays true when its config changes."""
+"""Digests of a saved folder, kept up to date when its config changes."""
 
 import hashlib
 from collections.abc import Mapping
@@ -15,15 +15,15 @@ from denseil.models.interface import Preprocessing
 
 @checked
 def update_config(folder: str | Path, entries: Mapping[str, Any]) -> None:
-    """Set entries of the `denseil` block in the config.json of a model folder, whole or not at all.
+    """Update entries of the `denseil` block in the config.json of a model folder, atomically.
 
     Args:
         folder: A folder that `save_pretrained` wrote.
-        entries: Name -> value, as JSON knows it; other entries stay.
+        entries: JSON values by name; other entries are kept.
 
     Raises:
         FileNotFoundError: If the folder has no config.
-        ValueError: If it is not the config of a saved model, or was damaged before.
+        ValueError: If it is not the config of a saved model, or is damaged.
     """
     before = read_config(folder).preprocessing
     config = parse_config(Path(folder) / CONFIG_NAME)
@@ -33,16 +33,16 @@ def update_config(folder: str | Path, entries: Mapping[str, Any]) -> None:
 
 @checked
 def renew_digests(folder: str | Path) -> None:
-    """Accept the files of a model folder as they are, and write their digests into its config.json.
+    """Recompute the digests of a model folder from its files, and write them into its config.json.
 
-    For a folder that was edited by hand, or saved before there were digests. Call it only for files that you trust.
+    Use it for a folder that was edited by hand, or saved by a version without digests, if you trust the files.
 
     Args:
         folder: A folder with config.json and model.safetensors.
 
     Raises:
         FileNotFoundError: If a file is missing.
-        ValueError: If a file is not that of a saved model.
+        ValueError: If a file does not belong to a saved model.
     """
     config = parse_config(Path(folder) / CONFIG_NAME)
     content = Path(folder, WEIGHTS_NAME).read_bytes()
@@ -55,7 +55,7 @@ def renew_digests(folder: str | Path) -> None:
 
 
 def _write(folder: Path, config: dict[str, Any], before: Preprocessing | None = None) -> None:
-    """Write a config that has been checked, with the identity of the model that it now describes."""
+    """Write a checked config, with the identity of the model that it describes."""
     try:
         saved = saved_config(config)
     except (ValueError, KeyError, TypeError) as error:
@@ -67,6 +67,6 @@ def _write(folder: Path, config: dict[str, Any], before: Preprocessing | None = 
         block["model_id"] = make_id(
             weights_digest(weights), kind="denseil", model_args=saved.model_args, preprocessing=saved.preprocessing
         )
-    elif "model_id" in block and saved.preprocessing != before:  # of a module that is not known here
+    elif "model_id" in block and saved.preprocessing != before:  # a module that is not registered here
         del block["model_id"]
     write_config(folder, config)

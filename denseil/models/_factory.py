@@ -48,13 +48,13 @@ def create_model(
             "hf-hub:owner/name@revision"), or a folder that `save_pretrained` wrote ("path", "local-dir:path").
         pretrained: Load the whole model's weights. For timm's weights of the encoder alone, pass
             `pretrained_backbone=True` instead.
-        num_classes: Training identities; 0 for no classifier. A classifier for other identities than the weights'
-            starts fresh; everything else is loaded strictly.
+        num_classes: Training identities; 0 for no classifier. If the number differs from that of the
+            weights, the classifier is initialised anew; everything else is loaded strictly.
         checkpoint_path: Weights to load: a safetensors file, or a checkpoint of tensors and plain data. Prefixes of
             Lightning, DDP and `torch.compile` are removed.
-        cache_dir: Where the Hub client keeps its files.
-        device: Where the parameters are created, such as "cuda" or "meta"; None for torch's default device.
-        dtype: Of the parameters; None for float32.
+        cache_dir: Cache folder of the Hub client.
+        device: Device of the parameters, such as "cuda" or "meta"; None for torch's default device.
+        dtype: Type of the parameters; None for float32.
         model_args: Arguments of `DenseIL`, such as `backbone`, `dim`, `depth`.
 
     Raises:
@@ -77,7 +77,7 @@ def create_model(
     own = architecture not in variants.__all__
     if not own:
         _check_model_args(model_args)
-    folder = Path(cfg["file"]) if own and isinstance(cfg, dict) else None  # of a saved module of one's own
+    folder = Path(cfg["file"]) if own and isinstance(cfg, dict) else None  # a saved module that is not a DenseIL
     saved = read_config(folder) if folder else None
     args = saved_args | model_args
 
@@ -97,7 +97,7 @@ def create_model(
         elif checkpoint_path is None:
             model = build()
         else:
-            model_args.pop("pretrained_backbone", None)  # the whole model's weights come instead
+            model_args.pop("pretrained_backbone", None)  # the weights of the whole model replace them
             model = build_with_weights(build, lambda: read_weights(checkpoint_path), origin=str(checkpoint_path))
     return model if dtype is None else model.to(dtype)
 
@@ -115,7 +115,7 @@ def list_models(filter: str = "") -> list[str]:
 
 @checked
 def list_pretrained(filter: str = "") -> list[str]:
-    """List names with tags whose weights are published, that match a wildcard filter."""
+    """List names with tags that have published weights and match a wildcard filter."""
     return [name for name in timm.list_pretrained(filter or "*") if name.partition(".")[0] in registered_models()]
 
 
@@ -130,7 +130,7 @@ def is_model(name: str) -> bool:
 
 
 def _resolve_name(name: str | Path, cache_dir: str | Path | None, *, weights: bool) -> tuple[str, Any, dict[str, Any]]:
-    """A name's architecture, its tag or saved cfg, and its saved model arguments."""
+    """Return the architecture of a name, its tag or saved cfg, and its saved model arguments."""
     if isinstance(name, Path):
         name = f"local-dir:{name}"
     if not isinstance(name, str):
@@ -147,7 +147,7 @@ def _resolve_name(name: str | Path, cache_dir: str | Path | None, *, weights: bo
         entries["file"] = place
     else:
         folder = fetch_folder(place, weights=weights, check=_check_architecture, cache_dir=cache_dir)
-        entries["hf_hub_id"] = f"{place.partition('@')[0]}@{folder.name}"  # the commit, so that both files are of one
+        entries["hf_hub_id"] = f"{place.partition('@')[0]}@{folder.name}"  # pins the commit
     _check_architecture(folder)
     config = read_config(folder)
     if config.architecture not in variants.__all__:
@@ -157,7 +157,7 @@ def _resolve_name(name: str | Path, cache_dir: str | Path | None, *, weights: bo
 
 
 def _check_architecture(folder: Path) -> None:
-    """Raise a KeyError unless a folder holds a model that is registered here."""
+    """Raise KeyError unless the model in a folder is registered."""
     architecture = read_architecture(folder)
     if architecture not in registered_models():
         way = "timm.create_model" if timm.is_model(architecture) else "your own code and denseil.models.load_weights"
@@ -168,7 +168,7 @@ def _check_architecture(folder: Path) -> None:
 
 
 def _resolve_registered(name: str) -> tuple[str, str]:
-    """A registered name's architecture and tag, aliases resolved."""
+    """Return the architecture and tag of a registered name, with aliases resolved."""
     architecture, _, tag = name.partition(".")
     architecture = variants.ALIASES.get(architecture, architecture)
     if architecture not in registered_models():

@@ -1,8 +1,8 @@
-"""Fetching a model's files from the Hugging Face Hub: whole, verified, and without long waits.
+"""Verified downloads of model files from the Hugging Face Hub, with short timeouts.
 
-Files land in the Hub client's cache. They are streamed here and not by `hf_hub_download`, whose progress comes in
-pieces of 10 MiB, which starts from zero on the next call, and which compares no digest. Here patience is the time
-without any byte, a partial file is kept for the next attempt, and the digest that the Hub gives is compared.
+Files are stored in the Hub client's cache. They are not downloaded by `hf_hub_download`, which reports progress in
+pieces of 10 MiB, restarts from zero on the next call, and compares no digest. Here the timeout counts the time without
+any byte, a partial file is kept for the next attempt, and the file is compared with the digest given by the Hub.
 """
 
 import contextlib
@@ -33,7 +33,7 @@ from huggingface_hub.utils import (  # type: ignore[attr-defined]
 from denseil.common.text import plain
 from denseil.models._config import CONFIG_NAME, WEIGHTS_NAME
 
-PATIENCE = 4.5  # seconds without a byte before a fetch is given up
+PATIENCE = 4.5  # seconds without a byte before a download fails
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 _DIGEST = re.compile(r"[0-9a-f]{64}|[0-9a-f]{40}")  # SHA-256 of a large file, git's SHA-1 of a small one
 
@@ -47,14 +47,14 @@ def fetch_folder(
     check: Callable[[Path], None] | None = None,
     cache_dir: str | Path | None = None,
 ) -> Path:
-    """Fetch a saved model from a Hub repository: its config, and its weights from the same commit.
+    """Fetch the config and the weights of a saved model from one commit of a Hub repository.
 
-    If anything goes wrong and the model is in the cache, the cached copy is used, and a log line says so.
+    On any error, the copy in the cache is used if there is one, and a warning is logged.
 
     Args:
         repo_id: "owner/name" or "owner/name@revision".
-        weights: Whether to fetch the weights too.
-        check: Called with the folder before weights are fetched; raises unless the config is that of a wanted model.
+        weights: Whether to fetch the weights.
+        check: Called with the folder before weights are fetched; raises an error to reject the config.
         cache_dir: The Hub client's cache; None for its default.
 
     Returns:
@@ -63,7 +63,7 @@ def fetch_folder(
     Raises:
         FileNotFoundError: If the repository, the revision or a file does not exist, or may not be read.
         ConnectionError: If the Hub cannot be reached or refuses, no byte comes for `PATIENCE` seconds, or a file was
-            changed on its way.
+            changed in transit.
     """
     repo_id, _, revision = repo_id.partition("@")
     names = (CONFIG_NAME, WEIGHTS_NAME) if weights else (CONFIG_NAME,)
@@ -86,7 +86,7 @@ def fetch_folder(
 
 
 def fetch_file(repo_id: str, filename: str, *, revision: str = "", cache_dir: str | Path | None = None) -> Path:
-    """Fetch one file of a Hub repository into the cache, unless it is there; errors as in `fetch_folder`.
+    """Fetch one file of a Hub repository into the cache, unless it exists; errors as in `fetch_folder`.
 
     Args:
         repo_id: "owner/name".
@@ -106,7 +106,7 @@ def fetch_file(repo_id: str, filename: str, *, revision: str = "", cache_dir: st
             raise ConnectionError(f"the answer names no commit or digest, as the Hub does (ETag {metadata.etag!r})")
         if not blob.exists():
             _download(hf_hub_url(repo_id, filename, revision=metadata.commit_hash), metadata, blob)
-        # Links the file into the folder of its commit; nothing is left to download.
+        # Only links the file into the folder of its commit; it is already downloaded.
         return Path(
             hf_hub_download(
                 repo_id, filename, revision=metadata.commit_hash, cache_dir=cache_dir, etag_timeout=PATIENCE
@@ -120,18 +120,18 @@ def fetch_file(repo_id: str, filename: str, *, revision: str = "", cache_dir: st
             ) from error
         reason = f"status {status}" + (", too many requests: wait a while" if status == 429 else "")
         raise _unreachable(where, reason) from error
-    except Exception as error:  # the client lets the errors of its HTTP library through, and has changed that library
+    except Exception as error:  # the client passes on the errors of its HTTP library, which differs between versions
         if isinstance(error, OSError) and not isinstance(error, (ConnectionError, TimeoutError)) and error.errno:
             raise  # of the disk
         raise _unreachable(where, f"{type(error).__name__}: {str(error).partition(chr(10))[0]}") from error
 
 
 def _download(url: str, metadata: HfFileMetadata, blob: Path) -> None:
-    """Stream a file to its place in the cache, resumed as long as each attempt brings bytes; verified at the end."""
+    """Stream a file into the cache, resuming as long as each attempt receives bytes, and verify it."""
     blob.parent.mkdir(parents=True, exist_ok=True)
     part, size = blob.with_name(f"{blob.name}.part"), metadata.size
     with WeakFileLock(blob.with_name(f"{blob.name}.lock")):
-        if blob.exists():  # another process has been here
+        if blob.exists():  # another process has downloaded it
             return
         furthest = -1
         while (have := part.stat().st_size if part.exists() else 0) != size or not part.exists():
@@ -165,7 +165,7 @@ def _append(url: str, part: Path, start: int) -> bool:
             except Exception as error:
                 if "Timeout" in type(error).__name__ or isinstance(error, OSError):
                     raise
-                return False  # a connection that was closed early, by whatever name the HTTP library calls it
+                return False  # a connection that was closed early; the type of error depends on the HTTP library
     return True
 
 
@@ -177,7 +177,7 @@ def _bar(response: Any, start: int) -> Any:
 
 
 def _digest_like(etag: str, path: Path) -> str:
-    """The digest of a file in the kind that the Hub gave."""
+    """Compute the digest of a file, of the same kind as the one given by the Hub."""
     content = path.read_bytes()
     if len(etag) == 64:
         return hashlib.sha256(content).hexdigest()
@@ -185,13 +185,13 @@ def _digest_like(etag: str, path: Path) -> str:
 
 
 def _storage(repo_id: str, cache_dir: str | Path | None) -> Path:
-    """The folder of a repository in the Hub client's cache."""
+    """Return the folder of a repository in the Hub client's cache."""
     return Path(cache_dir or constants.HF_HUB_CACHE) / f"models--{repo_id.replace('/', '--')}"
 
 
 def _cached_folder(repo_id: str, revision: str, names: tuple[str, ...], cache_dir: str | Path | None) -> Path | None:
-    """The folder of a revision in the cache, if it holds all the files."""
-    with contextlib.suppress(ValueError):  # a name that the client refuses
+    """Return the folder of a revision in the cache, if it holds all the files."""
+    with contextlib.suppress(ValueError):  # the client refuses the name
         found = [
             try_to_load_from_cache(repo_id, name, cache_dir=cache_dir, revision=revision or None) for name in names
         ]
@@ -201,7 +201,7 @@ def _cached_folder(repo_id: str, revision: str, names: tuple[str, ...], cache_di
 
 
 def note_commit(folder: Path, revision: str, *, complete: bool) -> None:
-    """Note in the cache which commit a branch is at; a commit without weights does not displace one with them."""
+    """Record the commit of a branch in the cache; a commit without weights does not replace one with weights."""
     ref = folder.parent.parent / "refs" / (revision or "main")
     if _COMMIT.fullmatch(revision) or ".." in Path(revision).parts:
         return
@@ -211,7 +211,7 @@ def note_commit(folder: Path, revision: str, *, complete: bool) -> None:
 
 
 def say_cached(error: Exception, commit: str) -> None:
-    """Log that a fault led to the cached copy."""
+    """Log that the cached copy is used, and why."""
     level = logging.INFO if isinstance(error.__cause__, OfflineModeIsEnabled) else logging.WARNING
     _logger.log(level, "%s. The copy in the cache is used (commit %s).", plain(error), commit)
 

@@ -1,4 +1,4 @@
-"""Fetching timm's weights of a backbone by our own downloads, which are verified and do not wait long."""
+"""Verified downloads of timm's weights of a backbone, with short timeouts."""
 
 from pathlib import Path
 from typing import Any
@@ -10,7 +10,7 @@ from huggingface_hub import try_to_load_from_cache
 from denseil.models._config import WEIGHTS_NAME
 from denseil.models._fetch import fetch_file, note_commit, say_cached
 
-_SAFE_NAMES = {  # of the files that timm's cfgs name
+_SAFE_NAMES = {  # among the files named by timm's cfgs
     None: WEIGHTS_NAME,
     "pytorch_model.bin": WEIGHTS_NAME,
     "open_clip_pytorch_model.bin": "open_clip_model.safetensors",
@@ -18,9 +18,9 @@ _SAFE_NAMES = {  # of the files that timm's cfgs name
 
 
 def backbone_weights(name: str) -> dict[str, Any]:
-    """Fetch timm's weights of a backbone, and return the overlay of its cfg that names the file.
+    """Fetch timm's weights of a backbone, and return a cfg overlay that names the file.
 
-    Empty where timm has to fetch them by itself: weights that are not in safetensors on the Hub.
+    The overlay is empty for weights that are not safetensors on the Hub, which timm downloads itself.
 
     Raises:
         ConnectionError: If the Hub cannot be reached or refuses, and the weights are not in the cache.

@@ -1,4 +1,4 @@
-"""Saving a model to a folder that `create_model` opens, and pushing a model to the Hub."""
+"""Saving a model to a folder, and pushing a model to the Hub."""
 
 import hashlib
 import json
@@ -28,7 +28,7 @@ from denseil.models.identity import model_id
 from denseil.models.interface import Preprocessing
 
 CARD_NAME = "README.md"
-SAVED_ARGS = MODEL_ARGS - {"pretrained_backbone", "drop_rate"}  # what timm adds to its record is set on opening
+SAVED_ARGS = MODEL_ARGS - {"pretrained_backbone", "drop_rate"}  # entries that timm adds to its cfg are set on opening
 
 
 @checked
@@ -42,29 +42,29 @@ def save_pretrained(
 ) -> Path:
     """Save a model as `model.safetensors`, `config.json` and a model card.
 
-    Wrappers of `torch.compile`, DDP, DataParallel and averaged weights are removed. Each file is written under a
-    temporary name and renamed, so that a crash leaves the old files whole. The config holds the digests of both files,
+    Wrappers of `torch.compile`, DDP, DataParallel and averaged weights are removed. Each file is written
+    atomically, so that a crash leaves the old files intact. The config holds the digests of both files,
     which are checked on opening.
 
-    Open the folder with `create_model(folder, pretrained=True)`. A module that was not made by `create_model` is saved
-    too, as long as it is no `DenseIL`; to open it, build it and use `load_weights`.
+    Open the folder with `create_model(folder, pretrained=True)`. A module that was not made by `create_model`
+    can be saved too unless it is a `DenseIL`; to open it, build it and use `load_weights`.
 
     Args:
         model: A model made by `create_model`, or any `VideoEncoder`.
-        folder: Where to; created if it does not exist.
-        card: Fields of the model card (see `model_card`). An existing card is kept unless these are given; so is the
-            card of packaged weights that were not changed.
+        folder: Output folder; created if it does not exist.
+        card: Fields of the model card (see `model_card`). Without them an existing card is kept, as is the card of
+            packaged weights that were not changed.
         repo_id: The Hub repository that the card names.
-        preprocessing: How frames are prepared for a module of your own, if it has no attribute `preprocessing`.
+        preprocessing: Preprocessing of frames, for a module without an attribute `preprocessing`.
 
     Returns:
         The folder.
 
     Raises:
         ValueError: If a `DenseIL` was not made by `create_model`, its arguments cannot be written as JSON, or its
-            weights are not those of a model that `create_model` makes from them: parametrised, pruned, with adapters,
-            with replaced layers, or not finite.
-        TypeError: If the model is sharded, has adapters of PEFT, or does not say how its frames are prepared.
+            weights do not fit a model made from them: parametrised, pruned, with adapters or replaced layers, or
+            not finite.
+        TypeError: If the model is sharded, has adapters of PEFT, or has no preprocessing.
     """
     model = unwrap(model)
     created = _as_created(model) if isinstance(model, ClipModel) else None
@@ -85,16 +85,16 @@ def save_pretrained(
             kept = _card_of_source(created) if created and card is None else None
             text = kept or model_card(model, repo_id=repo_id, fields=card, config=saved_config(config))
             (temporary / CARD_NAME).write_text(text, encoding="utf-8")
-        # safetensors lets nobody but the owner read what it writes
+        # safetensors makes its files readable by their owner only
         shutil.copymode(temporary / CONFIG_NAME, temporary / WEIGHTS_NAME)
-        # The config last: its digest fits no other weights, and without it a folder of new weights is not opened.
+        # The config comes last: until then a folder with new weights does not match the digest, and is not opened.
         for file in sorted(temporary.iterdir(), key=lambda path: path.name == CONFIG_NAME):
             file.replace(folder / file.name)
     return folder
 
 
 def _write_created(model: DenseIL, folder: Path) -> dict[str, Any]:
-    """Write a model as timm does, and return its config."""
+    """Write the files of a model as timm does, and return its config."""
     save_for_hf(
         model,
         str(folder),
@@ -106,7 +106,7 @@ def _write_created(model: DenseIL, folder: Path) -> dict[str, Any]:
 
 
 def _as_created(model: ClipModel) -> DenseIL:
-    """The model that `create_model` makes from a model's arguments, with its weights: what will be opened again."""
+    """Build the model that `create_model` will make from the saved arguments, and load the weights into it."""
     if not isinstance(model, DenseIL) or not hasattr(model, "_model_args"):
         raise ValueError(
             f"only a model made by denseil.create_model(...) can be saved, not this {type(model).__name__}: its "
@@ -136,7 +136,7 @@ def _as_created(model: ClipModel) -> DenseIL:
 
 
 def _check_layers(model: nn.Module, fresh: nn.Module) -> None:
-    """Raise a ValueError if a layer was replaced by one of another kind, which weights do not tell."""
+    """Raise ValueError if a layer was replaced by one of another type, which the weights do not show."""
     batch_norm = torch.nn.modules.batchnorm._BatchNorm
     modules = {
         name.replace(f"{COMPILED}.", "").removesuffix(COMPILED).removesuffix("."): module
@@ -156,7 +156,7 @@ def _check_layers(model: nn.Module, fresh: nn.Module) -> None:
 
 
 def _plain_state(model: nn.Module) -> dict[str, Tensor]:
-    """Weights by their names without `torch.compile`, contiguous and apart in memory, as safetensors wants them."""
+    """Return the weights without prefixes of `torch.compile`, contiguous and not shared, as safetensors requires."""
     seen: set[int] = set()
     state = {}
     for name, value in model.state_dict().items():
@@ -169,7 +169,7 @@ def _plain_state(model: nn.Module) -> dict[str, Tensor]:
 
 
 def _card_of_source(model: DenseIL) -> str | None:
-    """The card of the folder that a model was loaded from, if its weights are still those."""
+    """Return the card of the folder that a model was loaded from, if its weights are unchanged."""
     source = Path(str(model.pretrained_cfg.get("file") or ""))
     if not (source / CARD_NAME).is_file() or not (source / WEIGHTS_NAME).is_file():
         return None
@@ -206,12 +206,12 @@ def push_to_hub(
     create_pr: bool = False,
     commit_message: str = "Add a denseil model",
 ) -> str:
-    """Publish a model on the Hugging Face Hub: safetensors only, with its model card.
+    """Publish a model on the Hugging Face Hub, as safetensors with a model card.
 
     Args:
         model: A model made by `create_model`.
-        repo_id: "owner/name"; made if it does not exist.
-        card: Fields of the model card; a card that is there already is kept unless given.
+        repo_id: "owner/name"; created if it does not exist.
+        card: Fields of the model card; without them an existing card is kept.
         token: A token with write access; None for the one that `hf auth login` stored.
         private: Whether a new repository is private.
         revision: The branch to commit to.
@@ -219,7 +219,7 @@ def push_to_hub(
         commit_message: First line of the commit.
 
     Returns:
-        The address of the commit.
+        The URL of the commit.
 
     Raises:
         ValueError: If the model cannot be saved.

@@ -1,4 +1,4 @@
-"""Saved folders of modules of one's own: any `VideoEncoder`, registered under a name or not."""
+"""Saved folders of modules other than `DenseIL`: any `VideoEncoder`, registered under a name or not."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -19,12 +19,12 @@ _RECORD = "_created_by"  # attribute of a module that `create_model` built: its 
 
 
 def record_origin(model: nn.Module, name: str, args: dict[str, Any]) -> None:
-    """Note on a module which registered name and arguments built it, for `save_pretrained`."""
+    """Store on a module the registered name and arguments that built it, for `save_pretrained`."""
     model.__dict__[_RECORD] = (name, args)
 
 
 def origin_of(model: nn.Module) -> tuple[str, dict[str, Any]]:
-    """The registered name and arguments that built a module; the name of its class if none did."""
+    """Return the registered name and arguments that built a module, or the name of its class."""
     found: tuple[str, dict[str, Any]] = model.__dict__.get(
         _RECORD, (f"{type(model).__module__}.{type(model).__qualname__}", {})
     )
@@ -38,13 +38,13 @@ def write_own_model(
 
     Args:
         model: The module, unwrapped.
-        state: Its weights, contiguous and apart in memory.
-        args: The arguments that built it, as JSON knows them.
-        folder: Where to.
-        preprocessing: How its frames are prepared; None to take `model.preprocessing`.
+        state: Its weights, contiguous and not shared.
+        args: The arguments that built it, JSON values.
+        folder: Output folder.
+        preprocessing: Preprocessing of its frames; None for `model.preprocessing`.
 
     Raises:
-        TypeError: If nothing says how its frames are prepared, or how wide its embedding is.
+        TypeError: If it has no preprocessing or no `num_features`.
         ValueError: If a weight is not finite.
     """
     frames = preprocessing_of(model, preprocessing)
@@ -75,7 +75,7 @@ def write_own_model(
 
 
 def open_own_model(build: Callable[[], _Model], folder: Path, saved: SavedConfig, *, pretrained: bool) -> _Model:
-    """Build a module of one's own from a saved folder, with its weights if `pretrained`.
+    """Build a registered module from a saved folder, with its weights if `pretrained`.
 
     Raises:
         ValueError: If the weights do not fit, are damaged, or are not finite.

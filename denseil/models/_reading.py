@@ -1,4 +1,4 @@
-"""Reading the tensors of a checkpoint by name, from whatever form it has."""
+"""Reading the tensors of a checkpoint by name, from any of the common formats."""
 
 import hashlib
 import io
@@ -18,10 +18,10 @@ from denseil.common.arguments import checked
 from denseil.models._config import WEIGHTS_NAME
 
 ENCODER = "encoder.net."
-RENAMED = {"head.decoder.": "decoder.interaction.", "head.": "decoder."}  # parameters of DenseIL up to commit 6022594
-# Names that training frameworks and wrappers put before a model's own, in any order: Lightning, DDP, torch.compile.
+RENAMED = {"head.decoder.": "decoder.interaction.", "head.": "decoder."}  # earlier names of the parameters of DenseIL
+# Prefixes that Lightning, DDP and torch.compile put before a model's names, in any order.
 WRAPPERS = ("module.", "model.", "net.", "network.", "_orig_mod.")
-_NESTS = ("state_dict_ema", "model_ema", "state_dict", "model_state_dict", "model", "net")  # best first
+_NESTS = ("state_dict_ema", "model_ema", "state_dict", "model_state_dict", "model", "net")  # in order of preference
 
 
 @checked
@@ -30,21 +30,21 @@ def read_weights(path: str | Path) -> dict[str, Tensor]:
 
     A safetensors file is read directly, any other by `torch.load(weights_only=True)`, which never runs code from a
     pickle. A state dict nested in a checkpoint ("state_dict", "model", ...) is found, and prefixes of wrappers
-    ("module.", "model.", "net.", "_orig_mod.") are removed. The tensors have memory of their own: they do not change
+    ("module.", "model.", "net.", "_orig_mod.") are removed. The tensors are copies: they do not change
     when the file is overwritten.
 
     Args:
         path: The file.
 
     Raises:
-        FileNotFoundError: If there is no such file.
+        FileNotFoundError: If the file does not exist.
         ValueError: If the file is damaged, holds anything but plain data, or holds no tensors.
     """
     return read_weights_and_digest(path)[0]
 
 
 def read_weights_and_digest(path: str | Path) -> tuple[dict[str, Tensor], str]:
-    """As `read_weights`, and the SHA-256 digest of the bytes that were parsed; the file is read once."""
+    """Read weights as `read_weights` does, and the SHA-256 of the bytes that were parsed; the file is read once."""
     path = Path(path)
     if not path.is_file():
         raise FileNotFoundError(f"no weights at {path}: give the path of a {WEIGHTS_NAME} or of a PyTorch checkpoint")
@@ -73,7 +73,7 @@ def read_weights_and_digest(path: str | Path) -> tuple[dict[str, Tensor], str]:
 
 
 def check_digest(path: Path, found: str, expected: str | None) -> None:
-    """Raise a ValueError unless a weights file has the digest that its config.json names, if it names one."""
+    """Raise ValueError if the digest of a weights file differs from the one in its config.json, if there is one."""
     if expected is not None and found != expected:
         raise ValueError(
             f"{path} is damaged, or is not the file that its config.json describes: its SHA-256 is {found}, not "
@@ -91,7 +91,7 @@ def _parse_pickle(content: bytes) -> dict[str, Any]:
 
 
 def _without_wrappers(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Remove the prefix of wrappers before the names of a `DenseIL`; before others, only that of DDP and compile."""
+    """Remove all prefixes of wrappers from names of a `DenseIL`, and those of DDP and compile from other names."""
     found = re.compile(rf"((?:{'|'.join(map(re.escape, WRAPPERS))})+)(?:encoder\.net\.|neck\.)").match
     prefixes = {match[1] for name in weights if (match := found(name))}
     if len(prefixes) == 1 and not any(name.startswith((ENCODER, "neck.")) for name in weights):
@@ -107,7 +107,7 @@ def strip_prefix(weights: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor
 @checked
 def current_names(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Rename the parameters of a `DenseIL` saved under earlier names (`RENAMED`); other weights keep theirs."""
-    if not any(name.startswith((ENCODER, "neck.")) for name in weights):  # of a classifier, which has a head of its own
+    if not any(name.startswith((ENCODER, "neck.")) for name in weights):  # an image classifier, which has its own head
         return dict(weights)
     return {_replace_prefix(name, RENAMED): value for name, value in weights.items()}
 

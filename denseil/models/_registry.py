@@ -1,4 +1,4 @@
-"""The model names that `create_model` knows: this library's, and those that other projects register."""
+"""The registry of model names for `create_model`, of this library and of other projects."""
 
 import functools
 from collections.abc import Callable
@@ -17,7 +17,7 @@ def register_model(factory: _Factory) -> _Factory:
 
     It is called as `factory(pretrained=..., num_classes=..., **model_args)` and returns a module that implements
     `denseil.models.VideoEncoder`, whether a `DenseIL` or not. `pretrained_cfg` and `cache_dir` are passed only if they
-    were given, a tag in the name as `pretrained_cfg`. Registering a name again replaces it.
+    were given; a tag in the name is passed as `pretrained_cfg`. Registering a name again replaces it.
 
     Args:
         factory: The function; its `__name__` is the name of the model.
@@ -51,7 +51,7 @@ def register_model(factory: _Factory) -> _Factory:
 
 
 def register_alias(alias: str, name: str) -> None:
-    """Make timm know a second name of a registered model; `registered_models` does not list it."""
+    """Register a second name of a model with timm; `registered_models` does not list it."""
     entrypoint = timm.models.model_entrypoint(name)
 
     @functools.wraps(entrypoint)
@@ -63,5 +63,5 @@ def register_alias(alias: str, name: str) -> None:
 
 
 def registered_models() -> list[str]:
-    """Registered names, in the order of registration."""
+    """List the registered names, in the order of registration."""
     return list(_factories)

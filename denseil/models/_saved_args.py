@@ -1,7 +1,7 @@
-"""Arguments of a `DenseIL` that a stranger's config.json may hold: known names, plain values, sizes within bounds.
+"""Checks of the arguments of a `DenseIL` in an untrusted config.json: known names, plain values, bounded sizes.
 
-A backbone is built by `timm.create_model(backbone, **backbone_args)`, which also reads files and addresses where an
-argument says so. So a backbone must be a name, and its arguments must be parameters of the backbone's own classes.
+A backbone is built by `timm.create_model(backbone, **backbone_args)`, which can also read files and URLs named by an
+argument. So a backbone must be a name, and its arguments must be parameters of the backbone's own classes.
 """
 
 import inspect
@@ -17,19 +17,19 @@ from torch import nn
 
 from denseil.common.text import did_you_mean
 
-_MOST = 4096  # of any number among the backbone's arguments, whose sizes are of one layer or one image side
-MOST_PARAMS = 4_000_000_000  # of a model that a config may ask for
+_MOST = 4096  # largest number among the backbone's arguments, which are sizes of layers and images
+MOST_PARAMS = 4_000_000_000  # largest model that a config may describe
 
 
 def check_saved_args(args: Mapping[str, Any], known: frozenset[str]) -> None:
-    """Check the saved arguments of a `DenseIL`, but for the types and bounds that it checks by itself.
+    """Check the saved arguments of a `DenseIL`, except the types and bounds that its constructor checks.
 
     Args:
         args: Names and values, from JSON.
-        known: The names that there are.
+        known: The valid names.
 
     Raises:
-        ValueError: If a name is unknown, a value out of bounds, or the backbone could load something by itself.
+        ValueError: If a name is unknown, a value out of bounds, or the backbone could load a file.
         TypeError: If a value is of the wrong type.
     """
     if unknown := sorted(set(args) - known):
@@ -43,11 +43,11 @@ def check_saved_args(args: Mapping[str, Any], known: frozenset[str]) -> None:
 
 
 def check_backbone(backbone: Any, backbone_args: Any) -> None:
-    """Refuse a backbone that is an address, or whose arguments could make timm read a file or an address.
+    """Refuse a backbone that is a URL, or whose arguments could make timm read a file or a URL.
 
     Raises:
-        ValueError: If the backbone is an address, or an argument is not one of the backbone's own.
-        TypeError: If the arguments are no mapping.
+        ValueError: If the backbone is a URL, or an argument is not one of the backbone's own.
+        TypeError: If the arguments are not a mapping.
     """
     if backbone_args is not None and not isinstance(backbone_args, Mapping):
         raise TypeError(f"backbone_args={backbone_args!r}: give a dict of arguments for timm.create_model")
@@ -68,7 +68,7 @@ def check_backbone(backbone: Any, backbone_args: Any) -> None:
 
 
 def _backbone_params(name: str) -> set[str]:
-    """Parameters of the classes that the module of a timm model works with, but for those that load something."""
+    """Return the parameters of the classes in the module of a timm model, except those that load files."""
     module = vars(sys.modules[timm.models.model_entrypoint(name).__module__])
     classes = [value for value in module.values() if inspect.isclass(value) and issubclass(value, nn.Module)]
     params = {param for cls in classes for param in inspect.signature(cls).parameters}

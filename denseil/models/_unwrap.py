@@ -1,4 +1,4 @@
-"""The model inside what training and compilation wrap around it."""
+"""Removal of the wrappers of training and compilation from a model."""
 
 from torch import nn
 from torch.nn.parallel import DataParallel, DistributedDataParallel
@@ -8,7 +8,7 @@ from denseil.common.arguments import checked
 
 _WRAPPERS: tuple[type[nn.Module], ...] = (DataParallel, DistributedDataParallel, AveragedModel)
 _WRAPPER_NAMES = {"ModelEma", "ModelEmaV2", "ModelEmaV3"}  # timm's averages of weights
-COMPILED = "_orig_mod"  # the attribute, and part of the names of weights, of a module given to torch.compile
+COMPILED = "_orig_mod"  # attribute, and prefix of the weights' names, of a module after torch.compile
 
 
 @checked
@@ -16,10 +16,10 @@ def unwrap(model: nn.Module) -> nn.Module:
     """Return the model inside wrappers: of `torch.compile`, DDP, DataParallel and averaged weights.
 
     Args:
-        model: A model, wrapped any number of times or not at all.
+        model: A model, with any number of wrappers.
 
     Raises:
-        TypeError: If it is wrapped so that its weights are not whole in this process (FSDP, DeepSpeed), or by PEFT.
+        TypeError: If its weights are sharded over processes (FSDP, DeepSpeed), or it has adapters of PEFT.
     """
     while True:
         name = type(model).__name__

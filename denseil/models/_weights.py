@@ -19,12 +19,12 @@ _Model = TypeVar("_Model", bound=nn.Module)
 
 
 def build_with_weights(build: Callable[[], _Model], read: Callable[[], Mapping[str, Tensor]], *, origin: str) -> _Model:
-    """Build a model and load its weights, without memory or time for the random weights that they replace.
+    """Build a model and load its weights, without initialising the random weights that they replace.
 
     Args:
-        build: Builds the model.
-        read: Reads the weights, once the model is known to be right.
-        origin: Where the weights come from, for messages.
+        build: Function that builds the model.
+        read: Function that reads the weights, called after `build` has succeeded.
+        origin: Source of the weights, for messages.
 
     Raises:
         ValueError: If the weights do not fit, or are not finite.
@@ -39,7 +39,7 @@ def build_with_weights(build: Callable[[], _Model], read: Callable[[], Mapping[s
         model.load_state_dict(on_device, assign=True)
     if device.type == "meta":
         return model
-    if any(value.is_meta for value in (*model.parameters(), *model.buffers())):  # a fresh classifier, unsaved buffers
+    if any(value.is_meta for value in (*model.parameters(), *model.buffers())):  # a new classifier, unsaved buffers
         model = build()
         model.load_state_dict(model.state_dict() | on_device)
     return model
@@ -47,33 +47,33 @@ def build_with_weights(build: Callable[[], _Model], read: Callable[[], Mapping[s
 
 @checked
 def load_weights(model: nn.Module, weights: Mapping[str, Tensor], *, origin: str) -> None:
-    """Load weights into a model in place, all of them or none.
+    """Load weights into a model in place, strictly except for the classifier.
 
-    Only the classifier may differ: where it is missing on one side or has another number of classes, the model keeps
-    its own, and a log line says so.
+    If the classifier is missing on one side or has another number of classes, the model keeps its own, and this is
+    logged. On an error nothing is loaded.
 
     Args:
         model: The model.
         weights: Tensors by name.
-        origin: Where they come from, for messages.
+        origin: Their source, for messages.
 
     Raises:
-        ValueError: If any other key is missing, left over, or of another shape, or if values are of the wrong type or
-            not finite; the tensors are named.
+        ValueError: If any other key is missing, unexpected or of another shape, or if values are of the wrong type or
+            not finite; the message names the tensors.
     """
     model.load_state_dict(fitting_weights(model.state_dict(), weights, origin=origin))
 
 
 def fitting_weights(own: Mapping[str, Tensor], weights: Mapping[str, Tensor], *, origin: str) -> dict[str, Tensor]:
-    """Check weights against a model's own, and convert them to its types; arguments and errors as in `load_weights`.
+    """Check weights against the state dict of a model, and convert them to its types; errors as in `load_weights`.
 
     Args:
         own: The model's state dict, which may be on the meta device.
         weights: Tensors by name.
-        origin: Where they come from, for messages.
+        origin: Their source, for messages.
 
     Returns:
-        A tensor for every name in `own`, which is the model's own tensor for a classifier that does not fit.
+        A tensor for every name in `own`; the model's own for a classifier of another size.
     """
     weights = _named_like(own, weights)
     theirs = weights.get(CLASSIFIER)
@@ -106,11 +106,11 @@ def fitting_weights(own: Mapping[str, Tensor], weights: Mapping[str, Tensor], *,
 
 
 def _converted(name: str, value: Tensor, dtype: torch.dtype, origin: str) -> Tensor:
-    """One tensor in the model's type, if its own type and its values allow that."""
+    """Convert one tensor to the model's type, if its type and values allow it."""
     fix = "export the weights again, from the model that they were trained in"
     if value.layout != torch.strided or value.is_quantized or value.is_meta:
         raise ValueError(f"{origin}: {name} is not a dense tensor of numbers; {fix}")
-    if name.endswith("num_batches_tracked"):  # a counter that no output depends on
+    if name.endswith("num_batches_tracked"):  # a counter that does not affect outputs
         return value.to(dtype)
     integer = not (value.is_floating_point() or value.is_complex() or value.dtype == torch.bool)
     if value.dtype != dtype and not (
@@ -129,7 +129,7 @@ def _converted(name: str, value: Tensor, dtype: torch.dtype, origin: str) -> Ten
 
 @checked
 def load_backbone(model: DenseIL, weights: Mapping[str, Tensor], *, origin: str) -> None:
-    """Put the weights of an image classifier, or of another DenseIL's encoder, into a model's encoder, in place.
+    """Load weights of an image classifier, or of another DenseIL's encoder, into a model's encoder, in place.
 
     Tensors are matched by name if the weights have every name of the encoder; otherwise by order, if their shapes are
     those of the encoder from the first tensor to its last (torchvision's MobileNetV2 fits timm's). Tensors that the
@@ -138,10 +138,10 @@ def load_backbone(model: DenseIL, weights: Mapping[str, Tensor], *, origin: str)
     Args:
         model: The model.
         weights: Tensors by name.
-        origin: Where they come from, for messages.
+        origin: Their source, for messages.
 
     Raises:
-        ValueError: If they fit neither way, or values are of the wrong type or not finite; the tensor is named.
+        ValueError: If they match neither by name nor by order, or values are of the wrong type or not finite.
     """
     net = model.encoder.net
     own = {key: value for key, value in net.state_dict().items() if not key.endswith("num_batches_tracked")}
@@ -166,7 +166,7 @@ def load_backbone(model: DenseIL, weights: Mapping[str, Tensor], *, origin: str)
             f"{origin} does not fit the encoder {model.encoder.name!r}: {_report('of another shape', shapes)}"
         )
     ready = {key: _converted(key, theirs[key], value.dtype, origin) for key, value in own.items()}
-    net.load_state_dict(ready, strict=False)  # only num_batches_tracked is left out
+    net.load_state_dict(ready, strict=False)  # only num_batches_tracked may be missing
 
 
 def _report(what: str, keys: list[str], most: int = 8) -> str:
@@ -176,7 +176,7 @@ def _report(what: str, keys: list[str], most: int = 8) -> str:
 
 
 def _named_like(own: Collection[str], weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Remove prefixes of wrappers until some names are those of a model; unchanged if that does not help."""
+    """Remove prefixes of wrappers until some names match those of a model; unchanged if none ever match."""
     stripped = dict(weights)
     while stripped and not any(name in own for name in stripped):
         prefix = next((p for p in WRAPPERS if all(name.startswith(p) for name in stripped)), None)

@@ -14,15 +14,15 @@ from denseil.models.interface import Preprocessing
 
 
 class ClipModel(nn.Module, ABC):
-    """A frame encoder and a decoder, and what can be asked of both together.
+    """Base class of models with a frame encoder and a decoder.
 
     Subclasses set the attributes and implement `encode_frames` and `forward_head`.
 
     Attributes:
         decoder: From part tokens to clip features.
         fused_levels: The encoder levels that the decoder attends to, ascending.
-        pretrained_cfg: timm's record: input size, mean, std, where the weights come from.
-        denseil_cfg: What timm's record cannot hold: clip length, frames policy, colour order, thresholds.
+        pretrained_cfg: timm's cfg: input size, mean, std, source of the weights.
+        denseil_cfg: Further settings: clip length, frames policy, colour order, thresholds.
     """
 
     decoder: ClipHead
@@ -43,7 +43,7 @@ class ClipModel(nn.Module, ABC):
 
     @abstractmethod
     def forward_head(self, x: Tensor, pre_logits: bool = False) -> ReIDOutput | Tensor:
-        """Finish clip features (B, num_features)."""
+        """Apply the neck to clip features (B, num_features)."""
 
     def forward(self, clips: Tensor, mask: Tensor | None = None) -> ReIDOutput | Tensor:
         """Embed clips.
@@ -90,7 +90,7 @@ class ClipModel(nn.Module, ABC):
 
     @property
     def preprocessing(self) -> Preprocessing:
-        """How frames are prepared: `pretrained_cfg` and `denseil_cfg` in one record.
+        """Preprocessing of frames, from `pretrained_cfg` and `denseil_cfg`.
 
         Setting it changes both. A model that was not made by `create_model` has none until it is set.
         """
@@ -112,7 +112,7 @@ class ClipModel(nn.Module, ABC):
         self.denseil_cfg = {**getattr(self, "denseil_cfg", {}), **block}
 
     def _encode_clips(self, clips: Tensor, mask: Tensor | None) -> Tensor:
-        """Part tokens (B, T, P, sum of widths), zero where the mask is False."""
+        """Compute part tokens (B, T, P, sum of widths), zero where the mask is False."""
         _check_clips(clips)
         batch, frames = clips.shape[:2]
         check_frame_mask(mask, batch, frames)

@@ -48,9 +48,9 @@ class DenseIL(ClipModel):
         decoder: A `DenseInteractionHead`, or a `BaselineHead` at `depth=0`.
         neck: The `BNNeck`.
         num_features: Width of the embedding: d, or that of the encoder's highest level at `depth=0`.
-        preprocessing: How frames are prepared; set by `create_model`.
-        pretrained_cfg: timm's record: input size, mean, std, where the weights come from; set by `create_model`.
-        denseil_cfg: What timm's record cannot hold: clip length, frames policy, colour order; set by `create_model`.
+        preprocessing: Preprocessing of frames; set by `create_model`.
+        pretrained_cfg: timm's cfg: input size, mean, std, source of the weights; set by `create_model`.
+        denseil_cfg: Further settings: clip length, frames policy, colour order; set by `create_model`.
 
     Raises:
         ValueError: If an argument is out of its range.
@@ -58,7 +58,7 @@ class DenseIL(ClipModel):
         KeyError: If timm has no such backbone.
     """
 
-    _model_args: dict[str, Any]  # timm's record of the arguments, for save and load
+    _model_args: dict[str, Any]  # where timm keeps the arguments, for saving and loading
 
     @checked
     def __init__(
@@ -141,7 +141,7 @@ class DenseIL(ClipModel):
 
     @property
     def feature_info(self) -> FeatureInfo:
-        """Timm's record of the encoder levels in use; see `FrameEncoder`."""
+        """Timm's `feature_info` of the encoder levels in use; see `FrameEncoder`."""
         return self.encoder.feature_info
 
     def get_classifier(self) -> nn.Module | None:
@@ -177,7 +177,7 @@ class DenseIL(ClipModel):
 
 
 def check_made(model: ClipModel) -> None:
-    """Raise TypeError unless a model was made by `create_model`, and so knows how frames are prepared."""
+    """Raise TypeError unless a model was made by `create_model`, and so has a preprocessing."""
     if not hasattr(model, "denseil_cfg"):
         raise TypeError("the model was not made by denseil.create_model: it does not know how frames are prepared")
 

@@ -105,7 +105,7 @@ class FrameEncoder(nn.Module):
     def set_grad_checkpointing(self, enable: bool = True) -> None:
         """Recompute the backbone's activations in the backward pass instead of storing them.
 
-        NOTE: timm recomputes whole stages, batch norms included: their running statistics then move twice a step.
+        NOTE: timm recomputes whole stages, batch norms included, so their running statistics are updated twice.
 
         Raises:
             ValueError: If the backbone has no such mode.
@@ -149,15 +149,15 @@ class FrameEncoder(nn.Module):
         return {f"net.{name}" for name in names if name.removeprefix("model.").replace(".", "_") in flat}
 
     def _backbone_matcher(self, coarse: bool) -> dict[str, Any]:
-        """The backbone's group matcher; empty if it has none."""
+        """Return the backbone's group matcher; empty if it has none."""
         found = self._backbone_with("group_matcher")
         matcher = None if found is None else found.group_matcher(coarse=coarse)
         return matcher if isinstance(matcher, dict) else {}
 
     def _backbone_with(self, method: str) -> Any:
-        """The backbone, as a module that has a method of timm's; None if it has none.
+        """Return the backbone as a module with the given method of timm; None if it has no such method.
 
-        timm's feature networks lack these methods; the classifiers that they are cut from have them.
+        timm's feature networks lack these methods; the classifiers that they are made from have them.
         """
         nets = [self.net, getattr(self.net, "model", None)]
         if not any(hasattr(net, method) for net in nets) and timm.is_model(self.name.split(".")[0]):
@@ -196,7 +196,7 @@ def _check(backbone: object, args: object) -> None:
 
 
 def _create_features(name: str, taps: Sequence[int], pretrained: bool, args: Mapping[str, Any]) -> Any:
-    """The timm backbone with the given levels, 1..4, as its outputs."""
+    """Build the timm backbone with the given levels, 1..4, as its outputs."""
     if clash := _OWN_ARGS & set(args):
         raise ValueError(f"backbone_args may not hold {sorted(clash)}: FrameEncoder sets them")
     if ":" not in name and not timm.is_model(name.split(".")[0]):
@@ -218,7 +218,7 @@ def _create_features(name: str, taps: Sequence[int], pretrained: bool, args: Map
             f"{type(error).__name__}: {str(error).strip() or 'nothing more'}"
         ) from error
     if len(info) > 4 and len({info[i]["reduction"] for i in range(len(info))}) == 1:
-        # A plain ViT: each block is a level of its own, all of one stride. Spread ours over the depth.
+        # A plain ViT: every block is a level, all of the same stride. Spread the levels over the depth.
         net.out_indices = [len(info) * tap // 4 - 1 for tap in taps]
         info.out_indices = tuple(net.out_indices)
     return net
@@ -229,7 +229,7 @@ def _unanchored(pattern: str) -> str:
 
 
 def _fixed_size(cfg: Mapping[str, Any], args: Mapping[str, Any]) -> tuple[int, int] | None:
-    """Height and width that the backbone is tied to; None where it takes any."""
+    """Return the fixed input height and width of the backbone; None if it takes any."""
     if not cfg.get("fixed_input_size") or args.get("dynamic_img_size") or args.get("strict_img_size") is False:
         return None
     size = args.get("img_size", cfg["input_size"][-2:])

@@ -1,4 +1,4 @@
-"""Identity of a model: vectors of two models must never be compared, so files of vectors say which model made them."""
+"""Identity of a model. Vectors of different models must not be compared, so features files record it."""
 
 import hashlib
 import inspect
@@ -21,7 +21,7 @@ _NOT_IN_VECTORS = {
     "pretrained_backbone",
     "drop",
     "attn_drop",
-}  # arguments that training alone depends on
+}  # arguments that only affect training
 _OF_DECODER = {"levels", "num_parts", "dim", "num_heads", "ffn_dim", "fusion", "attend_self", "pos_kind", "pos_formula"}
 
 
@@ -29,13 +29,13 @@ _OF_DECODER = {"levels", "num_parts", "dim", "num_heads", "ffn_dim", "fusion", "
 def model_id(model: nn.Module, preprocessing: Preprocessing | None = None) -> str:
     """Identify a model: two models with the same identity give the same vectors.
 
-    A digest of the weights (in float32, without the classifier), of the arguments that change vectors, and of
-    the preprocessing, but for the frames policy, which is the caller's choice. A module that carries a text `model_id`,
-    such as an exported or optimised model, has that of the model it was made from.
+    It is a digest of the weights (in float32, without the classifier), of the arguments that affect vectors, and of
+    the preprocessing except for the frames policy, which is the caller's choice. A module with a string attribute
+    `model_id`, such as an exported or optimised model, has the identity of the model it was made from.
 
     Args:
         model: The model; wrappers such as those of DDP and `torch.compile` are ignored.
-        preprocessing: How frames are prepared; None for the model's own.
+        preprocessing: Preprocessing of frames; None for the model's own.
 
     Returns:
         40 hexadecimal digits.
@@ -55,7 +55,7 @@ def model_id(model: nn.Module, preprocessing: Preprocessing | None = None) -> st
 
 
 def make_id(weights: str, *, kind: str, model_args: Mapping[str, Any], preprocessing: Preprocessing | None) -> str:
-    """The identity of a model with weights of this digest; see `model_id`."""
+    """Return the identity of a model from the digest of its weights; see `model_id`."""
     args = dict(model_args)
     if kind == "denseil":
         defaults = {name: param.default for name, param in inspect.signature(DenseIL).parameters.items()}
@@ -74,7 +74,7 @@ def make_id(weights: str, *, kind: str, model_args: Mapping[str, Any], preproces
 
 @checked
 def weights_digest(weights: nn.Module | Mapping[str, Tensor]) -> str:
-    """Digest of every weight that an embedding depends on: all but the classifier's, in float32.
+    """Compute the digest of all weights that affect embeddings: all except the classifier's, in float32.
 
     Args:
         weights: A model, or its state dict.
@@ -88,7 +88,7 @@ def weights_digest(weights: nn.Module | Mapping[str, Tensor]) -> str:
         if name.startswith("neck.classifier."):
             continue
         value = value.detach().cpu()
-        if value.is_floating_point() and not value.is_quantized:  # half precision on disk is float32 once loaded
+        if value.is_floating_point() and not value.is_quantized:  # half precision on disk becomes float32 when loaded
             value = value.float()
         digest.update(f"{original_name(name)} {value.dtype} {tuple(value.shape)}".encode())
         digest.update(value.contiguous().flatten().view(torch.uint8).numpy())

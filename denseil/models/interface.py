@@ -1,8 +1,8 @@
 """The contract of a model, which any `nn.Module` can implement.
 
 `VideoEncoder` is enough for embedding, evaluation, training, export and linking. `FrameTokenEncoder` adds two methods
-that let a frame be encoded once and used in many clips. `Preprocessing` says how frames are prepared: models of this
-library have it as `model.preprocessing`, for others it is passed as an argument.
+that let a frame be encoded once and used in many clips. `Preprocessing` describes how frames are prepared: models of
+this library have it as `model.preprocessing`; for other models it is passed as an argument.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from denseil.common.arguments import checked_class
 
 FramesPolicy: TypeAlias = Literal["all", "even8"]
-"""Which frames of a tracklet make its vector: all, or the middle ones of 8 equal chunks."""
+"""Frames of a tracklet that its vector is computed from: all, or the middle ones of 8 equal chunks."""
 
 ColorOrder: TypeAlias = Literal["RGB", "BGR"]
 
@@ -27,7 +27,7 @@ IMAGENET_STD = (0.229, 0.224, 0.225)
 @checked_class
 @dataclass(frozen=True)
 class Preprocessing:
-    """How the frames of a tracklet are prepared for a model.
+    """Preprocessing of a tracklet's frames for a model.
 
     Args:
         size: Height and width of a frame in pixels.
@@ -68,7 +68,7 @@ class Preprocessing:
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Preprocessing:
-        """Read what `to_dict` wrote; other keys are ignored.
+        """Build from the output of `to_dict`; other keys are ignored.
 
         Raises:
             ValueError: If a value is missing or out of its range.
@@ -102,7 +102,7 @@ class VideoEncoder(Protocol):
 
 @runtime_checkable
 class FrameTokenEncoder(VideoEncoder, Protocol):
-    """A `VideoEncoder` that can encode frames apart from clips: `decode(encode_frames(...))` is the embedding."""
+    """A `VideoEncoder` that encodes frames separately: `decode(encode_frames(...))` gives the embedding."""
 
     def encode_frames(self, frames: Tensor) -> Tensor:
         """Compute tokens (N, ...) of frames (N, 3, H, W)."""
@@ -112,10 +112,10 @@ class FrameTokenEncoder(VideoEncoder, Protocol):
 
 
 def preprocessing_of(model: nn.Module, given: Preprocessing | None = None) -> Preprocessing:
-    """Return how a model's frames are prepared: as given, else as the model says.
+    """Return the given preprocessing, or else that of the model.
 
     Raises:
-        TypeError: If neither says so.
+        TypeError: If there is neither.
     """
     if given is not None:
         if not isinstance(given, Preprocessing):

@@ -1,6 +1,6 @@
-"""Last stride 1, the re-ID edit of a CNN (Section 4.2): the last stage keeps the resolution of the one before it.
+"""Last stride 1 (Section 4.2): the last stage of a CNN keeps the resolution of the stage before it.
 
-timm's `output_stride=16` turns the removed stride into dilation, and some families do not have it. Here the stride is
+timm's `output_stride=16` replaces the stride by dilation, and some families do not support it. Here the stride is
 removed from the modules that halve the last level, in any family, and the result is checked by running the network.
 """
 
@@ -55,7 +55,7 @@ def _spatial(level: Tensor) -> tuple[int, ...]:
 def _halving_modules(
     net: nn.Module, levels: Maps, image: Tensor
 ) -> tuple[tuple[int, ...], tuple[int, ...], dict[str, nn.Module]]:
-    """The sizes of both levels, and the strided modules, by name, that take a map from the first to the second.
+    """Return the sizes of both levels, and the strided modules, by name, between the first and the second.
 
     Only modules that run after the first level is computed count: an earlier one, such as the key reduction of PVT's
     attention, may halve maps of the same size.
@@ -99,6 +99,6 @@ def _remove_stride(net: nn.Module, name: str, module: nn.Module) -> None:
         if module.kernel_size[0] % 2 == 0:  # a patchify convolution, k = stride = 2
             module.padding = "same"
     elif isinstance(module, _POOLS) and module.kernel_size == module.stride:
-        net.set_submodule(name, nn.Identity())  # without its stride it does nothing
+        net.set_submodule(name, nn.Identity())  # without a stride it is the identity
     elif isinstance(module, (BlurPool2d, *_POOLS)):
         module.stride = 1

@@ -1,4 +1,4 @@
-"""The cost of a model: parameters and multiply-adds, with the number of frames stated."""
+"""Cost of a model: parameters, and multiply-adds for a given number of frames."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -17,10 +17,10 @@ from denseil.models.optimized import OptimizedDenseIL
 
 @dataclass(frozen=True)
 class Profile:
-    """The cost of one clip.
+    """Cost of one clip.
 
-    Encoder and decoder are told apart where a model is a `FrameTokenEncoder`; of any other model only the whole is
-    known, and the three fields of the parts are None.
+    Encoder and decoder are counted separately for a `FrameTokenEncoder`; for other models the three fields of the
+    parts are None.
 
     Attributes:
         params: Parameters of the model.
@@ -96,7 +96,7 @@ def profile(model: nn.Module, *, frames: int = 8, size: tuple[int, int] = (256, 
 
 
 class _Call(nn.Module):
-    """A module whose forward is any call on the model, for `functional_call`."""
+    """Module whose forward is an arbitrary call on the model, for `functional_call`."""
 
     def __init__(self, model: nn.Module, call: Callable[[Any], Any]) -> None:
         super().__init__()
@@ -108,7 +108,7 @@ class _Call(nn.Module):
 
 
 def _count_macs(model: nn.Module, call: Callable[[Any], Any]) -> tuple[int, Any]:
-    """Count the multiply-adds of a call on the model, in eval mode on the meta device; also return its result."""
+    """Count the multiply-adds of a call on the model, in eval mode on the meta device, and return its result."""
     runner = _Call(model, call)
     state = {name: torch.empty_like(value, device="meta") for name, value in runner.state_dict().items()}
     try:

@@ -1,4 +1,4 @@
-"""Publishing a saved folder on the Hugging Face Hub, once everything that a reader needs is in it."""
+"""Publishing a complete saved folder on the Hugging Face Hub."""
 
 import json
 import logging
@@ -23,7 +23,7 @@ from denseil.models._hub import CARD_NAME
 from denseil.models.clip_model import ClipModel
 
 SAMPLE_NAME = "sample.json"
-_ALSO = ("LICENSE", "LICENSE.txt", "LICENSE.md", "NOTICE", "SHA256SUMS")  # uploaded where they are there
+_ALSO = ("LICENSE", "LICENSE.txt", "LICENSE.md", "NOTICE", "SHA256SUMS")  # uploaded if they exist
 _PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl", ".pickle", ".npy", ".joblib")
 
 _logger = logging.getLogger(__name__)
@@ -42,9 +42,9 @@ def publish(
 ) -> str:
     """Check a saved folder and publish it on the Hugging Face Hub.
 
-    The card, the config, the weights, a `sample.json` that lets others check their installation, and a LICENSE, NOTICE
-    and SHA256SUMS where there are, are uploaded in one commit; other files stay. Afterwards the digest of the weights
-    on the Hub is compared.
+    Card, config, weights and a `sample.json` with which others can check their installation are uploaded in one commit,
+    with LICENSE, NOTICE and SHA256SUMS if they exist. Other files on the Hub are kept. Afterwards the digest of the
+    weights on the Hub is compared.
 
     Args:
         folder: A folder that `save_pretrained` wrote, with its card completed.
@@ -56,13 +56,13 @@ def publish(
         commit_message: First line of the commit.
 
     Returns:
-        The address of the commit.
+        The URL of the commit.
 
     Raises:
         FileNotFoundError: If the folder has no config, weights or card.
-        ValueError: If anything that a reader needs is missing or wrong; all of it is named.
+        ValueError: If anything is missing or wrong; the message lists all of it.
         PermissionError: If the token may not write there.
-        ConnectionError: If the Hub cannot be reached or refuses, or has other weights afterwards.
+        ConnectionError: If the Hub cannot be reached or refuses, or its weights differ afterwards.
     """
     validate_repo_id(repo_id)
     folder = Path(folder)
@@ -85,7 +85,7 @@ def publish(
 
 @checked
 def publishing_gaps(folder: str | Path) -> list[str]:
-    """List what keeps a saved folder from being published; empty if it is ready.
+    """List what is missing before a saved folder can be published; empty if it is ready.
 
     Raises:
         FileNotFoundError: If it has no config or weights.
@@ -120,7 +120,7 @@ def sample_clip(model: ClipModel, frames: int = 2) -> torch.Tensor:
 
 
 def _gather(folder: Path, target: Path, repo_id: str) -> None:
-    """Copy what is published, with the repository's name in the card, and write the sample."""
+    """Copy the files to publish, set the repository's name in the card, and write the sample."""
     for name in (CONFIG_NAME, WEIGHTS_NAME, *_ALSO):
         if (folder / name).is_file():
             shutil.copyfile(folder / name, target / name)
@@ -142,7 +142,7 @@ def _gather(folder: Path, target: Path, repo_id: str) -> None:
 
 
 def _compare_weights(api: HfApi, repo_id: str, commit: str, digest: str) -> None:
-    """Raise a ConnectionError if the Hub names another digest for the weights than theirs."""
+    """Raise ConnectionError if the digest of the weights on the Hub differs."""
     for found in api.get_paths_info(repo_id, [WEIGHTS_NAME], revision=commit):
         lfs = getattr(found, "lfs", None)
         if lfs is not None and lfs.sha256 != digest:
@@ -151,7 +151,7 @@ def _compare_weights(api: HfApi, repo_id: str, commit: str, digest: str) -> None
 
 @contextmanager
 def _one_line(repo_id: str) -> Iterator[None]:
-    """Turn what the Hub refuses into one line."""
+    """Convert errors of the Hub to one line."""
     try:
         yield
     except HfHubHTTPError as error:

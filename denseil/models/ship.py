@@ -1,4 +1,4 @@
-"""Add weights to the wheel: `python -m denseil.models.ship RUN NAME [ENCODER_RUN]`, for maintainers.
+"""Add weights to the package: `python -m denseil.models.ship RUN NAME [ENCODER_RUN]`, for maintainers.
 
 From the output folder of a training, and that of its encoder's training, this writes `denseil/models/shipped/NAME`: the
 weights, with matrices and kernels in half precision, the config, the configs and logs of the trainings, and checksums.
@@ -36,9 +36,9 @@ def ship(run: str | Path, name: str, encoder_run: str | Path | None = None) -> P
     """
     final, target = Path(run, "final"), SHIPPED / name
     model = create_model(f"local-dir:{final}", pretrained=True)
-    model.pretrained_cfg["architecture"] = name.partition(".")[0]  # what was trained by arguments may have a name
+    model.pretrained_cfg["architecture"] = name.partition(".")[0]  # a model trained with explicit arguments gets a name
     for parameter in model.parameters():
-        if parameter.ndim > 1:  # norms and their statistics keep their range
+        if parameter.ndim > 1:  # norms and their statistics stay in float32
             parameter.data = parameter.data.half()
     save_pretrained(model, target)
     _record(Path(run), target, "", "runs/people", "ENCODER/final/model.safetensors" if encoder_run else None)

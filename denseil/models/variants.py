@@ -1,4 +1,4 @@
-"""The registered models. timm's registry is global, so only a few are; the paper's other rows are arguments."""
+"""The registered models. timm's registry is global, so there are only a few; the paper's other rows are arguments."""
 
 from pathlib import Path
 from typing import Any
@@ -11,10 +11,10 @@ from denseil.models.denseil import DenseIL
 
 __all__: list[str] = []  # `register_model` adds each name
 
-# The account on the Hugging Face Hub that holds our weights; None until the maintainer names one that is theirs.
+# Hugging Face Hub account with the weights; None until the maintainer has one.
 HUB_OWNER: str | None = None
 
-# Folders of the weights in the wheel, by architecture and tag.
+# Folders of the packaged weights, by architecture and tag.
 SHIPPED = Path(__file__).parent / "shipped"
 
 ALIASES = {"denseil_r50": "denseil_resnet50", "denseil_d121": "denseil_densenet121"}
@@ -67,7 +67,7 @@ def denseil_resnet50_d256(pretrained: bool = False, **kwargs: Any) -> DenseIL:
 
 @register_model
 def denseil_densenet121(pretrained: bool = False, **kwargs: Any) -> DenseIL:
-    """The paper's second encoder: DenseNet-121, last stride 1. The paper gives no d for it; ours is its width, 1024."""
+    """The paper's second encoder: DenseNet-121, last stride 1. The paper gives no d; here d is its width, 1024."""
     args: dict[str, Any] = {"backbone": "densenet121", "last_stride": 1, "dim": 1024, "depth": 4}
     return build_denseil("denseil_densenet121", pretrained, **(args | kwargs))
 
@@ -81,12 +81,12 @@ def denseil_mobilenetv2(pretrained: bool = False, **kwargs: Any) -> DenseIL:
 
 @register_model
 def denseil_mobilenetv2_mean(pretrained: bool = False, **kwargs: Any) -> DenseIL:
-    """The lightest: MobileNetV2, last stride 1, and the mean of its frames (R = 0 in Table 1c)."""
+    """The lightest model: MobileNetV2, last stride 1, and the mean over frames (R = 0 in Table 1c)."""
     args: dict[str, Any] = {"backbone": "mobilenetv2_100", "last_stride": 1, "depth": 0}
     return build_denseil("denseil_mobilenetv2_mean", pretrained, **(args | kwargs))
 
 
 @register_model
 def denseil(pretrained: bool = False, **kwargs: Any) -> DenseIL:
-    """Any backbone: `create_model("denseil", backbone="convnext_tiny", dim=256)`; its last stride is kept."""
+    """Any backbone, with its own last stride: `create_model("denseil", backbone="convnext_tiny", dim=256)`."""
     return build_denseil("denseil", pretrained, **({"last_stride": None} | kwargs))

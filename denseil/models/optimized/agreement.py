@@ -1,4 +1,4 @@
-"""How near the embeddings of a faster model are to those of the original."""
+"""Agreement of the embeddings of an optimised model with those of the original."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from denseil.common.arguments import checked
 class Agreement:
     """Agreement of two models' embeddings of the same clips.
 
-    Embeddings are centred first, by subtracting their mean over all clips: a component that all clips share would hide
-    a difference.
+    Embeddings are centred first by subtracting their mean over all clips, because a common component would hide
+    differences.
 
     Attributes:
         mean_cosine: Cosine of the centred embeddings, mean over clips.

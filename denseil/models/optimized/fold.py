@@ -13,24 +13,24 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 def fold_batch_norms(net: nn.Module, run: Callable[[], object]) -> int:
     """Fold each batch norm that reads a convolution's output into that convolution, in place.
 
-    The pairs are found by running the network, not guessed from names or the order of modules, so any network will do.
-    The activation of timm's batch norms with an activation stays.
+    The pairs are found by running the network, not from names or the order of modules, so any network works.
+    The activation in timm's batch norms with an activation is kept.
 
     Args:
         net: A network in eval mode.
-        run: Runs it once, on any input.
+        run: Function that runs it once, on any input.
 
     Returns:
         The number of batch norms folded.
     """
-    written: dict[int, tuple[str, nn.Conv2d, Tensor]] = {}  # by the identity of the output, which is kept alive
+    written: dict[int, tuple[str, nn.Conv2d, Tensor]] = {}  # by the id of the output, which is kept alive
     pairs: list[tuple[str, nn.Conv2d, str, nn.BatchNorm2d]] = []
     calls: dict[str, int] = {}
 
     def note(name: str) -> Callable[[nn.Module, tuple[Any, ...], Tensor], None]:
         def hook(module: nn.Module, inputs: tuple[Any, ...], output: Tensor) -> None:
             calls[name] = calls.get(name, 0) + 1
-            if type(module) is nn.Conv2d:  # a subclass may change its weights on the way
+            if type(module) is nn.Conv2d:  # a subclass may transform its weights
                 written[id(output)] = (name, module, output)
             elif isinstance(module, nn.BatchNorm2d) and id(inputs[0]) in written:
                 conv_name, conv, _ = written[id(inputs[0])]
@@ -49,7 +49,7 @@ def fold_batch_norms(net: nn.Module, run: Callable[[], object]) -> int:
     finally:
         for handle in handles:
             handle.remove()
-    pairs = [pair for pair in pairs if calls[pair[0]] == calls[pair[2]] == 1]  # shared modules stay as they are
+    pairs = [pair for pair in pairs if calls[pair[0]] == calls[pair[2]] == 1]  # shared modules are not folded
     for conv_name, conv, norm_name, norm in pairs:
         net.set_submodule(conv_name, fuse_conv_bn_eval(conv, norm))
         net.set_submodule(norm_name, getattr(norm, "act", nn.Identity()))

@@ -1,4 +1,4 @@
-"""The Dense Interaction head for inference: the same function, in fewer and larger products."""
+"""The Dense Interaction head for inference, with fewer and larger matrix products."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from denseil.layers.dense_attention import DenseAttention
 from denseil.layers.head import clear_padding, clip_mean
 from denseil.models.optimized.packed_linear import PackedLinear
 
-POSITIONS = 64  # frames whose positional embeddings are computed beforehand
+POSITIONS = 64  # frames with precomputed positional embeddings
 Pair = tuple[Tensor, Tensor]  # keys and values (B, h, L * T * P, D / h)
 
 
 class FusedHead(AttentionHead):
-    """A `DenseInteractionHead` with Dense Attention, or without a fusion, rearranged for inference.
+    """Inference form of a `DenseInteractionHead` with Dense Attention or without a fusion.
 
     Keys and values of the levels do not depend on H^r: those of all blocks come from one product, before the first
     block. Queries, keys and values of H^r come from one product each. Positions are looked up. Products are computed
@@ -86,7 +86,7 @@ class FusedHead(AttentionHead):
         return h, self._memory(levels, positions), token_mask
 
     def _positions(self, frames: int, mask: Tensor | None) -> Tensor:
-        """Embeddings (T, P, D), or under a mask (B, T, P, D), of the frames' ranks among the real ones."""
+        """Return positional embeddings (T, P, D), or (B, T, P, D) of the ranks among real frames under a mask."""
         device = self.positions.device
         ranks = torch.arange(1, frames + 1, device=device) if mask is None else mask.long().cumsum(-1)
         if frames > POSITIONS:
@@ -94,7 +94,7 @@ class FusedHead(AttentionHead):
         return self.positions[ranks]
 
     def _memory(self, levels: Sequence[Tensor], positions: Tensor) -> Sequence[Pair | None]:
-        """The levels' keys and values for each block; None where there is no fusion."""
+        """Compute the levels' keys and values for each block; None without a fusion."""
         if self.memory_proj is None:
             return [None] * len(self.blocks)
         embedded = [
@@ -107,7 +107,7 @@ class FusedHead(AttentionHead):
 
 
 class FusedBlock(nn.Module):
-    """One decoder block, with the steps of `DIDecoderBlock` in their order."""
+    """Inference form of a `DIDecoderBlock`."""
 
     def __init__(self, block: DIDecoderBlock, dtype: torch.dtype) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""The inference form of a `DenseIL`, which `optimize` builds and checks."""
+"""The inference form of a `DenseIL`, built and checked by `optimize`."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ CPU_CHUNK = 16
 
 
 class OptimizedDenseIL(ClipModel):
-    """An inference model made by `optimize`. It embeds as the `DenseIL` that it was made from, and never trains.
+    """Inference model made by `optimize`, with the embeddings of the original `DenseIL` up to rounding.
 
     It stays in eval mode, so calling it always gives embeddings, and its parameters take no gradients.
 
     Attributes:
         dtype: Precision of the products.
-        steps: What was done, a line each.
-        agreement: How near it is to the original.
+        steps: The optimisations, one line each.
+        agreement: Agreement with the original.
     """
 
     agreement: Agreement
@@ -72,7 +72,7 @@ class OptimizedDenseIL(ClipModel):
         return F.batch_norm(x.float(), bn.running_mean, bn.running_var, bn.weight, bn.bias, eps=bn.eps)
 
     def train(self, mode: bool = True) -> OptimizedDenseIL:
-        """Stay in eval mode, whatever `mode` is: there is nothing to train."""
+        """Stay in eval mode for any `mode`."""
         super().train(False)
         return self
 
@@ -84,12 +84,14 @@ class OptimizedDenseIL(ClipModel):
 
 
 def _fuse(head: ClipHead, dtype: torch.dtype) -> tuple[ClipHead, list[str]]:
-    """The head for inference, and what was done to it."""
+    """Build the head for inference, and describe the changes."""
     if not isinstance(head, DenseInteractionHead):
         return copy.deepcopy(head), []
     fusion = head.interaction.blocks[0].fusion
     if fusion is not None and not isinstance(fusion, DenseAttention):
-        return copy.deepcopy(head).to(dtype), []  # Dense Sum. and Dense Concat. are for comparisons: left as they are
+        return copy.deepcopy(head).to(
+            dtype
+        ), []  # Dense Sum. and Dense Concat. are not optimised
     steps = ["queries, keys and values of a block from one product, positions looked up"]
     if fusion is not None:
         steps.insert(0, f"keys and values of all levels for all {len(head.interaction.blocks)} blocks in one product")

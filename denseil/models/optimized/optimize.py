@@ -1,4 +1,4 @@
-"""`optimize`: the same model for inference, faster, checked against the original."""
+"""`optimize`: a faster inference form of a model, checked against the original."""
 
 from __future__ import annotations
 
@@ -37,20 +37,20 @@ def optimize(
     The original is not changed.
 
     The result is compared with the original on clips. It is refused if the mean cosine of the centred embeddings is
-    below 0.98, or fewer than 0.8 of the nearest neighbours are the same; with "auto", bfloat16 that fails gives way to
-    float32.
+    below 0.98, or fewer than 0.8 of the nearest neighbours are the same; with "auto", float32 is used if bfloat16
+    fails.
 
     Args:
         model: A model made by `create_model`.
         dtype: "float32", "bfloat16", or "auto" for the faster one.
         compile: Compile the encoder too, by torch's inductor with frozen weights: some seconds at first use.
-        clips: Float (B, T, 3, H, W), normalised, B at least 3, to compare on: real ones tell most. None for 16
-            synthetic clips, each of one coloured pattern.
-        verbose: Print what was done, and how near the result is.
+        clips: Float (B, T, 3, H, W), normalised, B at least 3, for the comparison; real clips are the best check. None
+            for 16 synthetic clips, each of one coloured pattern.
+        verbose: Print the optimisations and the agreement.
 
     Raises:
         ValueError: If `dtype` is unknown, the model is optimised already or not in float32, the clips are too few, or
-            the result is too far from the original.
+            the result differs too much from the original.
         TypeError: If the model is not a `DenseIL`, or was not made by `create_model`.
     """
     _check(model)
@@ -91,7 +91,7 @@ def _check(model: object) -> None:
 
 @torch.inference_mode()
 def _embed(model: ClipModel, clips: Tensor) -> Tensor:
-    """Embeddings (B, D) in float32, a few clips at a time; the model's modes are restored."""
+    """Compute embeddings (B, D) in float32, a few clips at a time, and restore the model's modes."""
     with evaluating(model):
         features = torch.cat([model.forward_features(part) for part in clips.split(4)])
         embeddings = model.forward_head(features, pre_logits=True)
@@ -100,7 +100,7 @@ def _embed(model: ClipModel, clips: Tensor) -> Tensor:
 
 
 def _fast_bfloat16(device: torch.device) -> bool:
-    """Whether products are faster in bfloat16 than in float32; measured, as no processor's name tells."""
+    """Measure whether products are faster in bfloat16 than in float32."""
     if device.type != "cpu":
         return device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
     best = {}

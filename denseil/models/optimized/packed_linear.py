@@ -1,4 +1,4 @@
-"""A linear layer for inference, with its weights in the memory layout that the processor's kernels read."""
+"""Linear layer for inference, with weights in the memory layout of the processor's kernels."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from torch.nn import functional as F
 
 
 class PackedLinear(nn.Module):
-    """Several linear layers as one: their outputs concatenated, in `dtype`.
+    """Several linear layers in one product, with concatenated outputs, in `dtype`.
 
     On an x86 processor the weights are converted to oneDNN's blocked layout once, not in every call as in `nn.Linear`.
     Elsewhere they stay as they are. Where the input requires a gradient, it computes as `nn.Linear` does.
@@ -33,12 +33,12 @@ class PackedLinear(nn.Module):
         self.register_buffer("bias", torch.cat([part.bias.detach().to(dtype) for part in parts]) if has_bias else None)
         self.in_features = weight.shape[1]
         self.relu = relu
-        self.weight = _pack(weight)  # no parameter: what is packed has no storage that modules can move
+        self.weight = _pack(weight)  # not a parameter: packed weights have no storage that modules can move
 
     def forward(self, x: Tensor) -> Tensor:
         """Float (..., in_features) to (..., out_features) of `dtype`."""
         x = x.to(self.weight.dtype)
-        wants_gradient = x.requires_grad and torch.is_grad_enabled()  # oneDNN's product has none
+        wants_gradient = x.requires_grad and torch.is_grad_enabled()  # oneDNN's product has no gradient
         if self.weight.is_mkldnn and not wants_gradient:
             after = "relu" if self.relu else "none"
             result: Tensor = torch.ops.mkldnn._linear_pointwise(x, self.weight, self.bias, after, [], "")
@@ -59,7 +59,7 @@ class PackedLinear(nn.Module):
 
 
 def _pack(weight: Tensor) -> Tensor:
-    """Convert a weight to oneDNN's layout where that is the fastest."""
+    """Convert a weight to oneDNN's layout where it is faster."""
     x86 = weight.device.type == "cpu" and torch.backends.cpu.get_cpu_capability().startswith("AVX")
     if not x86 or not torch.backends.mkldnn.is_available():
         return weight
