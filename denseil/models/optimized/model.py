@@ -89,9 +89,7 @@ def _fuse(head: ClipHead, dtype: torch.dtype) -> tuple[ClipHead, list[str]]:
         return copy.deepcopy(head), []
     fusion = head.interaction.blocks[0].fusion
     if fusion is not None and not isinstance(fusion, DenseAttention):
-        return copy.deepcopy(head).to(
-            dtype
-        ), []  # Dense Sum. and Dense Concat. are not optimised
+        return copy.deepcopy(head).to(dtype), []  # Dense Sum. and Dense Concat. are not optimised
     steps = ["queries, keys and values of a block from one product, positions looked up"]
     if fusion is not None:
         steps.insert(0, f"keys and values of all levels for all {len(head.interaction.blocks)} blocks in one product")
