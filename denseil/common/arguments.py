@@ -76,6 +76,8 @@ def wrong_argument(function: Callable[..., object], args: Sequence[object], kwar
     for name, value in given.items():
         if isinstance(value, (str, Path)) and "\0" in str(value):
             return f"{title}: {name}={shown(value)} holds a NUL character; no file and no name has one"
+        if isinstance(value, int) and not -(2**63) <= value < 2**63:
+            return f"{title}: {name}={shown(value)} does not fit into 64 bits"
         if name in hints and not fits(value, hints[name]):
             rule = str(signature.parameters[name].annotation).removeprefix("<class '").removesuffix("'>")
             return f"{title}: {name}={shown(value)} is of type {type(value).__name__}; it must be {rule}"

@@ -1,4 +1,4 @@
-"""One image file to one uint8 array, exactly as Pillow decodes it, only faster."""
+"""One image file to one upright uint8 array, exactly as Pillow decodes it, only faster."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ import io
 import logging
 import math
 import os
+import stat
+import warnings
 from collections.abc import Sequence
 from contextlib import suppress
 from functools import lru_cache
@@ -14,24 +16,31 @@ from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import ExifTags, Image
 
 logger = logging.getLogger(__name__)
 
-_JPEG = b"\xff\xd8"
+FORMATS = ("JPEG", "PNG", "BMP", "WEBP", "TIFF", "PPM", "GIF")
+"""What Pillow may open. Others are left out, as some start a program: Ghostscript for EPS."""
+MAX_PIXELS = 2**26
+MAX_BYTES = 2**28
+# Without O_NONBLOCK, to open a pipe waits for its other end.
+_READ = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0) | getattr(os, "O_CLOEXEC", 0)
+_JPEG, _EXIF = b"\xff\xd8", b"Exif\x00\x00"
 _FAST_COLOURS = ("YCbCr", "RGB", "Gray")  # CMYK comes out otherwise than from Pillow
 _MODES = {"1", "L", "LA", "La", "P", "PA", "RGB", "RGBA", "RGBa", "RGBX", "CMYK", "YCbCr", "LAB", "HSV"}
 
 
 def decode_image(path: str | os.PathLike[str], *, buffer: NDArray[np.uint8] | None = None) -> NDArray[np.uint8]:
-    """Decode an image file to RGB.
+    """Decode an image file to RGB, upright.
 
-    JPEG goes through simplejpeg (libjpeg-turbo, about three times as fast as Pillow, the same pixels) where it is
-    installed; all else, and JPEG that it refuses, through Pillow. Grey is repeated, transparency is dropped, CMYK is
-    converted as Pillow does, 16-bit grey keeps its upper 8 bits.
+    It is turned as its EXIF orientation says, as OpenCV and viewers do. JPEG goes through simplejpeg (libjpeg-turbo,
+    about three times as fast as Pillow, the same pixels) where it is installed; all else, and JPEG that it refuses,
+    through Pillow. Grey is repeated, transparency is dropped, CMYK is converted as Pillow does, 16-bit grey keeps its
+    upper 8 bits.
 
     Args:
-        path: The file.
+        path: A regular file: JPEG, PNG, BMP, WebP, TIFF, PPM or GIF (its first frame).
         buffer: Memory to decode into if it is large enough, for callers that are done with one image before the next:
             fresh memory costs a fifth of the decoding.
 
@@ -40,29 +49,70 @@ def decode_image(path: str | os.PathLike[str], *, buffer: NDArray[np.uint8] | No
 
     Raises:
         FileNotFoundError: If there is no such file.
-        ValueError: If it is not a readable image; the path is in the text.
+        ValueError: If it is not a readable image, is no regular file (a folder, a pipe, a device), or has more than
+            `MAX_PIXELS` pixels or `MAX_BYTES` bytes; the path is in the text.
     """
+    data = _read(path)
     try:
-        with open(path, "rb", buffering=0) as file:  # noqa: PTH123 (a third faster than Path.read_bytes)
-            data = file.read()
+        pixels = _decode_fast(data, buffer) if data.startswith(_JPEG) else None
+        return _decode_pillow(data) if pixels is None else pixels
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+        raise ValueError(f"image {os.fspath(path)} is not readable: {error}") from error
+    except MemoryError as error:
+        raise ValueError(f"image {os.fspath(path)} is not readable: it does not fit into memory") from error
+
+
+def _read(path: str | os.PathLike[str]) -> bytes:
+    """The bytes of a regular file of bounded length."""
+    name = os.fspath(path)
+    try:
+        file = os.open(name, _READ)  # a third faster than Path.read_bytes
     except FileNotFoundError:
         raise
     except OSError as error:
-        raise ValueError(f"cannot read image {os.fspath(path)}: {error.strerror}") from error
-    if not data:
-        raise ValueError(f"image {os.fspath(path)} is empty (0 bytes)")
-    fast = _fast_jpeg() if data.startswith(_JPEG) else None
-    if fast is not None:
-        with suppress(ValueError):  # of damage Pillow is the judge
-            height, width, colours, _ = fast.decode_jpeg_header(data)
-            if colours in _FAST_COLOURS:
-                fits = buffer is not None and buffer.nbytes >= height * width * 3
-                pixels: NDArray[np.uint8] = fast.decode_jpeg(data, "RGB", buffer=buffer if fits else None)
-                return pixels
+        raise ValueError(f"cannot read image {name}: {error.strerror}") from error
     try:
-        return _decode_pillow(data)
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-        raise ValueError(f"image {os.fspath(path)} is not readable: {error}") from error
+        found = os.fstat(file)
+        if not stat.S_ISREG(found.st_mode):
+            raise ValueError(f"cannot read image {name}: it is not a regular file")
+        if found.st_size > MAX_BYTES:
+            raise ValueError(f"image {name} has {found.st_size:,} bytes; an image has at most {MAX_BYTES:,}")
+        data = os.read(file, found.st_size)
+    except OSError as error:
+        raise ValueError(f"cannot read image {name}: {error.strerror}") from error
+    finally:
+        os.close(file)
+    if not data:
+        raise ValueError(f"image {name} is empty (0 bytes)")
+    return data
+
+
+def _decode_fast(data: bytes, buffer: NDArray[np.uint8] | None) -> NDArray[np.uint8] | None:
+    """A JPEG through simplejpeg; None for what only Pillow decodes, or where simplejpeg is not installed."""
+    fast = _fast_jpeg()
+    if fast is None:
+        return None
+    try:
+        height, width, colours, _ = fast.decode_jpeg_header(data)
+    except ValueError:  # of damage Pillow is the judge
+        return None
+    _check_size(width, height)
+    if colours not in _FAST_COLOURS:
+        return None
+    fits = buffer is not None and buffer.nbytes >= height * width * 3
+    with suppress(ValueError):
+        pixels: NDArray[np.uint8] = fast.decode_jpeg(data, "RGB", buffer=buffer if fits else None)
+        if _EXIF in data:
+            with Image.open(io.BytesIO(data), formats=("JPEG",)) as image:  # reads the header alone
+                return _turned(pixels, _orientation(image))
+        return pixels
+    return None
+
+
+def _check_size(width: int, height: int) -> None:
+    """Raise a ValueError if a header promises too many pixels; nothing is decoded yet."""
+    if width * height > MAX_PIXELS:
+        raise ValueError(f"it is {width} x {height}, {width * height:,} pixels; an image has at most {MAX_PIXELS:,}")
 
 
 def read_frame(
@@ -131,7 +181,7 @@ def _fast_jpeg() -> Any:
 
 
 def pillow_rgb(image: Image.Image) -> NDArray[np.uint8]:
-    """A Pillow image of any mode as RGB (H, W, 3), converted as `decode_image` says.
+    """A Pillow image of any mode as RGB (H, W, 3), upright and converted as `decode_image` says.
 
     Raises:
         ValueError: If it has no pixels, or its mode has no plain conversion.
@@ -139,15 +189,39 @@ def pillow_rgb(image: Image.Image) -> NDArray[np.uint8]:
     """
     if not image.width or not image.height:
         raise ValueError(f"it has no pixels, {image.width} x {image.height}")
+    _check_size(image.width, image.height)
+    image.load()  # a TIFF is turned by this already
+    orientation = _orientation(image)
     if image.mode in _MODES:
-        return np.array(image.convert("RGB"))
+        return _turned(np.array(image.convert("RGB")), orientation)
     if image.mode.startswith("I"):  # 16-bit grey; Pillow's own conversion would clip it to white
         grey = np.asarray(image).astype(np.int64)
         if grey.min() >= 0 and grey.max() <= 0xFFFF:
-            return np.repeat((grey >> 8).astype(np.uint8)[..., None], 3, axis=2)
+            return _turned(np.repeat((grey >> 8).astype(np.uint8)[..., None], 3, axis=2), orientation)
     raise ValueError(f"mode {image.mode} has no plain conversion to 8-bit RGB")
 
 
+def _orientation(image: Image.Image) -> object:
+    """The EXIF orientation, 1 to 8; 1, upright, where there is none or it cannot be read."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # "corrupt EXIF data"
+            return image.getexif().get(ExifTags.Base.Orientation, 1)
+    except Exception:  # Pillow raises many kinds for damaged EXIF, and the pixels are whole
+        return 1
+
+
+def _turned(pixels: NDArray[np.uint8], orientation: object) -> NDArray[np.uint8]:
+    """Stored pixels (H, W, 3) as they are to be seen; orientations from 5 on exchange height and width."""
+    if orientation in (5, 6, 7, 8):
+        pixels = pixels.swapaxes(0, 1)
+    if orientation in (3, 4, 7, 8):  # the stored rows begin below
+        pixels = pixels[::-1]
+    if orientation in (2, 3, 6, 7):
+        pixels = pixels[:, ::-1]
+    return np.ascontiguousarray(pixels)
+
+
 def _decode_pillow(data: bytes) -> NDArray[np.uint8]:
-    with Image.open(io.BytesIO(data)) as image:
+    with Image.open(io.BytesIO(data), formats=FORMATS) as image:
         return pillow_rgb(image)

@@ -8,6 +8,8 @@ import warnings
 
 from PIL import Image
 
+from denseil.data.images import FORMATS, pillow_rgb
+
 SIZE = (64, 128)  # maximum width and height in pixels
 QUALITY = 70
 
@@ -36,9 +38,9 @@ def _picture(path: str) -> str | None:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error", Image.DecompressionBombWarning)
-            with Image.open(path) as image:
+            with Image.open(path, formats=FORMATS) as image:
                 image.draft("RGB", SIZE)
-                small = image.convert("RGB")
+                small = Image.fromarray(pillow_rgb(image))
         small.thumbnail(SIZE)
     # Records may hold any path; an unreadable one must not abort the page.
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError, Image.DecompressionBombWarning):

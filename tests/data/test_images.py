@@ -1,14 +1,16 @@
 import io
+import os
 from pathlib import Path
 
 import numpy as np
 import pytest
+import simplejpeg
 from hypothesis import given
 from hypothesis import strategies as st
-from PIL import Image
+from PIL import ExifTags, Image, ImageOps
 
 from denseil.data import decode_image, images
-from denseil.data.images import resize_image
+from denseil.data.images import pillow_rgb, resize_image
 
 TINY = sorted((Path(__file__).parent / "mars_tiny").rglob("*.jpg"))
 
@@ -114,7 +116,7 @@ def test_any_bytes_are_one_error(tmp_path_factory, content):
 def test_no_file_and_no_plain_conversion(tmp_path):
     with pytest.raises(FileNotFoundError, match=r"nothing.jpg"):
         decode_image(tmp_path / "nothing.jpg")
-    with pytest.raises(ValueError, match="Is a directory"):
+    with pytest.raises(ValueError, match="is not a regular file"):
         decode_image(tmp_path)
     Image.fromarray(np.ones((4, 4), dtype=np.float32)).save(tmp_path / "float.tiff")
     with pytest.raises(ValueError, match=r"float\.tiff is not readable: mode F"):
@@ -136,3 +138,91 @@ def test_without_simplejpeg_pillow_decodes(monkeypatch):
         assert np.array_equal(decode_image(TINY[0]), pillow(io.BytesIO(TINY[0].read_bytes())))
     finally:
         images._fast_jpeg.cache_clear()
+
+
+ORIENTATIONS = range(1, 9)
+
+
+@pytest.mark.usefixtures("decoder")
+@pytest.mark.parametrize("suffix", ["jpg", "png", "webp", "tif"])
+@pytest.mark.parametrize("orientation", ORIENTATIONS)
+def test_turned_as_the_file_says(tmp_path, orientation, suffix):
+    exif = Image.Exif()
+    exif[ExifTags.Base.Orientation] = orientation
+    path = tmp_path / f"turned.{suffix}"
+    Image.fromarray(noise(24, 16, 3)).save(path, exif=exif)
+    with Image.open(path) as image:
+        expected = np.asarray(ImageOps.exif_transpose(image).convert("RGB"))
+    assert expected.shape == ((24, 16, 3) if orientation < 5 else (16, 24, 3))
+    assert np.array_equal(decode_image(path), expected)
+    with Image.open(path) as image:
+        assert np.array_equal(pillow_rgb(image), expected)
+    if suffix == "jpg":  # the oracle of another library
+        other = simplejpeg.decode_jpeg(path.read_bytes())
+        turned = {1: other, 3: other[::-1, ::-1], 6: np.rot90(other, -1), 8: np.rot90(other)}
+        if orientation in turned:
+            assert np.array_equal(decode_image(path), turned[orientation])
+
+
+@pytest.mark.usefixtures("decoder")
+@pytest.mark.parametrize(
+    "exif", [b"Exif\x00\x00", b"Exif\x00\x00MM\x00*\xff\xff\xff\xff", b"Exif\x00\x00" + b"\xff" * 40]
+)
+def test_a_broken_orientation_leaves_the_picture_as_it_is(tmp_path, exif):
+    Image.fromarray(noise(24, 16, 3)).save(tmp_path / "image.jpg", exif=exif)
+    assert np.array_equal(decode_image(tmp_path / "image.jpg"), pillow(tmp_path / "image.jpg"))
+
+
+@pytest.mark.parametrize("suffix", ["bmp", "webp", "tif", "ppm", "gif"])
+def test_other_formats(tmp_path, suffix):
+    path = tmp_path / f"image.{suffix}"
+    Image.fromarray(noise(20, 10, 3)).save(path)
+    assert np.array_equal(decode_image(path), pillow(path))
+
+
+def test_formats_that_start_programs_are_not_opened(tmp_path):
+    Image.fromarray(noise(20, 10, 3)).save(tmp_path / "image.eps")
+    (tmp_path / "image.jpg").write_bytes((tmp_path / "image.eps").read_bytes())
+    with pytest.raises(ValueError, match=r"image\.jpg is not readable: cannot identify image file"):
+        decode_image(tmp_path / "image.jpg")
+
+
+def header(width: int, height: int) -> bytes:
+    """A JPEG of 8 x 8 whose header promises more."""
+    file = io.BytesIO()
+    Image.fromarray(noise(8, 8, 3)).save(file, "JPEG")
+    data = bytearray(file.getvalue())
+    at = data.index(b"\xff\xc0") + 5
+    data[at : at + 4] = height.to_bytes(2, "big") + width.to_bytes(2, "big")
+    return bytes(data)
+
+
+@pytest.mark.usefixtures("decoder")
+def test_a_size_is_refused_by_the_header(tmp_path, monkeypatch):
+    path = tmp_path / "large.jpg"
+    path.write_bytes(header(65500, 65500))
+    with pytest.raises(ValueError, match=r"large\.jpg is not readable: .*(65500 x 65500|decompression bomb)"):
+        decode_image(path)
+    path.write_bytes(header(9000, 8000))  # below Pillow's own bound
+    with pytest.raises(ValueError, match=r"9000 x 8000, 72,000,000 pixels; an image has at most 67,108,864"):
+        decode_image(path)
+    monkeypatch.setattr(images, "MAX_BYTES", 100)
+    with pytest.raises(ValueError, match="bytes; an image has at most 100"):
+        decode_image(TINY[0])
+
+
+def test_what_is_no_file_is_not_opened(tmp_path):
+    os.mkfifo(tmp_path / "pipe.jpg")
+    for path in (tmp_path / "pipe.jpg", Path("/dev/zero")):
+        with pytest.raises(ValueError, match="is not a regular file"):
+            decode_image(path)
+
+
+def test_memory_that_is_not_there_is_an_unreadable_image(tmp_path, monkeypatch):
+    def no_memory(*_):
+        raise MemoryError
+
+    monkeypatch.setattr(images, "_decode_pillow", no_memory)
+    Image.fromarray(noise(4, 4, 3)).save(tmp_path / "image.png")
+    with pytest.raises(ValueError, match="does not fit into memory"):
+        decode_image(tmp_path / "image.png")
