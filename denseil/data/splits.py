@@ -17,6 +17,7 @@ from typing import NamedTuple
 import numpy as np
 
 from denseil.common.extras import need
+from denseil.common.files import replacing
 from denseil.data.readers._files import load_mat
 
 
@@ -84,18 +85,16 @@ def write_splits(splits: Sequence[Split], path: Path | str) -> Path:
             for a test half larger than the training half.
     """
     path = Path(path)
-    partial = path.with_name(path.name + ".partial")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    if path.suffix == ".json":
-        rows = [{"train": list(split.train), "test": list(split.test)} for split in splits]
-        partial.write_text(json.dumps(rows, indent=1), encoding="utf-8")
-    elif path.suffix == ".mat":
-        table = {"ls_set": _positions(splits)}
-        with partial.open("wb") as file:
-            need("scipy.io", to="write MATLAB files").savemat(file, table)
-    else:
+    if path.suffix not in (".json", ".mat"):
         raise ValueError(f"splits are written as .json or .mat, got {path.name!r}")
-    return partial.replace(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with replacing(path) as partial:
+        if path.suffix == ".json":
+            rows = [{"train": list(split.train), "test": list(split.test)} for split in splits]
+            partial.write_text(json.dumps(rows, indent=1), encoding="utf-8")
+        else:
+            need("scipy.io", to="write MATLAB files").savemat(partial, {"ls_set": _positions(splits)})
+    return path
 
 
 def _halves(people: list[str], order: list[int]) -> Split:

@@ -1,17 +1,20 @@
-"""A tracker's boxes, in the text format of the MOT Challenge."""
+"""A tracker's boxes, in the text formats of the MOT Challenge and its relatives."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-FIELDS = ("frame", "track id", "left", "top", "width", "height")
-_WHOLE = 2  # the first two are whole numbers
+from denseil.data._track_lines import FIELDS, Line, read_lines
+
+NOTHING: Mapping[str, int] = MappingProxyType({})
 
 
 class Tracks(NamedTuple):
@@ -21,11 +24,13 @@ class Tracks(NamedTuple):
         frames: (N,) int64, the frame of each box, counted from 1.
         ids: (N,) int64, the track of each box.
         boxes: (N, 4) float64, left, top, width, height in pixels. They may reach past the picture, or have no area.
+        left_out: Why boxes of the file are not among them, and how many.
     """
 
     frames: NDArray[np.int64]
     ids: NDArray[np.int64]
     boxes: NDArray[np.float64]
+    left_out: Mapping[str, int] = NOTHING
 
     def __len__(self) -> int:
         return len(self.frames)
@@ -34,26 +39,31 @@ class Tracks(NamedTuple):
 def read_tracks(path: str | Path) -> Tracks:
     """Read a tracks file: a line a box, `frame,id,left,top,width,height` and whatever follows, in any order.
 
+    Commas, semicolons, tabs or spaces stand between the fields. A first line that names the columns may give them in
+    another order. Ground truth of the MOT Challenge (nine fields: a flag, a class and a visibility follow the box) and
+    labels of KITTI's tracking benchmark are known: ignored boxes and classes other than pedestrians are left out. So
+    are boxes with an id below 0, which trackers give to what they have not confirmed.
+
     Args:
         path: The file, UTF-8 text. Blank lines are passed over.
 
     Raises:
         FileNotFoundError: If there is no such file.
         ValueError: If a line has too few fields, a text where a number belongs, a frame below 1 or an id outside of
-            64 bits; if a track has two boxes in a frame; if there is no box. The line is named.
+            64 bits; if a track has two boxes in a frame; if no box is left; if all boxes lie between 0 and 1. The line
+            is named.
     """
     path = Path(path)
     if not path.is_file():
         raise FileNotFoundError(f"no tracks file {path}")
-    keys: list[tuple[int, int, int]] = []  # frame, id, line
-    boxes: list[list[float]] = []
-    for number, line in _lines(path):
-        frame, track, box = _row(line, f"{path}, line {number}")
-        keys.append((frame, track, number))
-        boxes.append(box)
-    if not keys:
+    lines = list(read_lines(path))
+    if not lines:
         raise ValueError(f"{path} holds no boxes: it needs one a line, {','.join(FIELDS)}")
-    table = np.array(keys, dtype=np.int64)
+    left_out = Counter(line.left_out for line in lines if line.left_out)
+    kept = [line for line in lines if not line.left_out]
+    _check(kept, left_out, path)
+    table = np.array([(line.frame, line.track, line.number) for line in kept], dtype=np.int64)
+    boxes = np.array([line.box for line in kept])
     order = np.lexsort((table[:, 1], table[:, 0]))
     table = table[order]
     twice = np.flatnonzero((np.diff(table[:, :2], axis=0) == 0).all(axis=1))
@@ -62,7 +72,21 @@ def read_tracks(path: str | Path) -> Tracks:
         raise ValueError(
             f"{path}, lines {first} and {second}: track {track} has two boxes in frame {frame}; keep the right one"
         )
-    return Tracks(table[:, 0].copy(), table[:, 1].copy(), np.array(boxes)[order])
+    return Tracks(table[:, 0].copy(), table[:, 1].copy(), boxes[order], dict(left_out))
+
+
+def _check(kept: list[Line], left_out: Counter[str], path: Path) -> None:
+    """Raise a ValueError for files that hold detections alone, no person, or boxes in shares of the picture."""
+    if not kept:
+        why = "; ".join(f"{count:,} {reason}" for reason, count in left_out.items())
+        hint = "run a tracker on the detections first" if any("id below 0" in why for why in left_out) else "see above"
+        raise ValueError(f"{path} holds no track of a person: {why}; {hint}")
+    boxes = np.array([line.box for line in kept])
+    if np.abs(boxes).max() <= 1 and boxes[:, 2:].max() > 0:
+        raise ValueError(
+            f"{path}: all boxes lie between 0 and 1, so they are shares of the picture: multiply left and width by its "
+            "width in pixels, top and height by its height"
+        )
 
 
 def crop_box(image: NDArray[np.uint8], left: float, top: float, width: float, height: float) -> NDArray[np.uint8]:
@@ -75,49 +99,3 @@ def crop_box(image: NDArray[np.uint8], left: float, top: float, width: float, he
 def _span(start: float, length: float) -> slice:
     """The pixels that an extent touches, from 0 on; slices end with the picture by themselves."""
     return slice(max(0, math.floor(start)), max(0, math.ceil(start + length)))
-
-
-def _lines(path: Path) -> Iterator[tuple[int, str]]:
-    """Lines that are not blank, with their numbers from 1."""
-    try:
-        with path.open(encoding="utf-8-sig") as file:
-            yield from ((number, line) for number, line in enumerate(file, start=1) if line.strip())
-    except UnicodeDecodeError as error:
-        raise ValueError(f"{path} is not a text file ({error}): give boxes in MOT Challenge format") from error
-
-
-def _row(line: str, where: str) -> tuple[int, int, list[float]]:
-    texts = line.split(",")[: len(FIELDS)]
-    if len(texts) < len(FIELDS):
-        raise ValueError(f"{where}: {len(texts)} fields, a box has at least {len(FIELDS)}: {','.join(FIELDS)}")
-    frame, track = (_whole(text, name, where) for text, name in zip(texts[:_WHOLE], FIELDS, strict=False))
-    if frame < 1:
-        raise ValueError(f"{where}: frame {frame}; frames are counted from 1")
-    return (
-        frame,
-        track,
-        [_number(text, name, where) for text, name in zip(texts[_WHOLE:], FIELDS[_WHOLE:], strict=True)],
-    )
-
-
-def _whole(text: str, name: str, where: str) -> int:
-    try:
-        value = int(text)
-    except ValueError:  # "7.0", as some trackers write
-        number = _number(text, name, where)
-        if not number.is_integer():
-            raise ValueError(f"{where}: {name} is a whole number, got {text.strip()!r}") from None
-        value = int(number)
-    if not -(2**63) <= value < 2**63:
-        raise ValueError(f"{where}: {name} {value} does not fit into 64 bits; number them anew")
-    return value
-
-
-def _number(text: str, name: str, where: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        value = math.nan
-    if not math.isfinite(value):
-        raise ValueError(f"{where}: {name} is a number, got {text.strip()!r}")
-    return value

@@ -83,8 +83,8 @@ def cut_tracklets(
         max_gap: Seconds that a track may pause; after a longer pause it goes on as another tracklet.
 
     Returns:
-        What was written and what was skipped: boxes of no area, outside of the picture, of frames that the decoder
-        marks as damaged, or after the last.
+        What was written and what was skipped: boxes that `read_tracks` left out, boxes of no area, outside of the
+        picture, of frames that the decoder marks as damaged, or after the last.
 
     Raises:
         FileNotFoundError: If there is no such video or tracks file.
@@ -99,7 +99,7 @@ def cut_tracklets(
     boxes = read_tracks(tracks)
     frames = _Frames(video)
     output = Path(output)
-    report = CutReport(output / MANIFEST)
+    report = CutReport(output / MANIFEST, skipped=Counter(boxes.left_out))
     if report.manifest.exists():
         raise FileExistsError(f"{report.manifest} is there already: give another folder, or remove it")
     output.mkdir(parents=True, exist_ok=True)

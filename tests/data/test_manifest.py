@@ -64,7 +64,7 @@ def test_any_dataset_can_become_one(tmp_path):
         ("7,2,train,later", "8,2,train,later", "two identities"),
         ("7,2,train,later", "7,1,train,later", "two identities, cameras"),
         ("3,1,query", "3,1,test", "split 'test', expected one of"),
-        ("3,1,query", "three,1,query", "whole numbers, got 'three'"),
+        ("3,1,query", "three,1,query", "pid is a whole number from -1 to 2147483647, got 'three'"),
         ("a,y/1.jpg,3,1,query,", "a,y/1.jpg", "line 4: fewer fields"),
     ],
 )

@@ -16,8 +16,8 @@ def test_the_real_file():
 
 
 boxes = st.dictionaries(
-    st.tuples(st.integers(1, 2**40), st.integers(-(2**63), 2**63 - 1)),
-    st.tuples(*[st.floats(-1e6, 1e6)] * 4),
+    st.tuples(st.integers(1, 2**40), st.integers(0, 2**63 - 1)),
+    st.tuples(st.floats(2, 1e6), *[st.floats(-1e6, 1e6)] * 3),
     min_size=1,
     max_size=20,
 )
@@ -48,7 +48,9 @@ def test_whole_numbers_written_with_a_point_blank_lines_and_a_byte_order_mark(tm
         ("2,7,1,2,nan,4", "line 2: width is a number, got 'nan'"),
         ("2,7,1,2,inf,4", "line 2: width is a number, got 'inf'"),
         ("2,7,1,2,3", "line 2: 5 fields, a box has at least 6"),
-        ("2 7 1 2 3 4", "line 2: 1 fields"),
+        ("2 7 1 2 3", "line 2: 5 fields"),
+        ("2,\u0667,1,2,3,4", "line 2: track id is a number"),
+        ("2,0001_02,1,2,3,4", "line 2: track id is a number, got '0001_02'"),
         ("0,7,1,2,3,4", "line 2: frame 0; frames are counted from 1"),
         (f"2,{2**63},1,2,3,4", "line 2: track id 9223372036854775808 does not fit into 64 bits"),
         ("1,7,1,2,3,4", "lines 1 and 2: track 7 has two boxes in frame 1"),
@@ -71,3 +73,72 @@ def test_no_file_no_boxes_no_text(tmp_path):
     path.write_bytes(b"\xff\xfe\x00\x00")
     with pytest.raises(ValueError, match="not a text file"):
         read_tracks(path)
+
+
+def write(path, *lines):
+    path.write_text("\n".join(lines), encoding="utf-8")
+    return path
+
+
+@pytest.mark.parametrize("mark", [",", ", ", ";", " ; ", "\t", " ", "   "])
+def test_what_stands_between_the_fields(tmp_path, mark):
+    tracks = read_tracks(
+        write(tmp_path / "t.txt", *(mark.join(map(str, (f, 7, 10.5, 20, 30, 60, 0.9))) for f in (2, 1)))
+    )
+    assert (tracks.frames.tolist(), tracks.ids.tolist(), tracks.boxes[0].tolist()) == (
+        [1, 2],
+        [7, 7],
+        [10.5, 20, 30, 60],
+    )
+
+
+def test_a_header_names_the_columns(tmp_path):
+    tracks = read_tracks(write(tmp_path / "t.csv", "frame,track_id,conf,x,y,w,h", "3,7,0.5,1,2,30,40"))
+    assert (tracks.frames.tolist(), tracks.ids.tolist(), tracks.boxes.tolist()) == ([3], [7], [[1, 2, 30, 40]])
+    with pytest.raises(ValueError, match="names no column for width, height"):
+        read_tracks(write(tmp_path / "t.csv", "frame,id,x1,y1,x2,y2", "3,7,1,2,30,40"))
+
+
+def test_ground_truth_of_the_mot_challenge(tmp_path):
+    path = write(
+        tmp_path / "gt.txt",
+        "1,1,912,484,97,109,0,7,1",  # a car, ignored
+        "1,2,600,400,30,60,1,1,0.8",
+        "1,3,700,400,30,60,1,3,1",  # a car
+        "2,2,602,400,30,60,1,1,0.5",
+    )
+    tracks = read_tracks(path)
+    assert (tracks.frames.tolist(), tracks.ids.tolist()) == ([1, 2], [2, 2])
+    assert tracks.left_out == {
+        "boxes that the ground truth flags as ignored": 1,
+        "boxes of other classes than pedestrians": 1,
+    }
+
+
+def test_labels_of_kitti(tmp_path):
+    rest = "-1 -1 -10 {} -1 -1 -1 -1000 -1000 -1000 -10"
+    path = write(
+        tmp_path / "0000.txt",
+        f"0 -1 DontCare {rest.format('219.3 188.4 245.5 218.5')}",
+        f"0 2 Pedestrian {rest.format('1106.1 166.5 1204.4 323.8')}",
+        f"1 0 Van {rest.format('296.7 161.7 455.2 292.3')}",
+    )
+    tracks = read_tracks(path)
+    assert (tracks.frames.tolist(), tracks.ids.tolist()) == ([1], [2])
+    np.testing.assert_allclose(tracks.boxes, [[1106.1, 166.5, 98.3, 157.3]])
+    assert tracks.left_out == {"boxes of other classes than pedestrians": 2}
+
+
+def test_detections_are_no_tracks(tmp_path):
+    with pytest.raises(ValueError, match=r"no track of a person: 2 boxes without a track .*run a tracker"):
+        read_tracks(write(tmp_path / "det.txt", "1,-1,10,20,30,60,0.9,-1,-1,-1", "1,-1,50,20,30,60,0.9,-1,-1,-1"))
+
+
+def test_boxes_that_are_not_confirmed_are_counted(tmp_path):
+    tracks = read_tracks(write(tmp_path / "t.txt", "1,-1,10,20,30,60", "1,4,50,20,30,60", "1,-1,90,20,30,60"))
+    assert (tracks.ids.tolist(), tracks.left_out) == ([4], {"boxes without a track (id below 0)": 2})
+
+
+def test_shares_of_the_picture_are_refused(tmp_path):
+    with pytest.raises(ValueError, match="all boxes lie between 0 and 1, so they are shares of the picture"):
+        read_tracks(write(tmp_path / "t.txt", "1,1,0.5,0.25,0.1,0.3", "2,1,0.51,0.25,0.1,0.3"))

@@ -1,8 +1,9 @@
-"""What the readers share: files that must be there, sorted listings, MATLAB variables."""
+"""What the readers share: files that must be there, sorted listings, whole numbers, MATLAB variables."""
 
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,10 @@ from numpy.typing import NDArray
 
 from denseil.common.extras import need
 
-IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp")
+IMAGE_SUFFIXES = (".jpg", ".jpeg", ".jpe", ".png", ".bmp", ".webp", ".tif", ".tiff", ".ppm")
+_DIGITS = str.maketrans("123456789", "000000000")
+_RUNS = re.compile("([0-9]+)")
+LEAST_PID, MOST = -1, 2**31 - 1
 _HDF5 = b"\x89HDF\r\n\x1a\n"
 
 
@@ -51,16 +55,47 @@ def first_of(root: Path, names: Sequence[str], *, what: str) -> Path:
 
 
 def folders_in(folder: Path) -> list[str]:
-    """Names of the folders in a folder, sorted, hidden ones left out."""
+    """Names of the folders in a folder, in natural order, hidden ones left out."""
     with os.scandir(folder) as entries:
-        return sorted(entry.name for entry in entries if entry.is_dir() and not entry.name.startswith("."))
+        return natural_order(entry.name for entry in entries if entry.is_dir() and not entry.name.startswith("."))
 
 
 def images_in(folder: Path) -> list[str]:
-    """Names of the image files in a folder, sorted, hidden ones left out."""
+    """Names of the image files in a folder, in natural order, hidden ones left out."""
     with os.scandir(folder) as entries:
         names = [entry.name for entry in entries if not entry.name.startswith(".")]
-    return sorted(name for name in names if name.lower().endswith(IMAGE_SUFFIXES))
+    return natural_order(name for name in names if name.lower().endswith(IMAGE_SUFFIXES))
+
+
+def natural_order(names: Iterable[str]) -> list[str]:
+    """Sort names so that 2 comes before 10, as people count."""
+    found = list(names)
+    if len({name.translate(_DIGITS) for name in found}) == 1:  # numbers of one length: a plain sort is the same
+        return sorted(found)
+    return sorted(found, key=_natural)
+
+
+def _natural(name: str) -> tuple[list[tuple[str, int]], str]:
+    """Texts and the numbers after them, in turn; the name itself decides between 7 and 07."""
+    parts = [*_RUNS.split(name), "-1"]
+    return [(text, int(number)) for text, number in zip(parts[::2], parts[1::2], strict=True)], name
+
+
+def whole_number(text: str, what: str, *, least: int = 0) -> int:
+    """Read an integer label, ASCII digits only: Python's `int` takes "0001_02" for 102.
+
+    Args:
+        text: The digits; spaces around them are passed over.
+        what: What it is, for the error: where it stands, and "pid" or "camid".
+        least: The smallest that is allowed.
+
+    Raises:
+        ValueError: If it is no whole number from `least` to 2^31 - 1.
+    """
+    digits = text.strip()
+    if re.fullmatch("[+-]?[0-9]{1,10}", digits) and least <= int(digits) <= MOST:
+        return int(digits)
+    raise ValueError(f"{what} is a whole number from {least} to {MOST}, got {text!r}")
 
 
 def read_names(path: Path) -> list[bytes]:
@@ -106,6 +141,13 @@ def load_mat(path: Path, variable: str, *, columns: int | None = None) -> NDArra
     if not np.issubdtype(values.dtype, np.number) or (columns and (values.ndim != 2 or values.shape[1] != columns)):
         shape = f"(N, {columns})" if columns else "(N,)"
         raise ValueError(f"{variable!r} in {path} is {values.dtype} {values.shape}, expected numbers {shape}")
+    wrong = np.argwhere(~np.isfinite(values) | (values != np.floor(values.real)) | (np.abs(values) >= 2.0**53))
+    if len(wrong):
+        row = int(wrong[0, 0]) if columns or values.shape[0] > 1 else int(wrong[0, -1])
+        raise ValueError(
+            f"{variable!r} in {path}, row {row + 1}: {values[tuple(wrong[0])]} is no whole number: copy the file again "
+            "from the distribution"
+        )
     table: NDArray[np.int64] = values.astype(np.int64)
     return table if columns else table.ravel()
 

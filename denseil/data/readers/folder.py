@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from pathlib import Path
 
-from denseil.data.readers._files import images_in
+from denseil.data.readers._files import IMAGE_SUFFIXES, images_in, natural_order
 from denseil.data.tracklet import Frames, Tracklet
 
+logger = logging.getLogger(__name__)
 UNKNOWN_PID, UNKNOWN_CAMID = -1, 0
 
 
 def read_folder(root: str | Path) -> list[Tracklet]:
     """Read a folder, and the folders in it at any depth, as tracklets; hidden ones are left out.
 
+    Links to folders are followed, and a folder that several links lead to is read once.
+
     Returns:
-        A tracklet for each folder that holds images, which are its frames in the order of their names. It is named by
-        its path from the root (the root itself by its own name); its pid is -1 and its camid 0, as both are unknown.
+        A tracklet for each folder that holds images, which are its frames in the natural order of their names: frame 2
+        comes before frame 10. It is named by its path from the root (the root itself by its own name); its pid is -1
+        and its camid 0, as both are unknown.
 
     Raises:
         FileNotFoundError: If there is no such folder, or no image in it.
@@ -24,13 +29,24 @@ def read_folder(root: str | Path) -> list[Tracklet]:
     root = Path(root)
     if not root.is_dir():
         raise FileNotFoundError(f"no folder {root}")
-    found = []
-    for folder, inside, _ in os.walk(root):
-        inside[:] = sorted(name for name in inside if not name.startswith("."))
+    found: list[Tracklet] = []
+    seen: set[str] = set()
+    others = 0
+    for folder, inside, files in os.walk(root, followlinks=True):
+        real = os.path.realpath(folder)
+        if real in seen:  # a second link, or one that leads back
+            inside.clear()
+            continue
+        seen.add(real)
+        inside[:] = natural_order(name for name in inside if not name.startswith("."))
         if images := images_in(Path(folder)):
             name = Path(folder).relative_to(root).as_posix()
             name = root.resolve().name if name == "." else name
             found.append(Tracklet(Frames(folder, images), UNKNOWN_PID, UNKNOWN_CAMID, name))
+        others += sum(not name.startswith(".") for name in files) - len(images)
+    known = ", ".join(IMAGE_SUFFIXES)
     if not found:
-        raise FileNotFoundError(f"no images in {root} or the folders in it (JPEG, PNG or BMP)")
+        raise FileNotFoundError(f"no images in {root} or the folders in it: they end in {known}")
+    if others:
+        logger.warning("%s: %d files are left out, whose names do not end in %s", root, others, known)
     return found

@@ -82,7 +82,7 @@ def _tracklets(root: Path, path: Path, problems: list[str]) -> list[Tracklet | N
 
 
 def _listing(folder: Path) -> list[str]:
-    return images_in(folder) if folder.is_dir() else []
+    return sorted(images_in(folder)) if folder.is_dir() else []
 
 
 def _beginning_with(names: list[str], prefix: str) -> list[str]:

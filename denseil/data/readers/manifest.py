@@ -17,7 +17,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from denseil.common.extras import need
-from denseil.data.readers._files import first_of
+from denseil.common.files import replacing
+from denseil.data.readers._files import LEAST_PID, first_of, whole_number
 from denseil.data.tracklet import Frames, Tracklet, VideoReIDDataset
 
 COLUMNS = ("tracklet", "frame", "pid", "camid", "split")
@@ -33,19 +34,18 @@ def read_manifest(root: Path) -> VideoReIDDataset:
 
     Raises:
         FileNotFoundError: If there is none.
-        ValueError: If columns are missing, there are no rows, a pid or camid is not a whole number, or a time is not a
-            number.
+        ValueError: If columns are missing, there are no rows, a frame stands twice in a tracklet, a pid is not a whole
+            number from -1 or a camid one from 0, or a time is not a number.
     """
     path = first_of(root, ("manifest.csv", "manifest.parquet"), what="manifest") if root.is_dir() else root
     if not path.is_file():
         raise FileNotFoundError(f"no manifest {path}")
-    rows = _parquet(path) if path.suffix == ".parquet" else _csv(path)
-    folder = str(path.parent)
-    labels: dict[str, set[tuple[str, str, str]]] = {}
+    rows, folder = _rows(path), str(path.parent)
+    labels: dict[str, dict[tuple[str, str, str], None]] = {}
     frames: dict[str, list[str]] = {}
     times: dict[str, tuple[float, float]] = {}
     for name, frame, pid, camid, split, time in rows:
-        labels.setdefault(name, set()).add((pid, camid, split))
+        labels.setdefault(name, {})[pid, camid, split] = None
         frames.setdefault(name, []).append(os.path.join(folder, frame))  # noqa: PTH118 (strings: a million times)
         if time:
             seconds = _seconds(time, path, name)
@@ -55,17 +55,40 @@ def read_manifest(root: Path) -> VideoReIDDataset:
         raise ValueError(f"{path} has no rows: it needs one for each frame")
     problems: list[str] = []
     parts: dict[str, list[Tracklet]] = {split: [] for split in SPLITS}
-    for name, own in labels.items():
-        pid, camid, split = (value.strip() for value in next(iter(own)))
+    for name, texts in labels.items():
+        own = sorted({_labels(path, name, *each) for each in texts})
+        pid_, camid_, split = own[0]
+        if len(set(frames[name])) < len(frames[name]):
+            raise ValueError(f"{path}, {_twice(path, name)}: a frame stands twice in tracklet {name!r}; remove one row")
         if len(own) > 1:
-            problems.append(f"{path.name}: tracklet {name!r} has two identities, cameras or splits: {sorted(own)}")
+            problems.append(f"{path.name}: tracklet {name!r} has two identities, cameras or splits: {own}")
         elif split not in SPLITS:
             problems.append(f"{path.name}: tracklet {name!r} has split {split!r}, expected one of {SPLITS}")
         else:
-            labels_of = _whole(pid, path, name), _whole(camid, path, name), name
-            tracklet = Tracklet(Frames("", frames[name]), *labels_of, *times.get(name, (None, None)))
-            parts[split].append(tracklet)
+            parts[split].append(Tracklet(Frames("", frames[name]), pid_, camid_, name, *times.get(name, (None, None))))
     return VideoReIDDataset(parts["train"], parts["query"], parts["gallery"], name=path.stem, problems=tuple(problems))
+
+
+def _labels(path: Path, tracklet: str, pid: str, camid: str, split: str) -> tuple[int, int, str]:
+    """A row's labels as they are meant: 007 is 7."""
+    where = f"{path}, tracklet {tracklet!r}"
+    person = whole_number(pid, f"{where}: pid", least=LEAST_PID)
+    return person, whole_number(camid, f"{where}: camid"), split.strip()
+
+
+def _twice(path: Path, tracklet: str) -> str:
+    """The rows, counted from 1 without the header, of a tracklet's first frame that stands twice."""
+    seen: dict[str, int] = {}
+    for number, (name, frame, *_) in enumerate(_rows(path), start=1):
+        if name == tracklet and frame in seen:
+            return f"rows {seen[frame]} and {number}"
+        if name == tracklet:
+            seen[frame] = number
+    return "two rows"
+
+
+def _rows(path: Path) -> Iterator[Sequence[str]]:
+    return _parquet(path) if path.suffix == ".parquet" else _csv(path)
 
 
 def write_manifest(dataset: VideoReIDDataset, path: Path | str) -> Path:
@@ -75,8 +98,7 @@ def write_manifest(dataset: VideoReIDDataset, path: Path | str) -> Path:
     """
     path = Path(path).absolute()
     inside = os.path.join(path.parent, "")  # noqa: PTH118 (with its separator)
-    partial = path.with_name(path.name + ".partial")
-    with partial.open("w", encoding="utf-8", newline="") as file:
+    with replacing(path) as partial, partial.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file)
         writer.writerow([*COLUMNS, TIME])
         for split in SPLITS:
@@ -86,7 +108,7 @@ def write_manifest(dataset: VideoReIDDataset, path: Path | str) -> Path:
                 for place, frame in enumerate(map(os.path.abspath, tracklet.frames)):
                     row = [name, frame.removeprefix(inside), tracklet.pid, tracklet.camid, split]
                     writer.writerow([*row, times.get(place)])
-    return partial.replace(path)
+    return path
 
 
 def _csv(path: Path) -> Iterator[Sequence[str]]:
@@ -127,13 +149,6 @@ def _places(header: Sequence[str], path: Path) -> list[int]:
     if missing:
         raise ValueError(f"{path} lacks the columns {missing}: a manifest has {', '.join(COLUMNS)}")
     return [header.index(column) for column in COLUMNS]
-
-
-def _whole(text: str, path: Path, tracklet: str) -> int:
-    try:
-        return int(text)
-    except ValueError:
-        raise ValueError(f"{path}, tracklet {tracklet!r}: pid and camid are whole numbers, got {text!r}") from None
 
 
 def _seconds(text: str, path: Path, tracklet: str) -> float:

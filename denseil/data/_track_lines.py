@@ -1,0 +1,170 @@
+"""Lines of a tracks file, in the dialects that trackers and datasets write."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterator, Sequence
+from enum import Enum
+from pathlib import Path
+from typing import NamedTuple
+
+FIELDS = ("frame", "track id", "left", "top", "width", "height")
+NAMES = (
+    ("frame", "frame_id", "frame id", "frameid", "frame_number", "framenumber"),
+    ("track id", "id", "track_id", "trackid", "tracker_id", "target_id", "targetid"),
+    ("left", "x", "bb_left", "bbox_left", "xmin", "x1", "bbox_x"),
+    ("top", "y", "bb_top", "bbox_top", "ymin", "y1", "bbox_y"),
+    ("width", "w", "bb_width", "bbox_width", "bbox_w"),
+    ("height", "h", "bb_height", "bbox_height", "bbox_h"),
+)
+PEDESTRIAN = 1  # the class of a walking person in the ground truth of MOT16, MOT17 and MOT20
+KITTI_FIELDS, KITTI_PERSONS = 17, ("pedestrian", "person", "person_sitting")
+GROUND_TRUTH_FIELDS = 9
+_SEPARATORS = {",": re.compile("\\s*,\\s*"), ";": re.compile("\\s*;\\s*"), "\t": re.compile("\\s*\\t\\s*")}
+_SPACE = re.compile("\\s+")
+
+
+class Dialect(Enum):
+    """What a tracks file is."""
+
+    TRACKER = "a tracker's boxes"
+    GROUND_TRUTH = "ground truth of the MOT Challenge"
+    KITTI = "labels of KITTI"
+
+
+class Line(NamedTuple):
+    """A box, or why it is left out.
+
+    Attributes:
+        number: Of the line, from 1.
+        frame: Counted from 1.
+        track: Its track.
+        box: Left, top, width, height in pixels.
+        left_out: Why; "" for a box of a person.
+    """
+
+    number: int
+    frame: int
+    track: int
+    box: tuple[float, float, float, float]
+    left_out: str = ""
+
+
+def read_lines(path: Path) -> Iterator[Line]:
+    """Read the boxes of a tracks file.
+
+    Raises:
+        ValueError: If it is no text, or a line has too few fields or a text where a number belongs; the line is named.
+    """
+    rows = [(number, _split(text)) for number, text in _lines(path)]
+    order: Sequence[int] = range(len(FIELDS))
+    if rows and not _is_number(rows[0][1][0]):
+        order = _columns(rows.pop(0)[1], path)
+    dialect = _dialect([fields for _, fields in rows])
+    for number, fields in rows:
+        yield _line(number, fields, order, dialect, f"{path}, line {number}")
+
+
+def _lines(path: Path) -> Iterator[tuple[int, str]]:
+    """Lines that are neither blank nor comments, with their numbers from 1."""
+    try:
+        with path.open(encoding="utf-8-sig") as file:
+            for number, line in enumerate(file, start=1):
+                if line.strip() and not line.startswith("#"):
+                    yield number, line.strip()
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{path} is not a text file ({error}): give boxes in MOT Challenge format") from error
+
+
+def _split(text: str) -> list[str]:
+    for mark, pattern in _SEPARATORS.items():
+        if mark in text:
+            return pattern.split(text)
+    return _SPACE.split(text)
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _columns(header: Sequence[str], path: Path) -> list[int]:
+    """Where the fields stand, by the names in a header."""
+    found = [name.strip().strip('"').lower() for name in header]
+    places = [next((found.index(name) for name in names if name in found), None) for names in NAMES]
+    missing = [field for field, place in zip(FIELDS, places, strict=True) if place is None]
+    if missing:
+        raise ValueError(
+            f"{path}: its first line names no column for {', '.join(missing)}; the columns are {','.join(FIELDS)}"
+        )
+    return [place for place in places if place is not None]
+
+
+def _dialect(rows: Sequence[Sequence[str]]) -> Dialect:
+    """Ground truth has nine fields, with a flag and a class; KITTI names the class in words."""
+    if rows and all(len(fields) >= KITTI_FIELDS and not _is_number(fields[2]) for fields in rows):
+        return Dialect.KITTI
+    if rows and all(
+        len(fields) == GROUND_TRUTH_FIELDS and fields[6] in ("0", "1") and fields[7].isdigit() for fields in rows
+    ):
+        return Dialect.GROUND_TRUTH
+    return Dialect.TRACKER
+
+
+def _line(number: int, fields: Sequence[str], order: Sequence[int], dialect: Dialect, where: str) -> Line:
+    if dialect is Dialect.KITTI:
+        return _kitti(number, fields, where)
+    if len(fields) <= max(order):
+        raise ValueError(f"{where}: {len(fields)} fields, a box has at least {len(FIELDS)}: {','.join(FIELDS)}")
+    texts = [fields[place] for place in order]
+    frame, track = (_whole(text, name, where) for text, name in zip(texts[:2], FIELDS, strict=False))
+    left, top, width, height = (_number(text, name, where) for text, name in zip(texts[2:], FIELDS[2:], strict=True))
+    if frame < 1:
+        raise ValueError(f"{where}: frame {frame}; frames are counted from 1")
+    left_out = ""
+    if track < 0:
+        left_out = "boxes without a track (id below 0)"
+    elif dialect is Dialect.GROUND_TRUTH and fields[6] == "0":
+        left_out = "boxes that the ground truth flags as ignored"
+    elif dialect is Dialect.GROUND_TRUTH and int(fields[7]) != PEDESTRIAN:
+        left_out = "boxes of other classes than pedestrians"
+    return Line(number, frame, track, (left, top, width, height), left_out)
+
+
+def _kitti(number: int, fields: Sequence[str], where: str) -> Line:
+    """Frame from 0, id, type, truncated, occluded, alpha, left, top, right, bottom, and seven of the 3D box."""
+    frame, track = _whole(fields[0], "frame", where), _whole(fields[1], "track id", where)
+    names = ("left", "top", "right", "bottom")
+    left, top, right, bottom = (_number(text, name, where) for text, name in zip(fields[6:10], names, strict=True))
+    if frame < 0:
+        raise ValueError(f"{where}: frame {frame}; KITTI counts frames from 0")
+    person = fields[2].lower() in KITTI_PERSONS
+    left_out = "" if person and track >= 0 else "boxes of other classes than pedestrians"
+    return Line(number, frame + 1, track, (left, top, right - left, bottom - top), left_out)
+
+
+def _whole(text: str, name: str, where: str) -> int:
+    if re.fullmatch("[+-]?[0-9]+", text):
+        value = int(text)
+    else:  # "7.0", as some trackers write
+        number = _number(text, name, where)
+        if not number.is_integer():
+            raise ValueError(f"{where}: {name} is a whole number, got {text!r}")
+        value = int(number)
+    if not -(2**63) <= value < 2**63:
+        raise ValueError(f"{where}: {name} {value} does not fit into 64 bits; number them anew")
+    return value
+
+
+def _number(text: str, name: str, where: str) -> float:
+    try:
+        value = float(text) if text.isascii() and "_" not in text else math.nan
+    except ValueError:
+        value = math.nan
+    if not math.isfinite(value):
+        raise ValueError(f"{where}: {name} is a number, got {text!r}")
+    return value
