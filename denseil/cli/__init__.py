@@ -1,13 +1,13 @@
-"""The command line. Nothing imports this package.
+"""The command line. No other subpackage imports this one.
 
-`main` reads the words, runs one verb and turns what happened into an exit status. A verb is declared beside the
-function that runs it, in the file of its subject, and a file is listed in `commands.FILES`. To add a verb:
+`main` parses the arguments, runs one verb and returns the exit status. A verb is declared next to the function that
+runs it, in a file that is listed in `commands.FILES`. To add a verb:
 
-1. write `def mine(source: Path, *, k: int) -> int` in a file here; it imports what it needs from the library when it
-   runs, prints by `output.say`, `show` and `note`, and returns 0, or 1 where it found problems;
+1. write `def mine(source: Path, *, k: int) -> int` in a file here; it imports the library inside the function, prints
+   with `output.say`, `show` and `note`, and returns 0, or 1 if it found problems;
 2. declare it in the file's `declare(verbs)`: `verbs.add("mine", mine, "One sentence.", examples=(..., ...))`, then its
-   options by subject; each option's name is a parameter's;
-3. list a new file in `commands.FILES`, and run `python -m tests.docs_cli` for docs/cli.md.
+   options by subject; the name of each option is that of a parameter;
+3. list a new file in `commands.FILES`, and run `python -m tests.docs_cli` to update docs/cli.md.
 """
 
 from denseil.cli.run import main as main

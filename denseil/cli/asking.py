@@ -1,4 +1,4 @@
-"""What a search asks for, and what it finds. Imported when a search runs: it needs torch."""
+"""Queries and results of a search. Imported only when a search runs, because it needs torch."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def ask(
     other_cameras: bool,
     exact: bool,
 ) -> list[Asked]:
-    """Search once for all queries, or once for each of their cameras; a query does not find itself."""
+    """Search once for all queries, or once for each of their cameras; a query is not among its own results."""
     cameras = [query.record.camid if other_cameras and query.record else None for query in queries]
     answers: dict[int, Asked] = {}
     for camid in dict.fromkeys(cameras):

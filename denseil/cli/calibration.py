@@ -1,4 +1,4 @@
-"""The verb that finds thresholds."""
+"""The verb that calibrates thresholds."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ def declare(verbs: Verbs) -> None:
         ),
     )
     what = verb.subject("input")
-    what.add("features", type=values.path, help="vectors of a labelled set, made by denseil embed with this model")
-    what.add("model", type=values.path, help="the folder of the model; its config.json gets the thresholds")
+    what.add("features", type=values.path, help="vectors of a labelled set, from denseil embed with this model")
+    what.add("model", type=values.path, help="folder of the model; the thresholds are written into its config.json")
     rates = verb.subject("thresholds")
     rates.gather(
         "--far",
@@ -30,7 +30,7 @@ def declare(verbs: Verbs) -> None:
         metavar="RATE",
         help="false-accept rates (default: those of 0.01, 0.001 and 0.0001 for which there are enough pairs)",
     )
-    rates.add("--plot", type=values.path, metavar="FILE", help="draw both error rates over the threshold")
+    rates.add("--plot", type=values.path, metavar="FILE", help="plot both error rates over the threshold")
     options.general(verb, json=True)
 
 

@@ -36,7 +36,7 @@ def version() -> int:
 
 
 def completion(shell: str) -> int:
-    """Print the completion script that shtab makes of the parser."""
+    """Print the completion script that shtab generates from the parser."""
     import shtab
 
     from denseil.cli.commands import all_verbs

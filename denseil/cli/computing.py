@@ -1,4 +1,4 @@
-"""What verbs that compute do first: seed, device, model."""
+"""Common first steps of verbs that compute: seed, processes, device."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ if TYPE_CHECKING:
 
 
 def begin(device: str, seed: int) -> tuple[torch.device, bool]:
-    """Seed torch, join the other processes of a launcher, if any, and choose a device.
+    """Seed torch, join the process group of a launcher, if any, and choose a device.
 
     Returns:
-        The device, and whether this process is the one that prints and writes.
+        The device, and whether this is the main process, which prints and writes.
     """
     import torch
 
@@ -23,7 +23,7 @@ def begin(device: str, seed: int) -> tuple[torch.device, bool]:
 
 
 def dtype_of(precision: str) -> torch.dtype | None:
-    """The type that a model computes in under autocast; None for float32."""
+    """Return the type for autocast; None for float32."""
     import torch
 
     return {"fp32": None, "bf16": torch.bfloat16, "fp16": torch.float16}[precision]

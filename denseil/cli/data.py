@@ -14,7 +14,7 @@ from denseil.common.text import plain
 
 def declare(verbs: Verbs) -> None:
     """Declare the verbs of `data`."""
-    verbs.group("data", "Check datasets, make splits, render people.")
+    verbs.group("data", "Check datasets, make splits, render synthetic people.")
     _declare_check(verbs)
     _declare_splits(verbs)
     _declare_synth(verbs)
@@ -32,11 +32,14 @@ def _declare_check(verbs: Verbs) -> None:
     which.add("name", help=options.DATASETS)
     which.add("root", type=values.path, help="the folder of the dataset, or the manifest")
     which.add("--split", type=values.whole(0), metavar="N", help="the split of iLIDS-VID or PRID-2011, from 0")
-    which.flag("--i-have-the-right-to-use-this", help="needed for DukeMTMC-VideoReID, which was withdrawn")
+    which.flag("--i-have-the-right-to-use-this", help="required for DukeMTMC-VideoReID, which was withdrawn")
     what = verb.subject("what is checked")
     what.flag("--images", default=True, help="decode every image")
     what.add(
-        "--counts", choices=("published", "none"), default="published", help="compare with the published counts, or not"
+        "--counts",
+        choices=("published", "none"),
+        default="published",
+        help="compare with the published counts",
     )
     options.general(verb, json=True, modules=True)
 
@@ -60,7 +63,7 @@ def _declare_splits(verbs: Verbs) -> None:
         "--output",
         type=values.path,
         metavar="FILE",
-        help="write new splits there, .json or .mat; else print its own",
+        help="file for new splits, .json or .mat; without it the published splits are printed",
     )
     new.add("--num-splits", type=values.whole(1, 1000), default=10, metavar="N", help="number of splits")
     new.add("--seed", type=values.whole(0, 2**32 - 1), default=0, metavar="N", help="random seed")
@@ -76,16 +79,16 @@ def _declare_synth(verbs: Verbs) -> None:
             "denseil data synth people --num-ids 200 --num-cameras 4 --frames 8",
             "denseil data synth people-v1 --benchmark people-v1",
         ),
-        again="run the same command again: it goes on where it stopped",
+        again="run the same command again: it continues where it stopped",
     )
-    verb.subject("output").add("root", type=values.path, help="the folder to write to")
-    what = verb.subject("what is rendered")
+    verb.subject("output").add("root", type=values.path, help="output folder")
+    what = verb.subject("people and cameras")
     what.add("--benchmark", metavar="NAME", help="a named benchmark, such as people-v1, which sets all other options")
     what.add("--num-ids", type=values.whole(1, 10**6), default=100, metavar="N", help="identities")
     what.add("--num-cameras", type=values.whole(1, 9), default=4, metavar="N", help="cameras, at most 9")
     what.add("--frames", type=values.whole(1, 10**5), default=8, metavar="N", help="frames of a tracklet")
     what.add(
-        "--tracklets", type=values.whole(1, 1000), default=1, metavar="N", help="tracklets of an identity in a camera"
+        "--tracklets", type=values.whole(1, 1000), default=1, metavar="N", help="tracklets per identity and camera"
     )
     what.add("--test-share", type=values.number(0, 1), default=0.5, metavar="X", help="share of identities for testing")
     what.add("--seed", type=values.whole(0, 2**32 - 1), default=0, metavar="N", help="random seed")
@@ -94,13 +97,22 @@ def _declare_synth(verbs: Verbs) -> None:
         "--difficulty",
         choices=("easy", "standard", "hard"),
         default="standard",
-        help="how hard people are to tell apart",
+        help="how similar people are, and how often occluded",
     )
-    look.add("--colours", choices=("street", "vivid"), default="street", help="dark and muted as in streets, or all")
+    look.add(
+        "--colours",
+        choices=("street", "vivid"),
+        default="street",
+        help="clothes: mostly dark and muted, or all colours",
+    )
     look.add("--height", type=values.whole(16, 4096), default=128, metavar="PX", help="height of the crops in pixels")
     look.add("--width", type=values.whole(8, 4096), default=64, metavar="PX", help="width of the crops in pixels")
     verb.subject("computing").add(
-        "--workers", type=values.whole(0, 1024), default=2, metavar="N", help="processes; 0 renders in this one"
+        "--workers",
+        type=values.whole(0, 1024),
+        default=2,
+        metavar="N",
+        help="worker processes; 0 renders without",
     )
     options.general(verb)
 

@@ -31,8 +31,8 @@ def declare(verbs: Verbs) -> None:
             "denseil evaluate runs/mars/final mars /data/mars --protocol mars-official",
             "denseil evaluate --features q.safetensors g.safetensors --json out.json",
         ),
-        more="Give MODEL DATASET ROOT, or --features. `accelerate launch -m denseil.cli evaluate ...` shares the work "
-        "among processes.",
+        more="Give MODEL DATASET ROOT, or --features. `accelerate launch -m denseil.cli evaluate ...` splits the work "
+        "over processes.",
     )
     _declare_input(verb)
     how = verb.subject("protocol")
@@ -47,21 +47,21 @@ def declare(verbs: Verbs) -> None:
         type=values.path,
         default=Path("evaluation"),
         metavar="FOLDER",
-        help="for the result, and for the embeddings, which are used again under another protocol",
+        help="folder for the result and the embeddings, which are reused for another protocol",
     )
     out.add(
         "--json", type=values.path, nargs="?", metavar="FILE", help="write the result as JSON; - or no FILE prints it"
     )
     out.actions[-1].const = STDOUT
-    out.add("--plot", type=values.path, metavar="FILE", help="draw the CMC curve; the suffix names the format")
-    out.add("--page", type=values.path, metavar="FILE.html", help="a page with the scores and the 200 worst queries")
-    out.flag("--attention", help="show on the page where the model attends in each query")
+    out.add("--plot", type=values.path, metavar="FILE", help="plot the CMC curve; the suffix gives the format")
+    out.add("--page", type=values.path, metavar="FILE.html", help="write a page with scores and the 200 worst queries")
+    out.flag("--attention", help="show the attention on each query on the page")
     options.general(verb, modules=True)
 
 
 def _declare_input(verb: Verb) -> None:
     what = verb.subject("input")
-    what.add("model", optional=True, help="a folder that training or save_pretrained wrote, or a name with weights")
+    what.add("model", optional=True, help="a saved model's folder, or the name of a model with weights")
     what.add("dataset", optional=True, help=options.DATASETS)
     what.add("root", optional=True, type=values.path, help="the folder of the dataset, or the manifest")
     what.add(
@@ -69,7 +69,7 @@ def _declare_input(verb: Verb) -> None:
         type=values.path,
         nargs=2,
         metavar=("QUERY", "GALLERY"),
-        help="instead of these, two features files; for mars-official the gallery holds the queries too",
+        help="instead of these, two features files; for mars-official the gallery includes the queries",
     )
     what.gather(
         "--data-args", type=values.mapping, metavar="NAME=VALUE", help="arguments of the reader, such as split=3"
@@ -158,7 +158,7 @@ def _check(
     attention: bool,
 ) -> None:
     if attention and (page is None or features is not None):
-        raise UsageError("--attention is shown on a page, by a model: give --page FILE.html, and no --features")
+        raise UsageError("--attention needs a model and a page: give --page FILE.html, and no --features")
     given = [str(word) for word in (model, dataset, root) if word is not None]
     if features is not None and given:
         raise UsageError(f"give --features or MODEL DATASET ROOT ({' '.join(given)}), not both")
@@ -185,11 +185,11 @@ def _page_of_model(
     *,
     attention: bool,
 ) -> None:
-    """Write the page in the main process; all processes share the embeddings that are in the cache."""
+    """Write the page in the main process, from the cached embeddings that all processes share."""
     from denseil.common.processes import rank_and_world, wait_for_all
     from denseil.viz import attend, evaluation_page, shown_dataset
 
-    wait_for_all()  # until the cache, from which all processes read, is written
+    wait_for_all()  # until the shared cache is written
     query, gallery = shown_dataset(data, embed(), with_queries=result.protocol == "mars-official")
     if rank_and_world()[0] == 0:
         look = (lambda place: attend(model, data.query[place].frames)) if attention else None

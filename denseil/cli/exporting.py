@@ -23,12 +23,12 @@ def declare(verbs: Verbs) -> None:
         ),
     )
     what = verb.subject("input")
-    what.add("model", help="a folder that training or save_pretrained wrote, or a name with weights")
+    what.add("model", help="a saved model's folder, or the name of a model with weights")
     options.weights(what)
     out = verb.subject("output")
-    out.add("output", type=values.path, help="the file, .onnx, .xml (OpenVINO) or .pt2; with --parts a folder")
-    out.add("--format", choices=("onnx", "openvino", "pt2"), default="onnx", help="the runtime's format")
-    out.flag("--parts", help="write the frame encoder and the decoder apart")
+    out.add("output", type=values.path, help="output file, .onnx, .xml (OpenVINO) or .pt2; with --parts a folder")
+    out.add("--format", choices=("onnx", "openvino", "pt2"), default="onnx", help="format of the runtime")
+    out.flag("--parts", help="export the frame encoder and the decoder separately")
     out.add(
         "--size",
         type=values.size,
@@ -42,7 +42,7 @@ def declare(verbs: Verbs) -> None:
         metavar="ROOT",
         help="quantise on the gallery and query tracklets of a dataset, or its training tracklets if it has none",
     )
-    small.add("--dataset", default="manifest", metavar="NAME", help="how --int8 is read, as for evaluate")
+    small.add("--dataset", default="manifest", metavar="NAME", help="type of the dataset of --int8, as for evaluate")
     options.compute(verb)
     options.general(verb, json=True, modules=True)
 

@@ -11,7 +11,7 @@ from denseil.cli.parser import Verbs
 
 def declare(verbs: Verbs) -> None:
     """Declare the verbs of `features`."""
-    verbs.group("features", "Work on files of vectors and records.")
+    verbs.group("features", "Process features files.")
     verb = verbs.add(
         "features merge",
         merge,
@@ -22,8 +22,8 @@ def declare(verbs: Verbs) -> None:
         ),
     )
     what = verb.subject("input and output")
-    what.add("features", type=values.path, nargs="+", help="files that denseil embed wrote")
-    what.add("-o", "--output", type=values.path, required=True, metavar="FILE", help="the file to write")
+    what.add("features", type=values.path, nargs="+", help="features files, from denseil embed")
+    what.add("-o", "--output", type=values.path, required=True, metavar="FILE", help="output file")
     options.general(verb, json=True)
 
 

@@ -1,4 +1,4 @@
-"""Verbs of the gallery: fill it, search it, make it forget."""
+"""Verbs of the gallery: fill, copy, forget, expire, index."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ WHERE = "a folder, s3://..., or http://HOST:PORT of Milvus"
 def declare(verbs: Verbs) -> None:
     """Declare `search` and the verbs of `gallery`."""
     searching.declare(verbs)
-    verbs.group("gallery", "Keep vectors, find them, forget them.")
+    verbs.group("gallery", "Store, search and delete vectors of tracklets.")
     _declare_adding(verbs)
     searching.declare(verbs, "gallery search")
     _declare_forgetting(verbs)
@@ -32,15 +32,15 @@ def _declare_adding(verbs: Verbs) -> None:
     verb = verbs.add(
         "gallery add",
         add,
-        "Add the vectors and records of a features file; records that are held already stay.",
+        "Add the vectors and records of a features file; records that it already holds are kept.",
         examples=(
             "denseil gallery add people vectors.safetensors",
             "denseil gallery add http://127.0.0.1:19530 vectors.safetensors",
         ),
     )
     what = verb.subject("input")
-    what.add("gallery", help=f"{WHERE}; made where there is none")
-    what.add("features", type=values.path, help="a file that denseil embed wrote")
+    what.add("gallery", help=f"{WHERE}; created if it does not exist")
+    what.add("features", type=values.path, help="a features file, from denseil embed")
     options.general(verb, json=True)
 
 
@@ -48,32 +48,32 @@ def _declare_forgetting(verbs: Verbs) -> None:
     verb = verbs.add(
         "gallery forget",
         forget,
-        "Remove one person, track or record, from the files as well.",
+        "Remove one person, track or record, also from the files.",
         examples=("denseil gallery forget people --id street/9", "denseil gallery forget people --pid 12 --alone"),
     )
     verb.subject("input").add("gallery", help=WHERE)
-    which = verb.subject("what to forget: one of these")
+    which = verb.subject("selection, one of these")
     which.add("--pid", type=values.whole(0), metavar="N", help="a person")
-    which.add("--track", metavar="TRACK", help="a track, as the tracker called it")
+    which.add("--track", metavar="TRACK", help="track id of the tracker")
     which.add("--id", metavar="ID", help="a record")
     _declare_removal(verb)
 
     verb = verbs.add(
         "gallery expire",
         expire,
-        "Remove what ended before a time, from the files as well.",
+        "Remove records that ended before a time, also from the files.",
         examples=("denseil gallery expire people 30d", "denseil gallery expire people 2026-05-01T00:00:00+00:00"),
     )
     what = verb.subject("input")
     what.add("gallery", help=WHERE)
-    what.add("before", help="2026-05-01T00:00:00+00:00, 30d or 12h for that long ago, or seconds")
+    what.add("before", help="a date such as 2026-05-01T00:00:00+00:00, an age such as 30d or 12h, or seconds")
     _declare_removal(verb)
 
 
 def _declare_removal(verb: Verb) -> None:
     how = verb.subject("files")
-    how.flag("--optimize", default=True, help="rewrite the files without what was removed; --no-optimize does it later")
-    how.flag("--alone", help="no other process uses the gallery: remove what crashed writers left, too")
+    how.flag("--optimize", default=True, help="rewrite the files without the records; --no-optimize postpones it")
+    how.flag("--alone", help="assert that no other process uses the gallery, and remove files of crashed writers")
     options.general(verb, json=True)
 
 
@@ -86,13 +86,13 @@ def _declare_upkeep(verbs: Verbs) -> None:
     )
     what = verb.subject("input")
     what.add("source", help=WHERE)
-    what.add("target", help="the gallery to fill; made where there is none")
+    what.add("target", help="target gallery; created if it does not exist")
     options.general(verb, json=True)
 
     verb = verbs.add(
         "gallery info",
         info,
-        "Print what a gallery holds: records, cameras, persons, times, and the model of its vectors.",
+        "Print the records, cameras, persons, times and model of a gallery.",
         examples=("denseil gallery info people", "denseil gallery info people --json"),
     )
     verb.subject("input").add("gallery", help=WHERE)
@@ -101,17 +101,17 @@ def _declare_upkeep(verbs: Verbs) -> None:
     verb = verbs.add(
         "gallery index",
         index,
-        "Build an index for search --no-exact, and measure what it misses.",
+        "Build an index for search --no-exact, and measure its recall.",
         examples=("denseil gallery index people", "denseil gallery index people --queries 1000"),
     )
     what = verb.subject("input")
     what.add("gallery", help="a folder, or http://HOST:PORT of Milvus")
-    what.add("--queries", type=values.whole(1, 10**6), default=100, metavar="N", help="vectors to search for")
+    what.add("--queries", type=values.whole(1, 10**6), default=100, metavar="N", help="queries to measure the recall")
     options.general(verb, json=True)
 
 
 def add(gallery: str, features: Path, json: bool) -> int:
-    """Add the vectors and records of a features file; records that are held already stay."""
+    """Add the vectors and records of a features file; records that it already holds are kept."""
     from denseil import gallery as galleries
 
     records, vectors = galleries.read_features(features)
@@ -125,7 +125,7 @@ def add(gallery: str, features: Path, json: bool) -> int:
 def forget(
     gallery: str, pid: int | None, track: str | None, id: str | None, optimize: bool, alone: bool, json: bool
 ) -> int:
-    """Remove one person, track or record, from the files as well."""
+    """Remove one person, track or record, also from the files."""
     if sum(value is not None for value in (pid, track, id)) != 1:
         raise ValueError("say what to forget: one of --pid, --track, --id")
     from denseil import gallery as galleries
@@ -136,7 +136,7 @@ def forget(
 
 
 def expire(gallery: str, before: str, optimize: bool, alone: bool, json: bool) -> int:
-    """Remove what ended before a time, from the files as well."""
+    """Remove records that ended before a time, also from the files."""
     limit = seconds(before)
     assert limit is not None
     from denseil import gallery as galleries
@@ -166,7 +166,7 @@ def copy(source: str, target: str, json: bool) -> int:
 
 
 def info(gallery: str, json: bool) -> int:
-    """Print what a gallery holds: records, cameras, persons, times, and the model of its vectors."""
+    """Print the records, cameras, persons, times and model of a gallery."""
     from denseil import gallery as galleries
     from denseil.cli.pages import show_time
 
@@ -190,7 +190,7 @@ def info(gallery: str, json: bool) -> int:
 
 
 def index(gallery: str, queries: int, json: bool) -> int:
-    """Build an index for search --no-exact, and measure what it misses."""
+    """Build an index for search --no-exact, and measure its recall."""
     from denseil import gallery as galleries
 
     with galleries.open(gallery) as held:

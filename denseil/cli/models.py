@@ -17,14 +17,12 @@ def declare(verbs: Verbs) -> None:
     verb = verbs.add(
         "models",
         models,
-        "List the models and what they cost.",
+        "List the models with their size and cost.",
         examples=("denseil models", "denseil models --filter 'denseil_res*' --frames 8"),
     )
     which = verb.subject("selection")
-    which.add("--filter", default="", metavar="PATTERN", help="a pattern for names, such as 'denseil_res*'")
-    which.add(
-        "--frames", type=values.whole(1, 10_000), default=4, metavar="T", help="frames of the clip that is counted"
-    )
+    which.add("--filter", default="", metavar="PATTERN", help="pattern for names, such as 'denseil_res*'")
+    which.add("--frames", type=values.whole(1, 10_000), default=4, metavar="T", help="frames per clip")
     options.general(verb, json=True, modules=True)
 
     verb = verbs.add(
@@ -37,10 +35,10 @@ def declare(verbs: Verbs) -> None:
         ),
     )
     which = verb.subject("model")
-    which.add("name", help="a name, as for denseil.create_model")
+    which.add("name", help="model name as for denseil.create_model")
     which.gather("--model-args", type=values.mapping, metavar="NAME=VALUE", help="arguments of the model, or JSON")
     clip = verb.subject("clip")
-    clip.add("--frames", type=values.whole(1, 10_000), default=4, metavar="T", help="frames of a clip")
+    clip.add("--frames", type=values.whole(1, 10_000), default=4, metavar="T", help="frames per clip")
     clip.add(
         "--size",
         type=values.size,
@@ -53,7 +51,7 @@ def declare(verbs: Verbs) -> None:
 
 
 def models(filter: str, frames: int, json: bool) -> int:
-    """List the models and what they cost."""
+    """List the models with their size and cost."""
     import denseil
 
     pretrained = {name.partition(".")[0] for name in denseil.list_pretrained()}
@@ -86,6 +84,6 @@ def _profile(name: str, frames: int, size: tuple[int, int], model_args: dict[str
 
     import denseil
 
-    with torch.device("meta"):  # nothing is computed: weights need no memory
+    with torch.device("meta"):  # nothing is computed, so weights need no memory
         model = denseil.create_model(name, **model_args)
     return denseil.profile(model, frames=frames, size=size)

@@ -8,12 +8,12 @@ from denseil.cli.parser import Subject, Verb
 FRAMES = ("all", "even8")
 PRECISIONS = ("fp32", "bf16", "fp16")
 DATASETS = "mars, ilids_vid, prid2011, ls_vid, dukemtmc_videoreid, manifest, or a reader registered by --import"
-MODULE_HELP = "a Python module to import first, which registers models, readers or losses; may be repeated"
+MODULE_HELP = "Python module to import first, which registers models, readers or losses; may be repeated"
 QUIET_HELP = "print results, warnings and errors only"
 
 
 def general(verb: Verb, *, json: bool = False, modules: bool = False) -> Subject:
-    """Declare what every verb has; `run` takes --quiet and --import out of the words before a verb sees them."""
+    """Declare the options of every verb; `run` removes --quiet and --import before the verb is parsed."""
     subject = verb.subject("general")
     if json:
         subject.flag("--json", help="print the result as JSON")
@@ -24,25 +24,25 @@ def general(verb: Verb, *, json: bool = False, modules: bool = False) -> Subject
 
 
 def compute(verb: Verb, *, precision: bool = False) -> Subject:
-    """Declare where and how a verb computes."""
+    """Declare device, precision and seed."""
     subject = verb.subject("computing")
     device(subject)
     if precision:
-        subject.add("--precision", choices=PRECISIONS, default="fp32", help="what the model computes in")
+        subject.add("--precision", choices=PRECISIONS, default="fp32", help="precision of the model's products")
     subject.add("--seed", type=values.whole(0, 2**32 - 1), default=0, metavar="N", help="random seed")
     return subject
 
 
 def device(subject: Subject, *, unset: bool = False) -> None:
-    """Declare where a verb computes."""
-    text = "auto, cpu, cuda, cuda:1 or mps; auto is an accelerator where there is one"
+    """Declare the device."""
+    text = "auto, cpu, cuda, cuda:1 or mps; auto takes an accelerator if there is one"
     subject.add("--device", type=values.device, default="auto", metavar="DEVICE", help=text, unset=unset)
 
 
 def weights(subject: Subject) -> None:
-    """Declare which weights and arguments a named model takes."""
+    """Declare the weights and arguments of a named model."""
     subject.add("--checkpoint", type=values.path, metavar="FILE", help="weights of the model")
-    subject.flag("--random-weights", help="take the model without weights, to see that everything runs")
+    subject.flag("--random-weights", help="use random weights, to check that everything runs")
     subject.gather(
         "--model-args",
         type=values.mapping,

@@ -1,4 +1,4 @@
-"""The one door for printing: results to stdout, notes and log records to stderr, each line through `plain`."""
+"""All output: results to stdout, notes and log records to stderr, with every line escaped by `plain`."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ _log = logging.getLogger("denseil")
 
 
 class OutputClosedError(Exception):
-    """The reader of stdout has gone, as `head` does."""
+    """The reader of stdout has closed it, as `head` does."""
 
 
 def say(text: object = "", *, end: str = "\n") -> None:
     """Print a result to stdout.
 
     Raises:
-        OutputClosedError: If nobody reads stdout any more.
+        OutputClosedError: If the reader of stdout has closed it.
     """
     try:
         print(plain_lines(text), end=end, flush=True)
@@ -38,30 +38,30 @@ def show(result: object, *, as_json: bool, text: object = None) -> None:
     """Print a result as JSON or as text.
 
     Args:
-        result: What JSON holds: a dataclass, a mapping, or anything with `to_dict()`.
+        result: The result: a dataclass, a mapping, or an object with `to_dict()`.
         as_json: Print JSON.
-        text: What is printed otherwise; the result itself by default.
+        text: Text to print instead of JSON; the result itself by default.
     """
     say(json.dumps(jsonable(result), indent=2) if as_json else result if text is None else text)
 
 
 def note(text: object) -> None:
-    """Print a remark to stderr; `--quiet` leaves it out."""
+    """Print a note to stderr, unless `--quiet` is given."""
     _log.info("%s", text)
 
 
 def progressing() -> bool:
-    """Whether progress is shown: not under `--quiet`."""
+    """Whether to show progress; False under `--quiet`."""
     return _log.isEnabledFor(logging.INFO)
 
 
 def complain(text: object) -> None:
-    """Print an error to stderr, in one line."""
+    """Print an error to stderr as one line."""
     print(f"denseil: {plain(text)}", file=sys.stderr, flush=True)
 
 
 def jsonable(value: object) -> object:
-    """Convert a result to what JSON knows; floats that JSON lacks (NaN, infinities) become null."""
+    """Convert a result to JSON values; NaN and infinities become null."""
     if isinstance(value, float):
         return value if math.isfinite(value) else None
     if value is None or isinstance(value, (bool, int, str)):
@@ -79,7 +79,7 @@ def jsonable(value: object) -> object:
 
 
 class _Handler(logging.StreamHandler):  # type: ignore[type-arg] # no subscript at run time in Python 3.10
-    """Writes above a progress bar, if there is one."""
+    """Handler that writes above a progress bar, if there is one."""
 
     def emit(self, record: logging.LogRecord) -> None:
         if "tqdm" not in sys.modules:
@@ -91,7 +91,7 @@ class _Handler(logging.StreamHandler):  # type: ignore[type-arg] # no subscript 
 
 
 class _PlainFormatter(logging.Formatter):
-    """One line a record."""
+    """Formatter with one line per record."""
 
     def format(self, record: logging.LogRecord) -> str:
         label = "" if record.levelno < logging.WARNING else f"{record.levelname.lower()}: "
@@ -100,10 +100,10 @@ class _PlainFormatter(logging.Formatter):
 
 @contextmanager
 def messages(*, quiet: bool) -> Iterator[None]:
-    """Send log records and warnings to stderr within the block, one plain line each.
+    """Print log records and warnings to stderr within the block, one escaped line each.
 
     Args:
-        quiet: Leave out notes; warnings and errors stay.
+        quiet: Print only warnings and errors.
     """
     handler = _Handler(sys.stderr)
     handler.setFormatter(_PlainFormatter())

@@ -1,4 +1,4 @@
-"""From what was found to text and to pages."""
+"""Results of a search as text and as pages."""
 
 from __future__ import annotations
 
@@ -10,32 +10,32 @@ from denseil.common.text import plain
 from denseil.gallery import Hit, Record
 from denseil.viz import Attention, Page, Shown, ranked
 
-YEAR = 365 * 86_400.0  # seconds; smaller times are counted from the start of a video
+YEAR = 365 * 86_400.0  # seconds; smaller times are relative to the start of a video
 
 
 @dataclass(frozen=True)
 class Query:
-    """What is asked for: a record, or crops of which nothing is known but their name."""
+    """A query: a record, or crops of which only the name is known."""
 
     name: str
     record: Record | None = None
-    thumbnail: str = ""  # where there is no record to name it
+    thumbnail: str = ""  # used without a record
     attention: Attention | None = None
 
     @classmethod
     def of(cls, record: Record) -> Query:
-        """The query for a record."""
+        """Make the query of a record."""
         return cls(record.id, record)
 
     @property
     def shown(self) -> Shown:
-        """The query for a page."""
+        """Return the query's row for a page."""
         return _shown(self.record) if self.record else Shown(self.name, thumbnail=self.thumbnail)
 
 
 @dataclass(frozen=True)
 class Asked:
-    """A query and what was found."""
+    """A query and its results."""
 
     query: Query
     hits: list[Hit]
@@ -54,14 +54,14 @@ def _shown(record: Record) -> Shown:
 
 
 def details(record: Record) -> list[str]:
-    """A record's camera, time and person, in short."""
+    """Format a record's camera, time and person."""
     person = [] if record.pid is None else [f"person {record.pid}"]
     *date, time = show_time(record.start).split(" ", 1)
     return [f"camera {record.camid}", *date, f"{time}, {record.until - record.start:.0f}\N{NO-BREAK SPACE}s", *person]
 
 
 def show_time(value: float) -> str:
-    """A time for people: UTC, or the time in a video."""
+    """Format a time: UTC, or relative to the start of a video."""
     if not 0 <= value < YEAR:
         try:
             return datetime.fromtimestamp(value, timezone.utc).strftime("%Y-%m-%d %H:%M:%S")
@@ -72,7 +72,7 @@ def show_time(value: float) -> str:
 
 
 def search_page(asked: Sequence[Asked], gallery: str) -> Page:
-    """The page of a search."""
+    """Make the page of a search."""
     queries = [
         ranked(one.query.shown, [(_shown(hit.record), hit.distance) for hit in one.hits], one.query.attention)
         for one in asked

@@ -1,6 +1,6 @@
 """The parser: verbs with their options by subject, declared beside the functions that run them.
 
-A verb is declared without importing what it runs, so that help needs no torch. Its function takes each option by name.
+A verb is declared without importing the library, so that help needs no torch. Its function takes each option by name.
 """
 
 from __future__ import annotations
@@ -21,21 +21,21 @@ Run = Callable[..., int]
 
 
 class UsageError(ValueError):
-    """Words that are no command."""
+    """The arguments are not a valid command."""
 
 
 class InterruptedRunError(KeyboardInterrupt):
-    """Ctrl-C in a verb that knows how to go on; the argument is the command line without the leading `denseil`."""
+    """Ctrl-C in a verb that can be continued; the argument is the command line to do so, without `denseil`."""
 
 
 class Parser(argparse.ArgumentParser):
-    """argparse's parser, whose errors are raised and whose help goes through `say`."""
+    """argparse's parser, with errors raised as `UsageError` and help printed by `say`."""
 
     def __init__(self, **keywords: Any) -> None:
         super().__init__(**keywords, allow_abbrev=False)
 
     def error(self, message: str) -> NoReturn:
-        """Raise what argparse would print."""
+        """Raise the error that argparse would print."""
         raise UsageError(f"{message} ({self.prog} --help)")
 
     def print_help(self, file: object = None) -> None:
@@ -44,7 +44,7 @@ class Parser(argparse.ArgumentParser):
 
 
 class _Gather(argparse.Action):
-    """Collects the lists or mappings of all words of an option, in one."""
+    """Action that joins the lists or mappings of all words of an option."""
 
     def __call__(
         self, parser: argparse.ArgumentParser, namespace: argparse.Namespace, words: Any, name: str | None = None
@@ -57,7 +57,7 @@ class _Gather(argparse.Action):
 
 @dataclass
 class Subject:
-    """Options of one subject: a group of the help, a table of the docs."""
+    """Options of one subject: a group in the help, a table in the docs."""
 
     title: str
     group: argparse._ArgumentGroup
@@ -82,16 +82,16 @@ class Subject:
 
         Args:
             names: `--frames`, or `-o` and `--output`; a name without dashes is a positional.
-            help: One sentence; the default is added to it.
-            type: Reads one word.
-            default: Its value where it is not given.
-            choices: The words it takes.
-            required: It must be given.
-            metavar: Its value in the help.
-            nargs: How many words it takes, if not one.
-            optional: A positional that may be left out.
-            shown: The default in the help, where it is not `default` itself.
-            unset: Leave it out of the options where it is not given.
+            help: One sentence; the default is appended.
+            type: Function that converts one word.
+            default: Value if the option is not given.
+            choices: Allowed words.
+            required: Whether it must be given.
+            metavar: Name of the value in the help.
+            nargs: Number of words, if not one.
+            optional: Whether a positional may be left out.
+            shown: Default in the help, if it differs from `default`.
+            unset: Omit it from the options if it is not given.
         """
         shown = default if shown is None else shown
         text = help if shown is None or shown == "" else f"{help} (default: {shown})"
@@ -111,7 +111,7 @@ class Subject:
     def gather(
         self, *names: str, help: str, type: Callable[[str], object], metavar: str, unset: bool = False
     ) -> argparse.Action:
-        """Declare an option of one or more words, each a list or a mapping, that become one."""
+        """Declare an option of one or more words, each a list or a mapping, which are joined."""
         keywords: dict[str, object] = {"default": argparse.SUPPRESS} if unset else {}
         return self._keep(
             *names, help=help.replace("%", "%%"), type=type, metavar=metavar, nargs="+", action=_Gather, **keywords
@@ -139,7 +139,7 @@ class Subject:
 
 
 def _usage(action: argparse.Action) -> str:
-    """A positional or a required option, as the usage shows it."""
+    """Format a positional or a required option for the usage."""
     name = str(action.metavar or action.dest).upper()
     if action.option_strings:
         return f"{action.option_strings[-1]} {name}"
@@ -148,7 +148,7 @@ def _usage(action: argparse.Action) -> str:
 
 @dataclass
 class Verb:
-    """A verb: its parser, the function that it runs, and what its help shows."""
+    """A verb: its parser, its function, and the content of its help."""
 
     name: str
     help: str
@@ -159,7 +159,7 @@ class Verb:
     subjects: list[Subject] = field(default_factory=list)
 
     def subject(self, title: str) -> Subject:
-        """Begin a group of options."""
+        """Start a group of options."""
         subject = Subject(title, self.parser.add_argument_group(title), self.parser)
         self.subjects.append(subject)
         return subject
@@ -177,7 +177,7 @@ class Verbs:
         self._places = {"": self.parser.add_subparsers(title="verbs", metavar="VERB", parser_class=Parser)}
 
     def group(self, name: str, help: str) -> None:
-        """Begin a group of verbs."""
+        """Start a group of verbs."""
         parser = self._places[""].add_parser(name, help=help, description=help)
         self.groups[name] = help
         self._places[name] = parser.add_subparsers(title="verbs", metavar="VERB", parser_class=Parser)
@@ -196,11 +196,11 @@ class Verbs:
 
         Args:
             name: `embed`, or `data check` for a verb of a group.
-            run: Takes the options by name and returns the exit status.
+            run: Function that takes the options by name and returns the exit status.
             help: One sentence.
-            examples: Whole command lines.
-            more: A paragraph that follows the sentence.
-            again: How to go on after Ctrl-C.
+            examples: Complete command lines.
+            more: Paragraph after the sentence.
+            again: How to continue after Ctrl-C.
         """
         group, _, word = name.rpartition(" ")
         parser = self._places[group].add_parser(
@@ -218,7 +218,7 @@ class Verbs:
         """Split a command line into its verb and the words that follow.
 
         Raises:
-            UsageError: If there is no such verb.
+            UsageError: If the verb does not exist.
         """
         given = list(takewhile(lambda word: not word.startswith("-"), words[:2]))
         for count in range(len(given), 0, -1):
@@ -234,10 +234,10 @@ class Verbs:
         raise UsageError(f"no verb {start + asked[0]!r}: {hint} (denseil {start}--help)")
 
     def options(self, verb: Verb, words: Sequence[str]) -> dict[str, object]:
-        """Read the options of a verb; positionals may stand anywhere.
+        """Parse the options of a verb; positionals may stand anywhere.
 
         Raises:
-            UsageError: If an option is unknown, or its value is none.
+            UsageError: If an option is unknown, or a value is invalid.
         """
         parsed, unknown = verb.parser.parse_known_intermixed_args(dashed(words))
         if unknown:
@@ -254,7 +254,7 @@ class Verbs:
 
 
 def dashed(words: Iterable[str]) -> list[str]:
-    """Read `--model_args` as `--model-args`; what follows `=` stays."""
+    """Read `--model_args` as `--model-args`; text after `=` is kept."""
     found = []
     for word in words:
         name, equals, value = word.partition("=")

@@ -1,4 +1,4 @@
-"""From words to an exit status: 0 done, 1 found problems, 2 could not, 130 after Ctrl-C."""
+"""Running a verb; exit status 0 for done, 1 for problems found, 2 for failure, 130 after Ctrl-C."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def main(argv: list[str] | None = None) -> int:
     """Run one verb.
 
     Args:
-        argv: The words after `denseil`; by default those of this process, which then belongs to the command line.
+        argv: The arguments after `denseil`; by default those of this process.
 
     Returns:
         The exit status.
@@ -32,9 +32,9 @@ def main(argv: list[str] | None = None) -> int:
     own = argv is None
     try:
         return _main(sys.argv[1:] if argv is None else argv, own=own)
-    except OutputClosedError:  # `denseil ... | head`: nobody wants more
+    except OutputClosedError:  # `denseil ... | head`: the reader needs no more
         if own:
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # so that the last flush is quiet, too
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # silences the last flush
         return CLOSED
 
 
@@ -79,11 +79,11 @@ def _main(words: list[str], *, own: bool) -> int:
 
 
 def _answer(verbs: Verbs, words: list[str]) -> int:
-    """Answer `denseil` by itself, `denseil --version` and `denseil --help`."""
+    """Handle `denseil` without a verb, `denseil --version` and `denseil --help`."""
     general = verbs.parser.add_argument_group("before or after a verb")
     general.add_argument("--import", metavar="MODULE", help=MODULE_HELP)
     general.add_argument("-q", "--quiet", action="store_true", help=QUIET_HELP)
-    general.add_argument("--traceback", action="store_true", help="show where an error was raised, to report it")
+    general.add_argument("--traceback", action="store_true", help="print the traceback of an error")
     verbs.parser.add_argument("--version", action="store_true", help="print the version")
     if words and verbs.parser.parse_args(words).version:
         say(denseil.__version__)
@@ -93,10 +93,10 @@ def _answer(verbs: Verbs, words: list[str]) -> int:
 
 
 def import_own(module: str) -> None:
-    """Import a module of the user's, which registers models, readers or losses; it may lie in the working directory.
+    """Import a user's module, which registers models, readers or losses; the working directory is searched too.
 
     Raises:
-        ImportError: If it cannot be imported, whatever it raises.
+        ImportError: If it cannot be imported, for any error that it raises.
     """
     if os.getcwd() not in sys.path:  # noqa: PTH109 (sys.path holds text)
         sys.path.append(os.getcwd())  # noqa: PTH109
@@ -110,21 +110,21 @@ def import_own(module: str) -> None:
 
 
 def explain(error: Exception) -> str:
-    """Describe an error in one line; one that is not ours begins with its type."""
+    """Describe an error in one line; errors of other libraries start with their type."""
     text = str(error.args[0]) if isinstance(error, KeyError) and error.args else str(error)
-    if isinstance(error, OSError) and error.strerror and error.filename:  # the system's, which names the file
+    if isinstance(error, OSError) and error.strerror and error.filename:  # an error of the system, which names the file
         return f"{error.strerror}: {error.filename}"
     text = "; ".join(line.strip() for line in text.splitlines() if line.strip())
     return text if text and raised_by_us(error) else f"{type(error).__name__}: {text}"
 
 
 def _interrupted(stopped: KeyboardInterrupt, verb: Verb, modules: list[str], *, own: bool) -> int:
-    """Say in one line how to go on."""
+    """Print in one line how to continue."""
     if own:
-        signal.signal(signal.SIGINT, signal.SIG_IGN)  # workers end quietly; a second Ctrl-C would print their traces
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # a second Ctrl-C would print the tracebacks of workers
     if os.environ.get("RANK", "0") == "0":
         words = [part for module in modules for part in ("--import", module)]
         go_on = stopped.args[0] if isinstance(stopped, InterruptedRunError) else ""
         again = " ".join(["denseil", *words, go_on]) if go_on else ""
-        complain(f"interrupted; to go on: {again}" if again else f"interrupted; {verb.again}")
+        complain(f"interrupted; to continue: {again}" if again else f"interrupted; {verb.again}")
     return INTERRUPTED

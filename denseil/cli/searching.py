@@ -11,11 +11,11 @@ from denseil.cli.parser import UsageError, Verbs
 from denseil.cli.times import seconds
 from denseil.common.text import plain
 
-SHOWN = 10  # queries in the terminal; the page shows all
+SHOWN = 10  # queries shown in the terminal; the page shows all
 
 
 def declare(verbs: Verbs, name: str = "search") -> None:
-    """Declare `search`, which is a verb of `gallery`, too."""
+    """Declare `search`, which is also a verb of `gallery`."""
     verb = verbs.add(
         name,
         search,
@@ -27,24 +27,26 @@ def declare(verbs: Verbs, name: str = "search") -> None:
     )
     what = verb.subject("input")
     what.add("query", help="id of a record, a features file, or with --model a folder of crops or of such folders")
-    what.add("--gallery", required=True, metavar="GALLERY", help="where to search: a folder or an address")
-    what.add("--model", metavar="MODEL", help="embeds the crops; it must be the model that filled the gallery")
+    what.add("--gallery", required=True, metavar="GALLERY", help="gallery to search: a folder or a URL")
+    what.add("--model", metavar="MODEL", help="model to embed the crops; it must be the one that filled the gallery")
     which = verb.subject("filters")
     cameras = values.listed(values.whole(-(2**63)))
     which.gather("--camids", type=cameras, metavar="N", help="only these cameras, such as 1,2")
     which.gather("--not-camids", type=cameras, metavar="N", help="all cameras but these")
     which.gather("--pids", type=values.listed(values.whole(0)), metavar="N", help="only these persons")
     which.add(
-        "--after", metavar="TIME", help="what ends at this time or later: 2026-05-01T08:30:00+02:00, 30d or seconds"
+        "--after",
+        metavar="TIME",
+        help="only records that end then or later: 2026-05-01T08:30:00+02:00, 30d or seconds",
     )
-    which.add("--before", metavar="TIME", help="what starts before this time")
-    which.flag("--other-cameras", help="leave the camera of the query out, where it is known")
+    which.add("--before", metavar="TIME", help="only records that start before this time")
+    which.flag("--other-cameras", help="exclude the camera of the query, if it is known")
     how = verb.subject("search")
-    how.add("--k", type=values.whole(1, 100_000), default=10, metavar="N", help="how many records to show")
+    how.add("--k", type=values.whole(1, 100_000), default=10, metavar="N", help="number of records to show")
     how.flag("--exact", default=True, help="compare with every record; --no-exact uses the index")
     out = verb.subject("page")
     out.add("--page", type=values.path, metavar="FILE.html", help="write a page with crops")
-    out.flag("--attention", help="show on the page where the model attends in a folder of crops")
+    out.flag("--attention", help="show the attention on a folder of crops on the page")
     options.compute(verb)
     options.general(verb, json=True, modules=True)
 
@@ -70,8 +72,8 @@ def search(
     """Find the nearest records, as a table and, with --page, as a page."""
     if attention and (page is None or model is None or not Path(query).is_dir()):
         raise UsageError(
-            "--attention is shown on a page, by a model that sees the frames: give a folder of crops as the query, "
-            "--model and --page FILE.html"
+            "--attention needs frames, a model and a page: give a folder of crops as the query, --model and "
+            "--page FILE.html"
         )
     from denseil import gallery as galleries
     from denseil.cli.asking import ask, read_queries

@@ -9,10 +9,10 @@ from denseil.common.text import plain
 
 
 def seconds(text: str | None) -> float | None:
-    """Read a time as seconds since 1970: an ISO date with its offset, `30d` (or `12h`) ago, or a number as it is.
+    """Convert a time to seconds since 1970: an ISO date with an offset, an age such as `30d` or `12h`, or a number.
 
     Raises:
-        ValueError: If it is none of these, has no offset, or lies beyond the calendar.
+        ValueError: If it is none of these, has no offset, or is outside the calendar.
     """
     if text is None:
         return None

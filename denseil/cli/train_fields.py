@@ -1,7 +1,7 @@
 """The fields of `TrainConfig` as options.
 
-Their names, types, defaults and meanings stand once, in the source of the dataclass. It is parsed, not imported: the
-import costs as much as torch does, and help should not.
+Their names, types, defaults and descriptions are read from the source of the dataclass, which is parsed instead of
+imported, because the import would load torch and slow down the help.
 """
 
 from __future__ import annotations
@@ -30,12 +30,12 @@ SUBJECTS = {
     "evaluation": "validate_every protocol test_frames",
     "output": "output save_every log_every tracker trackers",
 }
-"""Where fields stand in the help; one that is named nowhere stands under "other fields"."""
+"""Subjects of the fields in the help; all others come under "other fields"."""
 METAVARS = {"dataset": "NAME", "root": "PATH", "model": "NAME", "output": "FOLDER", "protocol": "NAME"}
 
 
 class ConfigField(NamedTuple):
-    """A field: its name, its type as it is written, its default and its meaning."""
+    """A field: its name, type annotation, default and description."""
 
     name: str
     type: str
@@ -45,7 +45,7 @@ class ConfigField(NamedTuple):
 
 @cache
 def config_fields() -> tuple[ConfigField, ...]:
-    """The fields of `TrainConfig`, in its order."""
+    """Return the fields of `TrainConfig`, in order."""
     tree = ast.parse(SOURCE.read_text(encoding="utf-8"))
     config = next(node for node in tree.body if isinstance(node, ast.ClassDef) and node.name == "TrainConfig")
     helps = _arguments(ast.get_docstring(config) or "")
@@ -57,7 +57,7 @@ def config_fields() -> tuple[ConfigField, ...]:
 
 
 def _default(value: ast.expr | None) -> object:
-    """A literal default; that of `field(default_factory=dict)` is empty."""
+    """Return a literal default; an empty dict for `field(default_factory=dict)`."""
     try:
         return None if value is None else ast.literal_eval(value)
     except ValueError:
@@ -65,14 +65,14 @@ def _default(value: ast.expr | None) -> object:
 
 
 def _arguments(docstring: str) -> dict[str, str]:
-    """The descriptions of a docstring's section Args."""
+    """Return the descriptions in the Args section of a docstring."""
     section = re.split(r"\n\n?(?=[A-Z]\w+:\n)", docstring.partition("Args:\n")[2])[0]
     entries = re.findall(r"^    (\w+): (.*(?:\n        .*)*)", section, re.M)
     return {name: " ".join(text.split()).rstrip(".") for name, text in entries}
 
 
 def declare_fields(verb: Verb, *, leave_out: frozenset[str] = frozenset()) -> dict[str, Subject]:
-    """Declare an option for each field, by subject; one that is not given is no option of the run."""
+    """Declare an option for each field, by subject; options that are not given are omitted."""
     known = {name for names in SUBJECTS.values() for name in names.split()}
     others = " ".join(field.name for field in config_fields() if field.name not in known)
     fields = {field.name: field for field in config_fields() if field.name not in leave_out}

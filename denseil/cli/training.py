@@ -18,7 +18,7 @@ from denseil.common.text import plain
 if TYPE_CHECKING:
     from denseil.training import Plan, TrainConfig, TrainResult
 
-AGAIN = "run the same command again: it goes on where it stopped"
+AGAIN = "run the same command again: it continues where it stopped"
 
 
 def declare(verbs: Verbs) -> None:
@@ -35,9 +35,14 @@ def declare(verbs: Verbs) -> None:
     what = verb.subject("input and output")
     what.add("--real", type=values.path, metavar="FOLDER", help="real tracklets in the layout of MARS, to rank")
     what.add(
-        "-o", "--output", type=values.path, default=Path("demo"), metavar="FOLDER", help="where runs and the page go"
+        "-o",
+        "--output",
+        type=values.path,
+        default=Path("demo"),
+        metavar="FOLDER",
+        help="output folder",
     )
-    what.add("--epochs", type=values.whole(1), metavar="N", help="passes over the identities (default: the recipe's)")
+    what.add("--epochs", type=values.whole(1), metavar="N", help="epochs (default: that of the recipe)")
     options.compute(verb)
     options.general(verb, modules=True)
 
@@ -60,7 +65,7 @@ def _declare_train(verbs: Verbs) -> None:
     what.add("named_dataset", optional=True, metavar="DATASET", help=options.DATASETS)
     what.add("named_root", optional=True, metavar="ROOT", help="the folder of the dataset, or the manifest")
     run = _declare_run(verb)
-    run.add("--resume", metavar="FOLDER", help="go on with the run in this folder; nothing else is needed")
+    run.add("--resume", metavar="FOLDER", help="resume the run in this folder; no other option is needed")
     run.flag("--dry-run", help="build everything, run two steps, print the plan and stop")
     declare_fields(verb)
     options.general(verb, json=True, modules=True)
@@ -124,7 +129,7 @@ def train(
 
 
 def _show(result: Plan | TrainResult, *, as_json: bool, text: str | None = None) -> None:
-    """Print from the first process of a launcher."""
+    """Print in the main process of a launcher."""
     if os.environ.get("RANK", "0") == "0":
         show(result, as_json=as_json, text=text)
 
@@ -132,12 +137,12 @@ def _show(result: Plan | TrainResult, *, as_json: bool, text: str | None = None)
 def read_config(
     recipe: str | None, resume: str | None, fields: dict[str, object], changes: dict[str, object]
 ) -> TrainConfig:
-    """Make the config of the run to resume or of a recipe, with options over it and `--set` over those.
+    """Make the config from the run to resume or a recipe, overridden by options, then by `--set`.
 
-    A recipe beside a run goes over its config; training refuses what a run may not change.
+    A recipe given with a run overrides its config; training refuses changes that a run does not allow.
 
     Raises:
-        FileNotFoundError: If the folder holds no run.
+        FileNotFoundError: If the folder contains no run.
     """
     from dataclasses import asdict
 
@@ -154,7 +159,7 @@ def read_config(
 
 @contextmanager
 def _says_how_to_resume(output: str) -> Iterator[None]:
-    """Name the command that resumes the run, once there is one, if Ctrl-C stops it."""
+    """On Ctrl-C, name the command that resumes the run, if there is a checkpoint."""
     try:
         yield
     except KeyboardInterrupt:

@@ -1,4 +1,4 @@
-"""Values on the command line: each reader takes a word and says in one line what it must be."""
+"""Values on the command line: converters of one word, with errors of one line."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ DEVICE = re.compile(r"auto|cpu|(cuda|mps|xpu|hpu|npu)(:\d+)?")
 
 
 def path(word: str) -> Path:
-    """A path."""
+    """Convert a path."""
     if not word or "\0" in word:
         raise ArgumentTypeError(f"{word!r} is no path")
     return Path(word)
 
 
 def whole(least: int, most: int = 2**63 - 1) -> Callable[[str], int]:
-    """A whole number in ASCII digits, from `least` to `most`."""
+    """Convert a whole number in ASCII digits, from `least` to `most`."""
 
     def read(word: str) -> int:
         if not re.fullmatch(r"[+-]?[0-9]{1,19}", word) or not least <= int(word) <= most:
@@ -31,7 +31,7 @@ def whole(least: int, most: int = 2**63 - 1) -> Callable[[str], int]:
 
 
 def number(least: float, most: float = float("inf"), *, above: bool = False) -> Callable[[str], float]:
-    """A number from `least` (or above it) to `most`; infinity only where `most` is infinite."""
+    """Convert a number from `least` (or above it) to `most`; infinity only if `most` is infinite."""
 
     def read(word: str) -> float:
         try:
@@ -48,7 +48,7 @@ def number(least: float, most: float = float("inf"), *, above: bool = False) -> 
 
 
 def device(word: str) -> str:
-    """A device's name."""
+    """Check the name of a device."""
     if not DEVICE.fullmatch(word):
         raise ArgumentTypeError(f"{word!r} is no device; give auto, cpu, cuda, cuda:1 or mps")
     return word
@@ -65,7 +65,7 @@ def shard(word: str) -> tuple[int, int]:
 
 
 def size(word: str) -> tuple[int, int]:
-    """Height and width in pixels: 256x128, 256,128 or [256, 128]."""
+    """Convert height and width in pixels: 256x128, 256,128 or [256, 128]."""
     found = re.fullmatch(r"\[?\s*([0-9]{1,5})\s*[x,]\s*([0-9]{1,5})\s*\]?", word)
     if not found or "0" in found.groups():
         raise ArgumentTypeError(f"{word!r} is no size; give height x width in pixels, such as 256x128")
@@ -73,7 +73,7 @@ def size(word: str) -> tuple[int, int]:
 
 
 def listed(one: Callable[[str], object]) -> Callable[[str], list[object]]:
-    """Several values in one word: 1,2 or [1, 2]; or one value."""
+    """Convert several values in one word: 1,2 or [1, 2]; or one value."""
 
     def read(word: str) -> list[object]:
         return [one(part.strip()) for part in word.strip("[]").split(",")]
@@ -82,7 +82,7 @@ def listed(one: Callable[[str], object]) -> Callable[[str], list[object]]:
 
 
 def names(word: str) -> list[object]:
-    """One name, or a JSON list of names."""
+    """Convert one name, or a JSON list of names."""
     if not word.startswith("["):
         return [word]
     found = _json(word)
@@ -92,7 +92,7 @@ def names(word: str) -> list[object]:
 
 
 def or_null(one: Callable[[str], object]) -> Callable[[str], object]:
-    """A value, or null for none."""
+    """Convert a value, or null to None."""
 
     def read(word: str) -> object:
         return None if word.lower() in ("null", "none") else one(word)
@@ -101,7 +101,7 @@ def or_null(one: Callable[[str], object]) -> Callable[[str], object]:
 
 
 def anything(word: str) -> object:
-    """A value of whatever kind it looks like: null, true, false, a number, JSON in brackets, or text."""
+    """Convert a value by its form: null, true, false, a number, JSON in brackets, or text."""
     if word.lower() in ("null", "none"):
         return None
     if word.lower() in ("true", "false"):
@@ -114,7 +114,7 @@ def anything(word: str) -> object:
 
 
 def mapping(word: str) -> dict[str, object]:
-    """Named values: a JSON object, or name=value with dots for what lies deeper."""
+    """Convert named values: a JSON object, or name=value with dots for nested names."""
     if word.startswith("{"):
         found = _json(word)
         assert isinstance(found, dict)
@@ -130,7 +130,7 @@ def mapping(word: str) -> dict[str, object]:
 
 
 def merged(below: dict[str, object], above: dict[str, object]) -> dict[str, object]:
-    """Lay one mapping over another, key by key at every depth."""
+    """Merge one mapping into another, key by key at every depth."""
     result = dict(below)
     for name, value in above.items():
         old = result.get(name)

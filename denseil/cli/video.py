@@ -1,4 +1,4 @@
-"""Verbs from a video to vectors."""
+"""Verbs that turn videos into tracklets and vectors."""
 
 from __future__ import annotations
 
@@ -34,18 +34,16 @@ def declare(verbs: Verbs) -> None:
         type=values.path,
         help="boxes of a tracker in the format of MOT Challenge: frame,id,left,top,width,height in each line",
     )
-    what.add("output", type=values.path, help="a folder for the crops and their manifest.csv")
+    what.add("output", type=values.path, help="output folder for the crops and manifest.csv")
     how = verb.subject("camera and time")
     how.add("--camid", type=values.whole(0), default=1, metavar="N", help="number of the camera")
-    how.add(
-        "--start", metavar="TIME", help="when the video began, such as 2026-05-01T08:30:00+02:00; times are then UTC"
-    )
+    how.add("--start", metavar="TIME", help="start of the video, such as 2026-05-01T08:30:00+02:00; times are then UTC")
     how.add(
         "--max-gap",
         type=values.number(0),
         default=math.inf,
         metavar="SECONDS",
-        help="the longest pause of a track; after a longer one it goes on as another tracklet",
+        help="longest pause within a tracklet; after a longer one a new tracklet begins",
     )
     options.general(verb, json=True)
 
@@ -57,15 +55,18 @@ def declare(verbs: Verbs) -> None:
             "denseil embed crops --model runs/mars/final -o vectors.safetensors",
             "denseil embed /data/mars --dataset mars --split query --model runs/mars/final -o q.safetensors",
         ),
-        more="`accelerate launch -m denseil.cli embed ...` shares the work among processes.",
-        again="run the same command again: it goes on where it stopped",
+        more="`accelerate launch -m denseil.cli embed ...` splits the work over processes.",
+        again="run the same command again: it continues where it stopped",
     )
     what = verb.subject("input and output")
     what.add("source", type=values.path, help="a manifest, a folder of folders of crops, or the root of a --dataset")
     what.add(
-        "--model", required=True, help="a saved folder, a name with weights, or hf-hub:OWNER/NAME", metavar="MODEL"
+        "--model",
+        required=True,
+        help="saved folder, model name with weights, or hf-hub:OWNER/NAME",
+        metavar="MODEL",
     )
-    what.add("-o", "--output", type=values.path, required=True, metavar="FILE", help="the features file to write")
+    what.add("-o", "--output", type=values.path, required=True, metavar="FILE", help="output file")
     what.add("--dataset", metavar="NAME", help=options.DATASETS)
     what.add(
         "--split",
@@ -74,7 +75,7 @@ def declare(verbs: Verbs) -> None:
         help="the part of a dataset; gallery_with_queries for the protocol mars-official",
     )
     how = verb.subject("vectors")
-    how.add("--frames", choices=options.FRAMES, help="frames of a tracklet (default: as the model says)")
+    how.add("--frames", choices=options.FRAMES, help="frames of a tracklet (default: those of the model)")
     how.add(
         "--shard",
         type=values.shard,
@@ -83,7 +84,7 @@ def declare(verbs: Verbs) -> None:
         metavar="I/N",
         help="embed the I-th of N shares of the tracklets; `denseil features merge` joins the files",
     )
-    how.add("--budget", type=values.whole(1, 10**6), default=256, metavar="N", help="most frames in memory at once")
+    how.add("--budget", type=values.whole(1, 10**6), default=256, metavar="N", help="maximum frames in memory")
     options.compute(verb, precision=True)
     more = options.general(verb, json=True, modules=True)
     more.flag("--progress", default=True, help="show a progress bar")
@@ -119,10 +120,10 @@ def embed(
     from denseil.embedding import Embedder, embed_to_file
 
     where, _ = begin(device, seed)
-    found = read_tracklets(source, dataset, split)  # before a model is loaded, perhaps from the Hub
+    found = read_tracklets(source, dataset, split)  # before a model is loaded or downloaded
     embedder = Embedder(model, device=where, dtype=dtype_of(precision), frames=frames, budget=budget)
     report = embed_to_file(embedder, found, output, shard=shard, progress=progress and progressing())
-    if report is not None:  # in the first process
+    if report is not None:  # in the main process
         show(report, as_json=json)
     return 0
 
@@ -131,8 +132,8 @@ def read_tracklets(source: Path, dataset: str | None, split: str) -> list[Trackl
     """Read the tracklets of a manifest, of a folder of crops, or of a split of a dataset.
 
     Raises:
-        FileNotFoundError: If there is no such path.
-        ValueError: If a split is asked for where there is none.
+        FileNotFoundError: If the path does not exist.
+        ValueError: If a split is given for a folder of crops.
     """
     from denseil.data import read_dataset, read_folder
     from denseil.data.readers.manifest import SPLITS
