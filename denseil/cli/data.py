@@ -112,7 +112,7 @@ def _declare_synth(verbs: Verbs) -> None:
         type=values.whole(0, 1024),
         default=2,
         metavar="N",
-        help="worker processes; 0 renders without",
+        help="worker processes; 0 renders in the main process",
     )
     options.general(verb)
 
