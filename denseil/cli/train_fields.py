@@ -26,7 +26,7 @@ SUBJECTS = {
     "gather standardize",
     "optimizer and schedule": "optimizer lr encoder_lr layer_decay weight_decay clip_grad epochs schedule step_every "
     "gamma warmup accumulate freeze_bn sync_bn ema",
-    "computing": "device precision workers seed grad_checkpointing channels_last threads",
+    "computing": "device precision workers cache compile seed grad_checkpointing channels_last threads",
     "evaluation": "validate_every protocol test_frames",
     "output": "output save_every log_every tracker trackers",
 }

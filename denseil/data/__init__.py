@@ -1,6 +1,7 @@
 """Data: tracklets and their readers, clip sampling, transforms, identity sampling. Imports nothing else of denseil."""
 
 from denseil.data.appearance import Appearance as Appearance
+from denseil.data.cached_clips import CachedClips as CachedClips
 from denseil.data.check import DatasetReport as DatasetReport
 from denseil.data.check import check_dataset as check_dataset
 from denseil.data.clips import ClipBatch as ClipBatch

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections import deque
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, TypeAlias
 
 import numpy as np
 import torch
@@ -17,6 +17,9 @@ from denseil.data.images import decode_buffer, read_frame
 from denseil.data.sampling import sample_all, sample_even, sample_random
 from denseil.data.tracklet import Tracklet
 from denseil.data.transforms import ClipTransform
+
+Plan: TypeAlias = "list[tuple[int, NDArray[np.int64], NDArray[np.bool_]]]"
+"""For each clip of a batch: its tracklet, and positions and mask (T,) of its frames."""
 
 
 class ClipBatch(NamedTuple):
@@ -107,19 +110,24 @@ class ClipDataset(Dataset[ClipBatch]):
         """The batch of some tracklets' clips; a DataLoader calls this with the indices of a batch."""
         rng = np.random.default_rng((self.seed, int(self._epoch), *indices))
         plan = [(index, *rows) for index in indices for rows in zip(*self._sample(index, rng), strict=True)]
-        clips = self._pixels((len(plan), self.clip_len, *self.transform.size, 3))
-        scratch = decode_buffer((*self.transform.size, 3))
-        for (index, positions, _), out in zip(plan, clips.numpy(), strict=True):
-            tracklet = self.tracklets[index]
-            self.transform((self._frame(tracklet, position, scratch) for position in positions.tolist()), rng, out)
+        clips = self._render(plan, rng)
         owners = [self.tracklets[index] for index, *_ in plan]
         return ClipBatch(
-            clips.movedim(-1, -3),
+            clips,
             torch.tensor([tracklet.pid if self.labels is None else self.labels[tracklet.pid] for tracklet in owners]),
             torch.tensor([tracklet.camid for tracklet in owners]),
             torch.from_numpy(np.stack([mask for *_, mask in plan])),
             torch.tensor([index for index, *_ in plan]),
         )
+
+    def _render(self, plan: Plan, rng: np.random.Generator) -> Tensor:
+        """Decode and augment the clips of a plan; (N, T, 3, H, W) uint8, channels last in memory."""
+        clips = self._pixels((len(plan), self.clip_len, *self.transform.size, 3))
+        scratch = decode_buffer((*self.transform.size, 3))
+        for (index, positions, _), out in zip(plan, clips.numpy(), strict=True):
+            tracklet = self.tracklets[index]
+            self.transform((self._frame(tracklet, position, scratch) for position in positions.tolist()), rng, out)
+        return clips.movedim(-1, -3)
 
     def _sample(self, index: int, rng: np.random.Generator) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
         """Positions and mask of a tracklet's clips, both (C, T)."""
@@ -141,7 +149,7 @@ class ClipDataset(Dataset[ClipBatch]):
         self._ring.append(pixels)
         return pixels
 
-    def _frame(self, tracklet: Tracklet, position: int, scratch: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    def _frame(self, tracklet: Tracklet, position: int, scratch: NDArray[np.uint8] | None) -> NDArray[np.uint8]:
         name = f"{tracklet.name!r} (pid {tracklet.pid})"
         return read_frame(tracklet.frames, position, name=name, on_corrupt=self.on_corrupt, buffer=scratch)
 

@@ -5,16 +5,36 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
+from typing import NamedTuple
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from denseil.data.appearance import Appearance
+from denseil.data.appearance import Appearance, Look
 from denseil.data.images import resize_image
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
+
+
+class ClipAugmentation(NamedTuple):
+    """The random parameters of one clip, sampled by `ClipTransform.sample`.
+
+    Attributes:
+        down: Pixels by which its frames are moved down.
+        right: Pixels by which they are moved to the right.
+        mirrored: (T,) bool, which frames are mirrored.
+        look: Its appearance.
+        box: Top, left, height and width of the erased box; None for none.
+    """
+
+    down: int
+    right: int
+    mirrored: NDArray[np.bool_]
+    look: Look
+    box: tuple[int, int, int, int] | None
 
 
 @dataclass(frozen=True)
@@ -59,32 +79,39 @@ class ClipTransform:
             rng: The source of all chance.
             out: Array (T, *size, 3), overwritten.
         """
-        down, right = rng.integers(-self.pad, self.pad + 1, 2).tolist()
-        out[:, _outside(down)] = 0
-        out[:, :, _outside(right)] = 0
-        targets = out[:, _inside(down), _inside(right)]
-        source = _inside(-down), _inside(-right)
-        mirrored = rng.random(len(out)) < self.flip
-        look = self.looks.draw(rng)
-        for frame, target, mirror in zip(frames, targets, mirrored, strict=True):
+        chosen = self.sample(len(out), rng)
+        out[:, _outside(chosen.down)] = 0
+        out[:, :, _outside(chosen.right)] = 0
+        targets = out[:, _inside(chosen.down), _inside(chosen.right)]
+        source = _inside(-chosen.down), _inside(-chosen.right)
+        look = chosen.look
+        for frame, target, mirror in zip(frames, targets, chosen.mirrored, strict=True):
             image = look.degrade(resize_image(look.crop(frame), self.size))
             if mirror:
                 image = torch.from_numpy(image).flip(1).numpy()  # SIMD; numpy's reversed copy takes ten times as long
             target[:] = image[source]
         look.tint(targets)
-        if rng.random() < self.erase:
-            self._erase(out, rng)
+        if chosen.box is not None:
+            top, left, h, w = chosen.box
+            out[:, top : top + h, left : left + w] = np.full((h, w, 3), self.fill, dtype=np.uint8)
 
-    def _erase(self, clip: NDArray[np.uint8], rng: np.random.Generator) -> None:
-        """Fill one random box in all frames. As published, nothing is erased if 100 boxes in a row do not fit."""
+    def sample(self, num_frames: int, rng: np.random.Generator) -> ClipAugmentation:
+        """Sample the random parameters of one clip; the pixels have no part in it."""
+        down, right = rng.integers(-self.pad, self.pad + 1, 2).tolist()
+        mirrored = rng.random(num_frames) < self.flip
+        look = self.looks.draw(rng)
+        box = self._sample_box(rng) if rng.random() < self.erase else None
+        return ClipAugmentation(down, right, mirrored, look, box)
+
+    def _sample_box(self, rng: np.random.Generator) -> tuple[int, int, int, int] | None:
+        """Sample the box to erase. As published, nothing is erased if 100 boxes in a row do not fit."""
         height, width = self.size
         for _ in range(100):
             area, aspect = rng.uniform(0.02, 0.4) * height * width, rng.uniform(0.3, 1 / 0.3)
             h, w = round(math.sqrt(area * aspect)), round(math.sqrt(area / aspect))
             if 0 < h < height and 0 < w < width:
-                top, left = rng.integers(0, height - h + 1), rng.integers(0, width - w + 1)
-                clip[:, top : top + h, left : left + w] = np.full((h, w, 3), self.fill, dtype=np.uint8)
-                return
+                return int(rng.integers(0, height - h + 1)), int(rng.integers(0, width - w + 1)), h, w
+        return None
 
 
 def _inside(shift: int) -> slice:
@@ -95,6 +122,14 @@ def _inside(shift: int) -> slice:
 def _outside(shift: int) -> slice:
     """Where it no longer does."""
     return slice(None, shift) if shift >= 0 else slice(shift, None)
+
+
+@lru_cache(maxsize=8)
+def _affine(mean: tuple[float, ...], std: tuple[float, ...], device: torch.device) -> tuple[Tensor, Tensor]:
+    """Factor and summand of each channel; kept, because making them on a device would wait for it at every call."""
+    with torch.inference_mode(False):
+        scale = 1 / (255 * torch.tensor(std, device=device))
+        return scale, -torch.tensor(mean, device=device) / torch.tensor(std, device=device)
 
 
 def normalize(clips: Tensor, mean: Sequence[float], std: Sequence[float]) -> Tensor:
@@ -113,8 +148,7 @@ def normalize(clips: Tensor, mean: Sequence[float], std: Sequence[float]) -> Ten
     """
     if clips.dtype != torch.uint8:
         raise TypeError(f"normalize takes uint8 pixels, got {clips.dtype}")
-    scale = 1 / (255 * torch.tensor(std, device=clips.device))
-    shift = -torch.tensor(mean, device=clips.device) / torch.tensor(std, device=clips.device)
+    scale, shift = _affine(tuple(mean), tuple(std), clips.device)
     if clips.stride(-3) == 1:  # channels last, as the loader gives: run over rows of W x 3, not over 3 values at a time
         rows = clips.movedim(-3, -1)
         width = rows.shape[-2]

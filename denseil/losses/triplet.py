@@ -61,9 +61,9 @@ class BatchHardTriplet(nn.Module):
             farthest = distances.masked_fill(~positive, -torch.inf).amax(1)
             nearest = distances.masked_fill(same, torch.inf).amin(1)
             usable = positive.any(1) & ~same.all(1)
-            gap = (farthest - nearest)[usable]
+            gap = torch.where(usable, farthest - nearest, 0)  # selecting the usable ones would wait for the device
             losses = F.softplus(gap) if self.margin is None else F.relu(gap + self.margin)
-            return losses.sum() / usable.sum().clamp(min=1)
+            return (losses * usable).sum() / usable.sum().clamp(min=1)
 
     def _distances(self, features: Tensor) -> Tensor:
         if self.distance == "cosine":

@@ -70,7 +70,7 @@ class TrainConfig:
         standardize: Whether these two losses see features standardised over the batch; see ReIDObjective.
         optimizer: adam (with L2 regularisation) or adamw (decoupled weight decay).
         lr: Peak learning rate.
-        encoder_lr: Factor on the learning rate for the encoder.
+        encoder_lr: Factor on the learning rate for the encoder; 0 freezes its parameters.
         layer_decay: Factor on the learning rate per layer, from the last layer to the first (timm's layer decay, by the
             model's group_matcher); null for none.
         weight_decay: Weight decay of matrices and kernels; norms and biases have none.
@@ -86,10 +86,13 @@ class TrainConfig:
         accumulate: Batches per optimizer step.
         grad_checkpointing: Whether activations are recomputed in the backward pass to save memory.
         channels_last: Whether convolutions run channels last.
+        compile: Mode of torch.compile for the model while it trains; none does not compile.
         precision: fp32, or mixed precision with bf16 or fp16.
         device: auto for an accelerator if there is one, or a torch device such as cpu, cuda, cuda:1 or mps.
         seed: Random seed for sampling, augmentation and dropout.
-        workers: Worker processes that read images.
+        workers: Worker processes that read images; none are started with cache=ram or cache=device.
+        cache: Where the decoded frames of the training tracklets are kept: none (decode them for every batch), ram, or
+            device. Batches are then augmented as tensors, on the device with cache=device.
         validate_every: Epochs between validations, on the queries and gallery with 8 frames a tracklet; 0 for none.
         protocol: Evaluation protocol of validations and of the final result.
         test_frames: Frames of a tracklet in the final evaluation; none skips it.
@@ -143,10 +146,12 @@ class TrainConfig:
     accumulate: int = 1
     grad_checkpointing: bool = False
     channels_last: bool = True
+    compile: Literal["none", "default", "reduce-overhead", "max-autotune"] = "none"
     precision: Literal["fp32", "bf16", "fp16"] = "fp32"
     device: str = "auto"
     seed: int = 0
     workers: int = 2
+    cache: Literal["none", "ram", "device"] = "none"
     validate_every: int = 50
     protocol: str = "standard"
     test_frames: Literal["all", "even8", "none"] = "all"

@@ -14,6 +14,7 @@ from torch.utils.data import DataLoader
 
 import denseil.models as models
 from denseil.data import (
+    CachedClips,
     ClipBatch,
     ClipDataset,
     PKSampler,
@@ -24,6 +25,7 @@ from denseil.data import (
     normalize,
     read_dataset,
 )
+from denseil.data.batch_augmentation import put
 from denseil.losses import Objective
 from denseil.models import DenseIL
 from denseil.models.interface import Preprocessing
@@ -93,7 +95,7 @@ class Training:
         if frames.color_order == "BGR":
             clips = clips.flip(2)
         clips = normalize(clips, frames.mean, frames.std)
-        return clips, batch.labels.to(device, non_blocking=True)
+        return clips, put(batch.labels, device)
 
 
 def set_up(
@@ -147,25 +149,13 @@ def set_up(
         objective.to(accelerator.device)
         if world > 1 and any(parameter.requires_grad for parameter in objective.parameters()):
             raise ValueError(f"{type(objective).__name__} has parameters of its own: train it in one process")
+    if config.encoder_lr == 0:
+        model.get_submodule("encoder").requires_grad_(False)
+    if config.compile != "none":
+        model.compile(mode=config.compile, dynamic=False)
     optimizer: Optimizer = make_optimizer(model, config, objective)
     wrapped, prepared = accelerator.prepare(model, optimizer)
-    clips = ClipDataset(
-        train,
-        clip_len=config.clip_len,
-        transform=config.transform(frames.mean if frames.color_order == "RGB" else frames.mean[::-1]),
-        labels=labels,
-        seed=config.seed,
-    )
-    loader = clip_loader(
-        clips,
-        config.num_ids * config.num_tracklets // world,
-        sampler=sampler,
-        num_workers=config.workers,
-        reuse=True,
-        persistent_workers=config.workers > 0,
-        generator=torch.Generator(),  # without its own it would consume numbers of the global one, which dropout uses
-        pin_memory=accelerator.device.type == "cuda",
-    )
+    clips, loader = _loader(config, train, labels, frames, sampler, accelerator)
     return Training(
         config=config,
         accelerator=accelerator,
@@ -183,6 +173,40 @@ def set_up(
         data=fingerprint(train),
         callbacks=callbacks,
     )
+
+
+def _loader(
+    config: TrainConfig,
+    tracklets: list[Tracklet],
+    labels: dict[int, int],
+    frames: Preprocessing,
+    sampler: PKSampler,
+    accelerator: Any,
+) -> tuple[ClipDataset, DataLoader[ClipBatch]]:
+    """Build the clips of the training tracklets and the loader of their batches."""
+    settings: dict[str, Any] = {
+        "clip_len": config.clip_len,
+        "transform": config.transform(frames.mean if frames.color_order == "RGB" else frames.mean[::-1]),
+        "labels": labels,
+        "seed": config.seed,
+    }
+    if config.cache == "none":
+        clips, workers = ClipDataset(tracklets, **settings), config.workers
+    else:
+        place = accelerator.device if config.cache == "device" else "cpu"
+        clips = CachedClips(tracklets, device=place, progress=bool(accelerator.is_main_process), **settings)
+        workers = 0
+    loader = clip_loader(
+        clips,
+        config.num_ids * config.num_tracklets // accelerator.num_processes,
+        sampler=sampler,
+        num_workers=workers,
+        reuse=True,
+        persistent_workers=workers > 0,
+        generator=torch.Generator(),  # without its own it would consume numbers of the global one, which dropout uses
+        pin_memory=accelerator.device.type == "cuda" and config.cache != "device",
+    )
+    return clips, loader
 
 
 def build_model(config: TrainConfig, num_classes: int) -> DenseIL:

@@ -11,6 +11,7 @@ import torch
 from timm.optim import param_groups_layer_decay
 from torch import Tensor, nn
 
+from denseil.data import CachedClips
 from denseil.losses import ReIDObjective, register_objective
 from denseil.metrics import RankingResult
 from denseil.training import TrainConfig, tables, train
@@ -93,6 +94,25 @@ def batches(folder: Path) -> None:
     assert batch.labels.unique(return_counts=True)[1].tolist() == [3, 3]
     assert training.loader.num_workers == 1
     assert (training.model.preprocessing.size, training.model.preprocessing.clip_len) == ((48, 24), 3)
+
+
+@row("cache")
+def cached_frames(folder: Path) -> None:
+    plain, ram, device = (build(folder, cache=place, workers=1) for place in ("none", "ram", "device"))
+    assert not isinstance(plain.clips, CachedClips)
+    for training in (ram, device):
+        assert isinstance(training.clips, CachedClips)
+        assert training.loader.num_workers == 0
+        batches = [one_batch(training), one_batch(plain)]
+        assert torch.equal(*(batch.labels for batch in batches))
+        difference = (batches[0].clips.float() - batches[1].clips.float()).abs()
+        assert difference.mean() < 1  # files of other sizes are resized before, not after, they are cropped
+
+
+@row("compile")
+def compiled(folder: Path) -> None:
+    assert build(folder).model._compiled_call_impl is None
+    assert build(folder, compile="default").model._compiled_call_impl is not None
 
 
 @row("flip", "pad", "erase", "appearance")

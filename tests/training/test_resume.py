@@ -53,6 +53,15 @@ def test_workers_and_resuming_do_not_change_the_weights(tmp_path: Path):
             assert torch.equal(weights(config)[name], value), (workers, name)
 
 
+def test_cached_frames_are_resumed_to_the_bit(tmp_path: Path):
+    augmented = {"cache": "ram", "appearance": {"crop": 0.2, "blur": 0.5, "jitter": 0.3}}
+    whole, resumed = (config_for(tmp_path / name, **augmented) for name in ("whole", "resumed"))
+    train(whole)
+    interrupted(resumed)
+    train(resumed, resume=True)
+    assert all(torch.equal(value, weights(resumed)[name]) for name, value in weights(whole).items())
+
+
 def test_a_second_training_in_the_same_folder_is_refused(tmp_path: Path):
     config = config_for(tmp_path / "run", epochs=1)
     Path(config.output).mkdir()

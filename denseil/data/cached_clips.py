@@ -1,0 +1,95 @@
+"""Clips of tracklets whose frames are decoded once and kept: batches are sampled and augmented as tensors."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from denseil.common.extras import need
+from denseil.data.batch_augmentation import augment_batch, put
+from denseil.data.clips import ClipDataset, Plan
+from denseil.data.images import resize_image
+from denseil.data.tracklet import Tracklet
+from denseil.data.transforms import ClipTransform
+
+THREADS = 4  # decoders leave Python's lock
+
+
+class CachedClips(ClipDataset):
+    """A `ClipDataset` that keeps all frames, resized to the transform's size, in memory or on a device.
+
+    It samples what a `ClipDataset` of the same seed samples, and augments whole batches on the device of the frames.
+    Frames are resized before they are cropped; where they are stored in the size of training that is no difference.
+
+    Args:
+        tracklets: What to make clips of.
+        clip_len: T, frames of a clip.
+        transform: The augmentation.
+        labels: Identity to class label.
+        seed: Seed of all random choices.
+        device: Where the frames are kept.
+        frames: Frames of these tracklets that another `CachedClips` of the same size has decoded: its `frames`.
+        progress: Show a bar while decoding.
+
+    Raises:
+        ValueError: If a tracklet has no readable frame.
+        MemoryError: If the frames do not fit into memory.
+    """
+
+    def __init__(
+        self,
+        tracklets: Sequence[Tracklet],
+        *,
+        clip_len: int,
+        transform: ClipTransform,
+        labels: Mapping[int, int] | None = None,
+        seed: int = 0,
+        device: torch.device | str = "cpu",
+        frames: Tensor | None = None,
+        progress: bool = False,
+    ) -> None:
+        super().__init__(tracklets, clip_len=clip_len, transform=transform, labels=labels, seed=seed)
+        lengths = [len(tracklet.frames) for tracklet in tracklets]
+        self._starts = np.cumsum([0, *lengths])
+        if frames is None:
+            frames = self._decode(int(self._starts[-1]), progress=progress)
+        elif frames.shape != (self._starts[-1], 3, *transform.size):
+            raise ValueError(f"frames have shape {tuple(frames.shape)}: give those of the same tracklets and size")
+        self.frames = frames.to(device)  # (F, 3, H, W) uint8
+
+    def _decode(self, count: int, *, progress: bool) -> Tensor:
+        """Decode and resize all frames."""
+        height, width = self.transform.size
+        try:
+            frames = torch.empty((count, 3, height, width), dtype=torch.uint8)
+        except RuntimeError as error:
+            raise MemoryError(
+                f"{count:,} frames of {height} x {width} need {count * 3 * height * width / 2**30:.1f} GiB, more than "
+                "there is: train with cache=none"
+            ) from error
+
+        def decode(index: int) -> None:
+            tracklet, start = self.tracklets[index], int(self._starts[index])
+            for position in range(len(tracklet.frames)):
+                image = resize_image(self._frame(tracklet, position, None), self.transform.size)
+                frames[start + position] = torch.from_numpy(image).movedim(-1, 0)
+
+        bar: Any = need("tqdm", to="show progress", extra="train").tqdm if progress else None
+        with ThreadPoolExecutor(THREADS) as pool:
+            done = pool.map(decode, range(len(self.tracklets)))
+            for _ in bar(done, desc="cache", unit="tracklet", total=len(self.tracklets)) if bar else done:
+                pass
+        return frames
+
+    def _render(self, plan: Plan, rng: np.random.Generator) -> Tensor:
+        """Gather and augment the clips of a plan; (N, T, 3, H, W) uint8 on the device of the frames."""
+        places = np.stack([self._starts[index] + positions for index, positions, _ in plan])
+        chosen = [self.transform.sample(self.clip_len, rng) for _ in plan]
+        index = put(torch.from_numpy(places.ravel()), self.frames.device)
+        clips = self.frames.index_select(0, index).view(*places.shape, *self.frames.shape[1:])
+        return augment_batch(clips, chosen, self.transform.fill)
