@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from denseil.cli import (
+    adapting,
     calibration,
     completion,
     data,
@@ -16,7 +17,7 @@ from denseil.cli import (
 )
 from denseil.cli.parser import Verbs
 
-FILES = (models, data, training, evaluation, video, features, calibration, gallery, exporting, completion)
+FILES = (models, data, training, adapting, evaluation, video, features, calibration, gallery, exporting, completion)
 """Files with a `declare(verbs)`. Linking, adapting and publishing have a file each of their own."""
 
 

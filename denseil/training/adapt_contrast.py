@@ -37,13 +37,13 @@ class Pseudo:
         tracklets: N of them.
         labels: (N,) pseudo-identities, from 0.
         apart: (C, C) bool, pseudo-identities that are surely two persons.
-        certainty: (C,) of each pseudo-identity the similarity of its least similar pair; 1 for one tracklet.
+        similarity: (N, N) cosine similarities that they were joined by.
     """
 
     tracklets: Sequence[Tracklet]
     labels: NDArray[np.int64]
     apart: Tensor
-    certainty: NDArray[np.float64]
+    similarity: Tensor
 
     @property
     def clusters(self) -> list[list[int]]:
@@ -70,14 +70,13 @@ def pseudo_identities(model: nn.Module, tracklets: Sequence[Tracklet], *, join: 
     member = torch.nn.functional.one_hot(torch.from_numpy(labels)).bool()  # (N, C)
     count = member.shape[1]
     unlike = similarity < (two.quantile(UNLIKE) if len(two) else similarity.median())
-    inside = [similarity[member[:, c]][:, member[:, c]].min() for c in range(count)]
     apart = torch.empty(count, count, dtype=torch.bool)
     for c in range(count):
         own = member[:, c]
         for d in range(count):
             pairs = own[:, None] & member[:, d][None]
             apart[c, d] = c != d and bool(at_once[pairs].any() or unlike[pairs].all())
-    return Pseudo(tracklets, labels, apart, torch.stack(inside).clamp(max=1).double().numpy())
+    return Pseudo(tracklets, labels, apart, similarity)
 
 
 class PairContrast:

@@ -21,13 +21,30 @@ class Stage:
         name: "batch norm", "contrast" or "clusters, round N".
         kept: Whether its model is better by the criterion.
         reason: Why it was not kept, "" if it was.
-        score: Of its model; None if it was not run.
+        before: Score of the model before it; None if the tracklets do not allow to score.
+        score: Score of its model, on the same pairs; None if it was not run.
     """
 
     name: str
     kept: bool
     reason: str
-    score: Score | None
+    before: Score | None = None
+    score: Score | None = None
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """Tracklets that were learned as one person.
+
+    Attributes:
+        certainty: Least similarity of two of them.
+        tracklets: Their positions in the tracklets given.
+        similarity: Cosine similarity of each with the first.
+    """
+
+    certainty: float
+    tracklets: tuple[int, ...]
+    similarity: tuple[float, ...]
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,9 +63,7 @@ class AdaptResult:
         model_id: Identity of the model in the folder: vectors of another one must not be compared with its vectors.
         source_id: Identity of the model given.
         threshold: Cosine similarity from which on two tracklets count as one person; None if it could not be set.
-        clusters: Pseudo-identities of the last kept round of clusters that hold more than one tracklet, as positions in
-            the tracklets given, least certain first.
-        certainty: Least similarity within each of them.
+        clusters: Those of the last kept round with more than one tracklet, least certain first.
     """
 
     folder: Path
@@ -62,21 +77,20 @@ class AdaptResult:
     model_id: str
     source_id: str
     threshold: float | None = None
-    clusters: tuple[tuple[int, ...], ...] = ()
-    certainty: tuple[float, ...] = ()
+    clusters: tuple[Cluster, ...] = ()
 
     def __str__(self) -> str:
-        lines = [f"{self.tracklets:,} tracklets, {self.held_out:,} of them held out to measure on"]
-        if self.before is not None:
-            lines.append(f"{'as it was':20} separation {self.before.separation:5.2f}  {'':10}")
+        lines = [f"{self.tracklets:,} tracklets, {self.held_out:,} of them held out from contrastive stages"]
         for stage in self.stages:
-            score = f"separation {stage.score.separation:5.2f}" if stage.score else f"{'':16}"
-            lines.append(f"{stage.name:20} {score}  {'kept' if stage.kept else f'not kept: {stage.reason}'}")
+            score = "not run"
+            if stage.before is not None and stage.score is not None:
+                score = f"separation {stage.before.separation:.2f} to {stage.score.separation:.2f}"
+            lines.append(f"{stage.name:18} {score}, {'kept' if stage.kept else f'not kept: {stage.reason}'}")
         if self.threshold is not None:
             lines.append(f"threshold on cosine similarity: {self.threshold:.3f}")
         what = "the adapted model" if self.adapted else f"the model as it was ({self.reason})"
         lines.append(f"{self.folder} holds {what}")
-        return "\n".join(line.rstrip() for line in lines)
+        return "\n".join(lines)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the report as plain data."""
@@ -91,6 +105,7 @@ class AdaptResult:
                     "name": stage.name,
                     "kept": stage.kept,
                     "reason": stage.reason,
+                    "before": stage.before.to_dict() if stage.before else None,
                     "score": stage.score.to_dict() if stage.score else None,
                 }
                 for stage in self.stages
@@ -100,7 +115,7 @@ class AdaptResult:
             "model_id": self.model_id,
             "source_id": self.source_id,
             "threshold": self.threshold,
-            "clusters": [list(cluster) for cluster in self.clusters],
+            "clusters": [list(cluster.tracklets) for cluster in self.clusters],
         }
 
     def save(self) -> None:

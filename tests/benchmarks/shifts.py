@@ -106,8 +106,10 @@ if __name__ == "__main__":
     parser.add_argument("shifts", nargs="+", choices=SHIFTS)
     parser.add_argument("--seed", type=int, nargs="+", default=[1])
     parser.add_argument("--num-ids", type=int, default=60)
+    parser.add_argument("--frames", type=int, default=12)
     given = parser.parse_args()
     for seed in given.seed:
         for shift in given.shifts:
-            path = render(given.root / f"{shift}-{seed}", shift, num_ids=given.num_ids, seed=seed)
+            root = given.root / f"{shift}-{seed}"
+            path = render(root, shift, num_ids=given.num_ids, frames=given.frames, seed=seed)
             print(json.dumps({"manifest": str(path)}), flush=True)

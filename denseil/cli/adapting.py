@@ -1,0 +1,62 @@
+"""The verb that adapts a model to one's own cameras."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from denseil.cli import options, values
+from denseil.cli.output import note, progressing, show
+from denseil.cli.parser import Verbs
+
+PAGE = "adapt.html"
+
+
+def declare(verbs: Verbs) -> None:
+    """Declare `adapt`."""
+    verb = verbs.add(
+        "adapt",
+        adapt,
+        "Adapt a model to the cameras that unlabelled tracklets are from.",
+        examples=(
+            "denseil adapt denseil_mobilenetv2.people_v1 crops --output adapted",
+            "denseil adapt runs/mars/final crops/manifest.csv --output adapted --minutes 20 --seed 1",
+        ),
+        more="Each stage is kept only if held-out pairs that are surely one person or surely two are better separated "
+        "with it; otherwise the output is the model as it was. Identities in a manifest are not used.",
+        again="run the same command again: it continues where it stopped",
+    )
+    what = verb.subject("input and output")
+    what.add("model", help="a saved folder, a name with weights, or hf-hub:OWNER/NAME; it is not changed")
+    what.add("tracklets", type=values.path, help="a manifest, as denseil tracklets writes it, or a folder of crops")
+    what.add(
+        "-o", "--output", type=values.path, required=True, metavar="FOLDER", help="the folder of the adapted model"
+    )
+    what.add(
+        "--minutes",
+        type=values.number(0, above=True),
+        default=5,
+        metavar="N",
+        help="no stage is begun after so many minutes",
+    )
+    what.flag("--page", default=True, help=f"write {PAGE} with histograms and clusters (needs the extra viz)")
+    options.compute(verb)
+    options.general(verb, json=True, modules=True)
+
+
+def adapt(
+    model: str, tracklets: Path, output: Path, minutes: float, page: bool, device: str, seed: int, json: bool
+) -> int:
+    """Adapt a model to the cameras that unlabelled tracklets are from."""
+    from denseil.cli.adapt_page import adapt_page
+    from denseil.cli.computing import begin
+    from denseil.cli.video import read_tracklets
+    from denseil.training import adapt as run
+
+    begin(device, seed)
+    found = read_tracklets(tracklets, None, "all")
+    result = run(model, found, output=output, seed=seed, minutes=minutes, device=device, progress=progressing())
+    if page:
+        adapt_page(result, found).write(output / PAGE)
+        note(f"the page is {output / PAGE}")
+    show(result, as_json=json)
+    return 0

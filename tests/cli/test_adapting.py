@@ -1,0 +1,83 @@
+"""`denseil adapt`: the folder, the page, and refusals."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+import denseil
+from denseil.cli import main
+from denseil.cli.adapt_page import adapt_page
+from denseil.data import VideoReIDDataset, write_manifest
+from denseil.training import AdaptResult
+from denseil.training.adapt_criterion import Score
+from denseil.training.adapt_result import Cluster, Stage
+from tests.training.test_adapt import SIZE, write_tracklets
+
+
+@pytest.fixture(scope="module")
+def manifest(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("tracklets")
+    tracklets = write_tracklets(root, light=0.5)
+    return write_manifest(VideoReIDDataset(tracklets, [], []), root / "manifest.csv")
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    torch.manual_seed(0)
+    model = denseil.create_model("denseil", backbone="test_resnet", dim=32, depth=1, num_heads=2, ffn_dim=32)
+    model.preprocessing = denseil.Preprocessing(size=SIZE, clip_len=2)
+    return denseil.save_pretrained(model, tmp_path_factory.mktemp("model") / "saved")
+
+
+def test_the_verb_writes_a_model_a_report_and_a_page(
+    manifest: Path, folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    before = {path.name: path.read_bytes() for path in folder.iterdir()}
+    words = ["adapt", str(folder), str(manifest), "--output", str(tmp_path / "out"), "--device", "cpu"]
+    assert main([*words, "--minutes", "1e-9", "--json", "--quiet"]) == 0
+    result = json.loads(capsys.readouterr().out)
+    assert result["adapted"] is False
+    assert result["tracklets"] == 32
+    assert result["stages"][0]["reason"] == "the time was over"
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
+    assert json.loads((tmp_path / "out" / "adapt.json").read_text())["model_id"] == result["model_id"]
+    page = (tmp_path / "out" / "adapt.html").read_text()
+    assert "The model is as it was" in page
+    assert "surely one person" in page
+    assert main(words) == 2
+    assert "is there already" in capsys.readouterr().err
+
+
+def test_the_page_shows_stages_histograms_and_clusters(manifest: Path, tmp_path: Path):
+    tracklets = denseil.data.read_dataset("manifest", manifest).train
+    rng = np.random.default_rng(0)
+
+    def score(separation: float) -> Score:
+        values = rng.uniform(0.5, 1, 12), rng.uniform(-0.2, 0.6, 20)
+        return Score(separation, 0.75, *values, np.arange(20) % 12, np.full(12, 0.75))
+
+    result = AdaptResult(
+        folder=tmp_path,
+        adapted=True,
+        reason="",
+        stages=(Stage("batch norm", True, "", score(3.21), score(4.56)), Stage("contrast", False, "<too small>", None)),
+        before=score(3.21),
+        after=score(4.56),
+        tracklets=len(tracklets),
+        held_out=12,
+        model_id="b",
+        source_id="a",
+        threshold=0.625,
+        clusters=(Cluster(0.71, (3, 5), (1.0, 0.71)), Cluster(0.9, (0, 1, 2), (1.0, 0.95, 0.9))),
+    )
+    page = adapt_page(result, tracklets).html()
+    for text in ("The model was adapted", "3.21", "4.56", "&lt;too small&gt;", "0.625", "Before", "After"):
+        assert text in page, text
+    assert page.index("least similarity 0.710") < page.index("least similarity 0.900")
+    assert page.count("data:image/jpeg") == 5
+    assert "separation 3.21 to 4.56, kept" in str(result)
