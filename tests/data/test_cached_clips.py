@@ -56,7 +56,7 @@ def test_equals_the_loader(tracklets: list[Tracklet], name: str):
         assert all(torch.equal(a, b) for a, b in zip(expected[1:], found[1:], strict=True))
         difference = (found.clips.int() - expected.clips.int()).abs()
         assert difference.max() <= most
-        assert difference.float().mean() <= 0.1 * most
+        assert difference.float().mean() <= 0.25 * most
 
 
 def test_moments_of_the_distribution(tracklets: list[Tracklet]):
