@@ -6,6 +6,8 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
+from torch import nn
+
 from denseil.embedding.cache import weights_digest
 from denseil.metrics import Verification, load_features, verify
 from denseil.models import create_model, update_config
@@ -14,7 +16,8 @@ from denseil.models import create_model, update_config
 def calibrate(features: str | Path, folder: str | Path, *, rates: Sequence[float] | None = None) -> Verification:
     """Measure thresholds on labelled vectors, and write them into the `denseil` block of the model's config.json.
 
-    `Embedder.same` uses them once the folder is opened again.
+    `Embedder.same` uses them once the folder is opened again. Thresholds of other rates, found by an earlier call with
+    the same frames policy, are kept.
 
     Args:
         features: A features file that `denseil embed` made with this model, of tracklets with known pids and camids.
@@ -26,7 +29,8 @@ def calibrate(features: str | Path, folder: str | Path, *, rates: Sequence[float
         ValueError: If the vectors are not of this model, or for what `verify` refuses.
     """
     embeddings, metadata = load_features(features)
-    digest = weights_digest(create_model(f"local-dir:{os.fspath(folder)}", pretrained=True))
+    model = create_model(f"local-dir:{os.fspath(folder)}", pretrained=True)
+    digest = weights_digest(model)
     if metadata.get("weights") != digest:
         made_by = "another model" if "weights" in metadata else "nobody knows which model"
         raise ValueError(f"{features} was made by {made_by}: run `denseil embed --model {folder}` on the labelled set")
@@ -36,8 +40,20 @@ def calibrate(features: str | Path, folder: str | Path, *, rates: Sequence[float
         "frames": metadata.get("frames"),
         "genuine": found.genuine,
         "impostors": found.impostors,
-        "eer": {"rate": found.eer, "threshold": found.eer_threshold},
-        "far": {f"{rate:g}": threshold for rate, threshold in found.thresholds.items()},
+        "identities": found.identities,
+        "eer": {"rate": found.eer, "threshold": found.eer_threshold, "interval": list(found.eer_interval)},
+        "far": {
+            **_earlier_rates(model, metadata.get("frames")),
+            **{f"{rate:g}": threshold for rate, threshold in found.thresholds.items()},
+        },
     }
     update_config(folder, {"thresholds": thresholds})
     return found
+
+
+def _earlier_rates(model: nn.Module, frames: str | None) -> dict[str, float]:
+    """Thresholds by false-accept rate that labelled vectors of the same frames policy have given before."""
+    earlier = getattr(model, "denseil_cfg", {}).get("thresholds") or {}
+    if "source" in earlier or earlier.get("frames") != frames:  # of unlabelled tracklets, or of other vectors
+        return {}
+    return dict(earlier.get("far", {}))

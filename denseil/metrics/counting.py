@@ -15,10 +15,12 @@ import torch
 from torch import Tensor
 
 from denseil.metrics.embeddings import JUNK_PID, Embeddings
+from denseil.metrics.equal_rows import EqualRows
 
 IntArray = npt.NDArray[np.int64]
 KeyArray = npt.NDArray[np.float32]
 
+SHORTEST = 1e-18  # the square of a shorter length is rounded in float32
 GATHER = 4096  # gallery rows copied at a time to compare matches, where the gallery is larger than a block
 
 
@@ -26,9 +28,15 @@ def lengths(vectors: Tensor) -> Tensor:
     """Length (N,) of each vector (N, D).
 
     Raises:
-        ValueError: a length whose square float32 cannot hold.
+        ValueError: If the square of a length is beyond float32, or so small that float32 rounds it.
     """
-    return _finite(torch.linalg.vector_norm(vectors, dim=1))
+    found = _finite(torch.linalg.vector_norm(vectors, dim=1))
+    if float(found.min()) < SHORTEST:  # zeros alone have no direction, which is allowed
+        short = (found < SHORTEST).nonzero().flatten()
+        short = short[(vectors[short] != 0).any(1)]
+        if len(short):
+            raise ValueError(f"vector {int(short[0])} is too short: its square is below float32; scale the vectors")
+    return found
 
 
 def squares(vectors: Tensor) -> Tensor:
@@ -108,6 +116,8 @@ class BlockedGallery:
         self.sorted_pids = pids[self.order]
         weigh, self.combine = METRICS[metric]
         self.weights: KeyArray = weigh(gallery.vectors).cpu().numpy()
+        self.equal = EqualRows(gallery.vectors)
+        self.equal.replace(self.weights, self.weights[self.equal.first])
         self.weights[pids == JUNK_PID] = np.nan  # compares false with every key, so it is never counted
         height, self.width = block[0], min(block[1], len(gallery))
         self.buffer = torch.empty(height * max(self.width, min(GATHER, len(gallery))), device=gallery.vectors.device)
@@ -122,6 +132,9 @@ class BlockedGallery:
         # Where one block holds the whole gallery, matches have the very dot products that all others are compared by.
         whole = self._dots(vectors, self.vectors) if self.width == len(self.vectors) else None
         dots_m = self._dots_of_pairs(vectors, row_m, col_m) if whole is None else whole[row_m, col_m]
+        dots_t = self.equal.dots(vectors)
+        has_equal, group = self.equal.of(col_m)
+        dots_m[has_equal] = dots_t[row_m[has_equal], group]
         keys = self.combine(self.weights[col_m], dots_m)
         order = np.lexsort((keys, row_m))  # stable: equal keys stay in gallery order
         keys, col_m = keys[order], col_m[order]
@@ -130,6 +143,7 @@ class BlockedGallery:
         others_before = np.zeros(len(row_m), np.int64)
         for left in range(0, len(self.vectors), self.width):
             dots = self._dots(vectors, self.vectors[left : left + self.width]) if whole is None else whole
+            self.equal.replace(dots, dots_t, left)
             weights = self.weights[left : left + self.width]
             inside = (col >= left) & (col < left + self.width)
             dots[row[inside], col[inside] - left] = np.nan

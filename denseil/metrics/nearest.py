@@ -10,6 +10,7 @@ from torch.nn import functional as F
 
 from denseil.metrics.counting import METRICS, IntArray, KeyArray
 from denseil.metrics.embeddings import JUNK_PID, Embeddings
+from denseil.metrics.equal_rows import EqualRows
 
 
 class NearestItems(NamedTuple):
@@ -56,11 +57,15 @@ def nearest(
         )
     weigh, combine = METRICS[metric]
     weights = weigh(gallery.vectors).cpu().numpy()
+    equal = EqualRows(gallery.vectors)
+    equal.replace(weights, weights[equal.first])
     pids, camids = gallery.pids.numpy(), gallery.camids.numpy()
     vectors = query.vectors.to(gallery.vectors.device)
     found = []
     for top in range(0, len(query), block):
-        keys = combine(weights, (vectors[top : top + block] @ gallery.vectors.T).cpu().numpy())  # (block, N)
+        dots = (vectors[top : top + block] @ gallery.vectors.T).cpu().numpy()  # (block, N)
+        equal.replace(dots, equal.dots(vectors[top : top + block]))
+        keys = combine(weights, dots)
         for row, line in enumerate(keys, start=top):
             ignored = (pids == JUNK_PID) | ((pids == int(query.pids[row])) & (camids == int(query.camids[row])))
             places = _smallest(line, np.flatnonzero(~ignored), k)

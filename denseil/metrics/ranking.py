@@ -58,7 +58,7 @@ def rank(
             f"query vectors have length {query.vectors.shape[1]}, gallery vectors {gallery.vectors.shape[1]}; "
             "both must come from one model"
         )
-    lengths(query.vectors)  # only to refuse what would overflow
+    lengths(query.vectors)  # only to refuse what float32 cannot hold
     height = min(block[0], len(query))
     blocks = BlockedGallery(gallery, metric=metric, block=(height, block[1]))
     vectors, pids, camids = query.vectors.to(gallery.vectors.device), query.pids.numpy(), query.camids.numpy()

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,8 +12,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.nn import functional as F
 
+from denseil.metrics.bootstrap import Point, threshold_intervals
+from denseil.metrics.counting import lengths
 from denseil.metrics.embeddings import DISTRACTOR_PID, JUNK_PID, Embeddings
 from denseil.metrics.figures import new_figure, save_figure
 
@@ -26,19 +28,24 @@ BLOCK = 1024  # rows of similarities at a time
 
 @dataclass(frozen=True, eq=False)
 class Verification:
-    """The errors of every threshold. Printed, a table of those that matter.
+    """Error rates at every threshold. Printed, a table of the thresholds.
 
-    A pair is accepted as one person where its cosine similarity is at least the threshold.
+    A pair is accepted as one person if its cosine similarity is at least the threshold. Intervals hold the thresholds
+    that 95 % of the samples of a bootstrap over identities give: how far a threshold moves with other people.
 
     Args:
-        eer: equal error rate: the mean of both error rates at `eer_threshold`.
-        eer_threshold: where false accepts and false rejects are equally frequent.
-        thresholds: false-accept rate -> the lowest threshold at which no larger share of `impostors` is accepted.
-        false_rejects: false-accept rate -> the share of `genuine` that is rejected at its threshold.
-        genuine: pairs of one person, seen by two cameras.
-        impostors: pairs of two persons, seen by two cameras.
-        far: (BINS + 1,) false-accept rate at each of `BINS + 1` thresholds, even from -1 to 1.
+        eer: Equal error rate: the mean of both error rates at `eer_threshold`.
+        eer_threshold: Threshold at which false accepts and false rejects are equally frequent: the middle of the
+            thresholds with the same errors, the highest of them if there are none.
+        thresholds: False-accept rate -> the lowest threshold at which no larger share of `impostors` is accepted.
+        false_rejects: False-accept rate -> the share of `genuine` that is rejected at its threshold.
+        genuine: Pairs of one person, seen by two cameras.
+        impostors: Pairs of two persons, seen by two cameras.
+        far: (BINS + 1,) false-accept rate at each of `BINS + 1` thresholds, evenly spaced from -1 to 1.
         frr: (BINS + 1,) false-reject rate there.
+        identities: How many persons there are, distractors as one.
+        eer_interval: Interval of `eer_threshold`.
+        intervals: False-accept rate -> interval of its threshold.
     """
 
     eer: float
@@ -49,17 +56,22 @@ class Verification:
     impostors: int
     far: NDArray[np.float64]
     frr: NDArray[np.float64]
+    identities: int = 0
+    eer_interval: tuple[float, float] = (-1.0, 1.0)
+    intervals: dict[float, tuple[float, float]] = field(default_factory=dict)
 
     def __str__(self) -> str:
         lines = [
             f"{self.genuine:,} pairs of one person, {self.impostors:,} of two, each pair seen by two cameras",
-            f"{'':12}{'threshold':>10}{'false accepts':>15}{'false rejects':>15}",
-            f"{'equal error':12}{self.eer_threshold:10.4f}{self.eer:15.2%}{self.eer:15.2%}",
+            f"{'':12}{'threshold':>10}{'false accepts':>15}{'false rejects':>15}{'95 % interval':>19}",
+            f"{'equal error':12}{self.eer_threshold:10.4f}{self.eer:15.2%}{self.eer:15.2%}{_shown(self.eer_interval)}",
         ]
         lines += [
             f"{f'rate {rate:g}':12}{threshold:10.4f}{rate:15.4%}{self.false_rejects[rate]:15.2%}"
+            f"{_shown(self.intervals.get(rate))}"
             for rate, threshold in self.thresholds.items()
         ]
+        lines.append(f"intervals of the thresholds: bootstrap over {self.identities:,} identities")
         return "\n".join(lines)
 
     def plot(self, path: str | Path | None = None) -> Figure:
@@ -91,20 +103,21 @@ class Verification:
 def verify(embeddings: Embeddings, *, rates: Sequence[float] | None = None) -> Verification:
     """Compare all pairs that two cameras saw, and find the thresholds of some false-accept rates.
 
-    Junk (pid -1) takes no part; two distractors (pid 0) may be one person or two, and are no pair. Similarities are
+    Junk (pid -1) is left out; two distractors (pid 0) may be one person or two, and are no pair. Similarities are
     counted in bins as they are computed, block by block: no N x N matrix is kept.
 
     Args:
-        embeddings: vectors with their persons and cameras.
-        rates: false-accept rates in (0, 1); None for those of 0.01, 0.001 and 0.0001 that there are pairs enough for.
+        embeddings: Vectors with their persons and cameras.
+        rates: False-accept rates in (0, 1); None for those of 0.01, 0.001 and 0.0001 for which there are enough pairs.
 
     Raises:
-        ValueError: a rate that is out of its range, or too small for the number of pairs; no pair of one person, or
-            of two, from two cameras.
+        ValueError: If a rate is out of its range or too small for the number of pairs, there is no pair of one person
+            or of two from two cameras, or a vector's length is beyond float32 (as in `rank`).
     """
     if rates is not None and not all(0 < rate < 1 for rate in rates):
         raise ValueError(f"false-accept rates lie between 0 and 1, got {list(rates)}")
-    genuine, impostors = _count(embeddings)
+    units, pids, camids = _known(embeddings)
+    genuine, impostors = _count(units, pids, camids)
     accepted, rejected = int(genuine.sum()), int(impostors.sum())
     if not accepted or not rejected:
         which = "of one person" if not accepted else "of two persons"
@@ -122,8 +135,10 @@ def verify(embeddings: Embeddings, *, rates: Sequence[float] | None = None) -> V
     # Threshold k / BINS * 2 - 1 accepts the bins from k on.
     far = np.append(impostors[::-1].cumsum()[::-1], 0) / rejected
     frr = np.append(0, genuine.cumsum()) / accepted
-    places = {rate: int((far <= rate).argmax()) for rate in sorted(rates, reverse=True)}
-    equal = int(np.abs(far - frr).argmin())
+    places = {rate: _rate(far, frr, rate=rate) for rate in sorted(rates, reverse=True)}
+    equal = _equal_error(far, frr)
+    points: list[Point] = [_equal_error, *(partial(_rate, rate=rate) for rate in places)]
+    intervals = threshold_intervals(units, pids, camids, points, bins=BINS)
     return Verification(
         eer=float(far[equal] + frr[equal]) / 2,
         eer_threshold=_threshold(equal),
@@ -133,18 +148,48 @@ def verify(embeddings: Embeddings, *, rates: Sequence[float] | None = None) -> V
         impostors=rejected,
         far=far,
         frr=frr,
+        identities=len(pids.unique()),
+        eer_interval=intervals[0],
+        intervals=dict(zip(places, intervals[1:], strict=True)),
     )
+
+
+def _shown(interval: tuple[float, float] | None) -> str:
+    return "" if interval is None else f"{interval[0]:9.4f}..{interval[1]:.4f}".rjust(19)
+
+
+def _equal_error(far: NDArray[np.float64], frr: NDArray[np.float64]) -> int:
+    """Place of the equal error rate, within the places that have the same errors as it.
+
+    Between pairs of two persons and of one there may be a gap: its upper side if nothing in it is wrong, because new
+    people are accepted more often than those that were measured; else its middle.
+    """
+    first = int(np.abs(far - frr).argmin())
+    last = int(np.flatnonzero((far == far[first]) & (frr == frr[first]))[-1])
+    return last if far[first] == frr[first] == 0 else (first + last) // 2
+
+
+def _rate(far: NDArray[np.float64], frr: NDArray[np.float64], *, rate: float) -> int:
+    """Place of the lowest threshold at which no larger share of the pairs of two persons is accepted."""
+    return int((far <= rate).argmax())
 
 
 def _threshold(place: int) -> float:
     return 2 * place / BINS - 1
 
 
-def _count(embeddings: Embeddings) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Pairs of one person and of two, (BINS,) each, by similarity."""
+def _known(embeddings: Embeddings) -> tuple[Tensor, Tensor, Tensor]:
+    """Vectors (N, D) of length 1, pids (N,) and camids (N,) of all but junk; a vector of zeros stays as it is."""
+    length = lengths(embeddings.vectors)  # of junk, too, as in `rank`
     known = (embeddings.pids != JUNK_PID).nonzero().flatten()
-    vectors = F.normalize(embeddings.vectors[known.to(embeddings.vectors.device)], dim=1)
-    pids, camids = (ids[known].to(vectors.device) for ids in (embeddings.pids, embeddings.camids))
+    place = known.to(embeddings.vectors.device)
+    length = length[place, None]
+    units = embeddings.vectors[place] / torch.where(length > 0, length, 1)
+    return units, embeddings.pids[known].to(units.device), embeddings.camids[known].to(units.device)
+
+
+def _count(vectors: Tensor, pids: Tensor, camids: Tensor) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Pairs of one person and of two, (BINS,) each, by similarity."""
     genuine, impostors = (torch.zeros(BINS, dtype=torch.int64, device=vectors.device) for _ in range(2))
     for start in range(0, len(vectors), BLOCK):
         rows, others = slice(start, start + BLOCK), slice(start, None)  # a pair once: the later block holds the rest

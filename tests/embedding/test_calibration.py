@@ -51,6 +51,12 @@ def test_thresholds_reach_the_model_and_same_uses_them(folder, features, tmp_pat
     accepted = [embedder.same(vectors[a], vectors[b], far=0.05) for a, b in two_cameras]
     assert len(accepted) == thresholds["impostors"]
     assert sum(accepted) / len(accepted) <= 0.05
+    low, high = thresholds["eer"]["interval"]
+    assert low <= thresholds["eer"]["threshold"] <= high
+    assert main(["calibrate", str(features), str(folder), "--far", "0.2"]) == 0  # adds a rate, keeps the others
+    again = json.loads((folder / "config.json").read_text())["denseil"]["thresholds"]
+    assert again["far"].items() > thresholds["far"].items()
+    assert set(again["far"]) == {"0.1", "0.05", "0.2"}
     saved = denseil.save_pretrained(embedder.model, tmp_path / "copy")
     assert Embedder(saved, device="cpu").threshold() == embedder.threshold()
 

@@ -7,7 +7,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from torchmetrics.retrieval import RetrievalMAP
 
-from denseil.metrics import Embeddings, rank
+from denseil.metrics import Embeddings, nearest, rank
 from denseil.metrics.result import RankingResult
 from tests.metrics.reference import Case, judge
 
@@ -190,8 +190,53 @@ ONE = Embeddings([[1.0, 0.0]], [1], [0])
         ({"query": ONE, "gallery": ONE}, ValueError, "none of 1 queries has a match"),
         ({"query": ONE, "gallery": Embeddings([[3e19, 0]], [1], [1])}, ValueError, "beyond float32"),
         ({"query": Embeddings([[3e19, 0]], [1], [1]), "gallery": ONE}, ValueError, "beyond float32"),
+        ({"query": ONE, "gallery": Embeddings([[1e-19, 0]], [1], [1])}, ValueError, "below float32"),
     ],
 )
 def test_errors(arguments: dict[str, object], error: type[Exception], text: str) -> None:
     with pytest.raises(error, match=text):
         rank(**arguments)  # type: ignore[arg-type]
+
+
+def brute_force(query: Embeddings, gallery: Embeddings, kind: list[int], metric: str) -> tuple[float, list[int]]:
+    """MAP and ranks of the first matches by numpy in float64; rows of one kind are equal and so at equal distance."""
+    q, g = (some.vectors.double().numpy() for some in (query, gallery))
+    precisions, first = [], []
+    for vector, pid, camid in zip(q, query.pids.tolist(), query.camids.tolist(), strict=True):
+        if metric == "euclidean":
+            distance = np.linalg.norm(g - vector, axis=1)
+        else:
+            distance = -(g @ vector) / np.linalg.norm(g, axis=1)
+        distance = np.array([distance[kind.index(one)] for one in kind])
+        order = np.argsort(distance, kind="stable")
+        kept = [i for i in order if int(gallery.pids[i]) != pid or int(gallery.camids[i]) != camid]
+        ranks = [rank for rank, i in enumerate(kept, 1) if int(gallery.pids[i]) == pid]
+        first.append(ranks[0] if ranks else 0)
+        if ranks:
+            precisions.append(np.mean([found / rank for found, rank in enumerate(ranks, 1)]))
+    return float(np.mean(precisions)), first
+
+
+@settings(max_examples=60, deadline=None)
+@given(data=st.data(), metric=st.sampled_from(["cosine", "euclidean"]))
+def test_equal_vectors_tie_whatever_the_blocks(data: st.DataObject, metric: str) -> None:
+    generator = np.random.default_rng(data.draw(st.integers(0, 2**32 - 1)))
+    dim, size = data.draw(st.sampled_from([3, 37, 301])), data.draw(st.integers(2, 90))
+    pool = generator.normal(size=(data.draw(st.integers(1, 6)), dim)).astype(np.float32)
+    kind = generator.integers(len(pool), size=size).tolist()
+    pids, camids = generator.integers(1, 4, size=size), generator.integers(0, 2, size=size)
+    gallery = Embeddings(pool[kind], pids, camids)
+    near = generator.normal(size=(7, dim)).astype(np.float32)
+    query = Embeddings(near, generator.integers(1, 4, size=7), np.full(7, 2))
+    if not set(query.pids.tolist()) & set(pids.tolist()):
+        return
+    expected, first = brute_force(query, gallery, kind, metric)
+    for block in ((512, 65536), (1, 1), (3, 7), (7, 64), (2, 33), (5, 17)):
+        found = rank(query, gallery, metric=metric, block=block)
+        assert found.mAP == pytest.approx(expected, abs=1e-9)
+        assert found.first_match is not None
+        assert found.first_match.tolist() == first
+    nearer = nearest(query, gallery, k=size, metric=metric, block=3)
+    for one, pid, rank_ in zip(nearer, query.pids.tolist(), first, strict=True):
+        matches = np.flatnonzero(gallery.pids.numpy()[one.places] == pid)
+        assert (matches[0] + 1 if len(matches) else 0) == rank_

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torchmetrics.functional.classification import binary_roc
 
-from denseil.metrics import Embeddings, Verification, verify
+from denseil.metrics import Embeddings, Verification, rank, verify
 from denseil.metrics.verification import BINS, BLOCK
 
 
@@ -64,11 +64,86 @@ def test_persons_who_are_told_apart_and_persons_who_are_not():
     pids, camids = torch.arange(1, 5).repeat(2), torch.tensor([1] * 4 + [2] * 4)
     perfect = verify(Embeddings(eye, pids, camids), rates=[0.5])
     assert (perfect.genuine, perfect.impostors, perfect.eer) == (4, 12, 0)
-    assert 0 < perfect.eer_threshold <= 1
+    assert perfect.eer_threshold == 1 - 2 / BINS  # the upper side of the gap between 0 and 1
     alike = verify(Embeddings(torch.ones(8, 3), pids, camids), rates=[0.5])
     assert alike.eer == 0.5
     assert alike.thresholds[0.5] == 1
     assert alike.false_rejects[0.5] == 1
+
+
+def on_a_line(*cosines: float) -> torch.Tensor:
+    """Vectors with these cosines to (1, 0, 0)."""
+    return torch.tensor([[c, (1 - c * c) ** 0.5, 0.0] for c in cosines])
+
+
+def test_the_threshold_lies_in_the_gap():
+    # person 1: (1, 0, 0) and at cosine 0.78; person 2 in the second camera at 0.34 of person 1's first vector
+    vectors = torch.cat([torch.eye(3)[:1], on_a_line(0.78), torch.tensor([[0.34, 0.0, (1 - 0.34**2) ** 0.5]])])
+    found = verify(Embeddings(vectors, [1, 1, 2], [1, 2, 2]), rates=[])
+    assert (found.genuine, found.impostors, found.eer) == (1, 1, 0)
+    assert found.eer_threshold == pytest.approx(0.78, abs=4 / BINS)
+    assert found.eer_threshold <= 0.78
+    # one pair of two persons at 0.9 among four: the errors are equal nowhere in the gap, nearest from 0.34 to 0.78
+    others = torch.tensor([[c, 0.0, (1 - c * c) ** 0.5] for c in (0.9, 0.34, 0.3, 0.2)])
+    vectors = torch.cat([torch.eye(3)[:1], on_a_line(0.78), others])
+    found = verify(Embeddings(vectors, [1, 1, 2, 3, 4, 5], [1, 2, 2, 2, 2, 2]), rates=[])
+    assert (found.genuine, found.impostors, found.eer) == (1, 4, 0.125)
+    assert found.eer_threshold == pytest.approx((0.34 + 0.78) / 2, abs=4 / BINS)
+
+
+def test_the_interval_is_that_of_a_bootstrap_over_identities():
+    embeddings = some(160, persons=9)
+    found = verify(embeddings, rates=[0.1])
+    keep = embeddings.pids >= 0
+    e = Embeddings(embeddings.vectors[keep], embeddings.pids[keep], embeddings.camids[keep])
+    assert found.identities == len(e.pids.unique())
+    # an oracle that makes each sample of people and compares all their pairs, a repeated person never with itself
+    rng, samples = np.random.default_rng(1), []
+    unit = torch.nn.functional.normalize(e.vectors, dim=1).numpy()
+    for _ in range(150):
+        people = rng.choice(e.pids.unique().numpy(), found.identities)
+        rows = [np.flatnonzero(e.pids.numpy() == pid) for pid in people]
+        right, wrong = [], []
+        for a, b in itertools.combinations_with_replacement(range(len(people)), 2):
+            if a != b and people[a] == people[b]:
+                continue
+            one, two = (
+                np.triu_indices(len(rows[a]), 1) if a == b else np.indices((len(rows[a]), len(rows[b]))).reshape(2, -1)
+            )
+            i, j = rows[a][one], rows[b][two]
+            apart = e.camids.numpy()[i] != e.camids.numpy()[j]
+            similarity = (unit[i] * unit[j]).sum(1)[apart]
+            if a != b or people[a] != 0:
+                (right if a == b else wrong).append(similarity)
+        right, wrong = np.concatenate(right), np.concatenate(wrong)
+        grid = np.linspace(-1, 1, 2001)
+        far = 1 - np.sort(wrong).searchsorted(grid) / len(wrong)
+        frr = np.sort(right).searchsorted(grid) / len(right)
+        samples.append(grid[np.abs(far - frr).argmin()])
+    low, high = np.percentile(samples, (2.5, 97.5))
+    assert found.eer_interval == pytest.approx((low, high), abs=0.02)
+    assert found.eer_interval[0] <= found.eer_threshold <= found.eer_interval[1]
+    assert set(found.intervals) == {0.1}
+
+
+@pytest.mark.parametrize("scale", [1e15, 1e-15])
+def test_the_length_of_vectors_does_not_matter(scale: float):
+    embeddings = some(60)
+    vectors = embeddings.vectors.clone()
+    vectors[::3] *= scale
+    scaled = verify(Embeddings(vectors, embeddings.pids, embeddings.camids), rates=[0.1])
+    assert scaled.eer == pytest.approx(verify(embeddings, rates=[0.1]).eer, abs=1e-3)
+
+
+@pytest.mark.parametrize(("scale", "text"), [(1e20, "beyond float32"), (1e-20, "below float32")])
+def test_lengths_beyond_float32_are_refused_as_in_rank(scale: float, text: str):
+    embeddings = some(60)
+    vectors = embeddings.vectors.clone()
+    vectors[7] *= scale
+    wrong = Embeddings(vectors, embeddings.pids, embeddings.camids)
+    for judge in (lambda: verify(wrong), lambda: rank(wrong, wrong)):
+        with pytest.raises(ValueError, match=text):
+            judge()
 
 
 def test_what_it_prints_and_draws(tmp_path):
