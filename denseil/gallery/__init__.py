@@ -1,4 +1,4 @@
-"""Galleries of tracklets: who was this, where else, when; and forgetting them again."""
+"""Galleries: storage, search and deletion of tracklets' records and vectors."""
 
 from denseil.gallery.features import copy as copy
 from denseil.gallery.features import features_model as features_model

@@ -1,4 +1,4 @@
-"""Records and vectors as Arrow tables, and ids as conditions of SQL: how LanceDB takes and gives them."""
+"""Conversion between records with vectors and Arrow tables, and SQL conditions for ids, for LanceDB."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ KEYS = 5_000  # keys in one condition
 
 
 def schema_of(dim: int, model: str) -> Any:
-    """Schema of a new table."""
+    """Return the schema of a new table."""
     import pyarrow as pa
 
     types = {"camid": pa.int64(), "pid": pa.int64(), "starts": pa.float64(), "ends": pa.float64()}
@@ -24,7 +24,7 @@ def schema_of(dim: int, model: str) -> Any:
 
 
 def table_of(records: Sequence[Record], vectors: FloatArray, schema: Any) -> Any:
-    """Records and their vectors (N, D) as a table."""
+    """Convert records and their vectors (N, D) to a table."""
     import pyarrow as pa
 
     rows = [record.to_row() for record in records]
@@ -34,19 +34,19 @@ def table_of(records: Sequence[Record], vectors: FloatArray, schema: Any) -> Any
 
 
 def vectors_of(batch: Any, dim: int) -> FloatArray:
-    """Vectors (N, D) of a batch."""
+    """Return the vectors (N, D) of a batch."""
     vectors: FloatArray = np.asarray(batch["vector"].flatten()).reshape(-1, dim)
     return vectors
 
 
 def stored_of(batch: Any, dim: int) -> list[Stored]:
-    """Records of a batch with their vectors."""
+    """Return the records of a batch with their vectors."""
     records = map(Record.from_row, batch.select(COLUMNS).to_pylist())
     return [Stored(*pair) for pair in zip(records, vectors_of(batch, dim), strict=True)]
 
 
 def conditions(ids: Collection[str]) -> Iterator[str]:
-    """Conditions that together hold for the rows of these ids."""
+    """Build conditions that together select the rows of the given ids."""
     keys = [key_of(name) for name in ids]
     for first in range(0, len(keys), KEYS):
         yield f"key in ({', '.join(repr(key) for key in keys[first : first + KEYS])})"

@@ -1,4 +1,4 @@
-"""Checks of the vectors that go into a gallery, and of what it was opened for."""
+"""Checks of vectors for a gallery, and of a gallery's model and width."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from denseil.gallery.record import ArrayLike, FloatArray, Record
 
 
 def unit_vectors(vectors: ArrayLike, dim: int | None = None, *, what: str = "vectors") -> FloatArray:
-    """Vectors (N, D) as float32 of length 1.
+    """Convert vectors (N, D) to float32 of length 1.
 
     Args:
-        vectors: real numbers (N, D); (D,) counts as one vector.
-        dim: D of the gallery; any where None.
-        what: what errors call them.
+        vectors: Real numbers (N, D); (D,) counts as one vector.
+        dim: D of the gallery; None for any.
+        what: Name of the vectors in errors.
 
     Raises:
-        TypeError: not real numbers.
-        ValueError: a wrong shape or width; NaN or infinity; a vector of zeros, which has no direction.
+        TypeError: If they are not real numbers.
+        ValueError: If the shape or width is wrong, a value is not finite, or a vector is zero.
     """
     if isinstance(vectors, Tensor):
         vectors = vectors.detach().cpu().float().numpy()
@@ -39,17 +39,18 @@ def unit_vectors(vectors: ArrayLike, dim: int | None = None, *, what: str = "vec
     wrong = np.flatnonzero(~np.isfinite(lengths[:, 0]) | (lengths[:, 0] == 0))
     if wrong.size:
         raise ValueError(f"{what}: row {wrong[0]} holds NaN or infinity, or zeros alone; nothing was done")
-    lengths[np.abs(lengths - 1) < 1e-6] = 1  # a copy of a copy is the same to the bit
+    lengths[np.abs(lengths - 1) < 1e-6] = 1  # copies of copies stay bit-identical
     units: FloatArray = array / lengths
     return units
 
 
 def check_new(records: Sequence[Record], vectors: ArrayLike, dim: int) -> FloatArray:
-    """The vectors of new records, checked against them.
+    """Check new records and their vectors, and return the vectors as `unit_vectors` does.
 
     Raises:
-        TypeError: what `unit_vectors` says; something else than records.
-        ValueError: what `unit_vectors` says; another number of vectors than of records; two records of one id.
+        TypeError: As `unit_vectors`, or if an element is not a record.
+        ValueError: As `unit_vectors`, or if the numbers of vectors and records differ, or two records have the same
+            id.
     """
     wrong = next((record for record in records if not isinstance(record, Record)), None)
     if wrong is not None:
@@ -74,7 +75,7 @@ class _Opened(Protocol):
 
 
 def check_opened(gallery: _Opened, dim: int | None, model: str) -> None:
-    """Raises: ValueError where a gallery of another model or width was asked for."""
+    """Raise ValueError if a gallery has another model or width than requested."""
     if model and gallery.model and model != gallery.model:
         raise ValueError(
             f"the gallery {gallery.uri} was filled by the model {gallery.model}, not by {model}: their vectors cannot "

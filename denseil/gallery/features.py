@@ -1,4 +1,4 @@
-"""Records and vectors from a features file, and from one gallery to another."""
+"""Reading a features file for a gallery, and copying galleries."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from denseil.metrics import load_features, load_records
 
 
 def read_features(path: str | Path) -> tuple[list[Record], FloatArray]:
-    """The records and vectors (N, D) of a features file.
+    """Read the records and vectors (N, D) of a features file.
 
-    A record that the file does not name is called after the file and its row; a pid of -1 is an unknown person.
+    Rows without an id get the file name and the row number as id. A pid of -1 becomes None, an unknown person.
 
     Raises:
-        FileNotFoundError: no such file.
-        TypeError, ValueError: a damaged file; see `Record`.
+        FileNotFoundError: If the file does not exist.
+        TypeError, ValueError: If the file is damaged; see `Record`.
     """
     embeddings = load_features(path).embeddings
     known = load_records(path) or [{} for _ in range(len(embeddings))]
@@ -37,26 +37,26 @@ def read_features(path: str | Path) -> tuple[list[Record], FloatArray]:
 
 
 def features_model(path: str | Path) -> str:
-    """What made the vectors of a features file, as `open` wants it; "" where the file does not name the weights.
+    """Return the model of a features file, for `open`; "" if the file does not name the weights.
 
     Raises:
-        FileNotFoundError: no such file.
-        TypeError, ValueError: a damaged file.
+        FileNotFoundError: If the file does not exist.
+        TypeError, ValueError: If the file is damaged.
     """
     metadata = load_features(path).metadata
     return name_model(metadata.get("model", ""), metadata.get("weights", ""))
 
 
 def name_model(architecture: str, weights: str) -> str:
-    """A model's architecture and weights (a digest) in the words that galleries compare; "" without weights."""
+    """Join a model's architecture and weights (a digest) to the name that galleries compare; "" without weights."""
     return f"{architecture} {weights[:16]}".strip() if weights else ""
 
 
 def copy(source: Gallery, target: Gallery) -> int:
-    """Add all records of one gallery to another; those that it holds already stay.
+    """Add all records of one gallery to another; records that it already holds are kept.
 
     Returns:
-        How many were new.
+        The number of new records.
 
     Raises:
         ValueError: If the target holds ids of the source with another camera, time or vector; nothing is added.

@@ -1,4 +1,4 @@
-"""Checks of single values: of a record, of a filter, of what is to be removed."""
+"""Checks of single values of records, filters and removals."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ import numpy as np
 
 from denseil.common.arguments import shown
 
-LEAST, MOST = -(2**63), 2**63 - 1  # what a database's integer column holds
-MAX_TEXT = 2_000  # bytes of one text in UTF-8: what every database holds in a plain column
+LEAST, MOST = -(2**63), 2**63 - 1  # range of a database's integer column
+MAX_TEXT = 2_000  # maximum bytes of a text in UTF-8, which every database stores in a plain column
 
 
 def check_integer(name: str, value: Any, *, least: int = LEAST, most: int = MOST) -> int:

@@ -36,20 +36,20 @@ T = TypeVar("T")
 
 
 class LanceGallery(Closing):
-    """See `Gallery`.
+    """Gallery in a LanceDB table; see `Gallery`.
 
-    Exact search reads the vectors that pass the filter once for all queries, block by block, and compares them here.
-    Every call sees what other processes have added.
+    Exact search reads the vectors that pass the filter once for all queries, block by block, and compares them in this
+    process. Every call sees the records that other processes have added.
 
     Args:
-        uri: a folder, or an address of an object store that LanceDB knows (`s3://`, `gs://`, `az://`).
-        dim: width of the vectors. Given, the gallery is made where there is none; not given, it must be there.
-        model: what makes them; see `open`.
+        uri: A folder, or the URL of an object store supported by LanceDB (`s3://`, `gs://`, `az://`).
+        dim: Width of the vectors, to create the gallery if it does not exist; None to open an existing one.
+        model: Identity of their model; see `open`.
 
     Raises:
-        FileNotFoundError: no gallery there, and no width given.
-        ModuleNotFoundError: LanceDB is not installed.
-        ValueError: a gallery of another model or width; a table of that name that is no gallery.
+        FileNotFoundError: If the gallery does not exist and `dim` is None.
+        ModuleNotFoundError: If LanceDB is not installed.
+        ValueError: If the gallery has another model or width, or a table of that name is not a gallery.
     """
 
     def __init__(self, uri: str, dim: int | None = None, model: str = "") -> None:
@@ -176,7 +176,7 @@ class LanceGallery(Closing):
             return int(_retry(lambda: self._table.delete(condition)).num_deleted_rows)
 
     def index(self) -> None:
-        """Build an index, which `search(exact=False)` uses: faster, and it misses some (see `check_recall`)."""
+        """Build an index for `search(exact=False)`, which is faster but misses some neighbours (see `check_recall`)."""
         from lancedb.index import IvfFlat
 
         with self._plainly("building the index"):
@@ -185,26 +185,26 @@ class LanceGallery(Closing):
     def optimize(self, *, alone: bool = False) -> None:
         """See `Gallery.optimize`.
 
-        Lance marks rows as deleted and drops them from a file once a tenth of it is gone; here every file is written
-        anew as soon as any row is, and so is the index, so that nothing of it stays. It needs the gallery's size free
-        on the disk. A process that reads at that moment may have to ask again. Beside other writers it starts again
-        after a conflict. Files that killed writers and conflicts leave are deleted after seven days, or at once with
-        `alone`.
+        Lance marks rows as deleted, and drops them from a file once a tenth of it is deleted. Here every file with a
+        deleted row is rewritten, and so is the index, so that no bytes of removed records stay. This needs free disk
+        space of the gallery's size. A concurrent reader may have to repeat its call. After a conflict with another
+        writer it starts again. Files left by killed writers and conflicts are deleted after seven days, or at once
+        with `alone`.
         """
         with self._plainly("optimizing"):
-            _retry(self._table.optimize)  # one file for many small ones
+            _retry(self._table.optimize)  # merges many small files into one
             if self._may_hold_deleted():
                 _retry(lambda: self._table.update(values_sql={"key": "key"}))
                 if self._table.list_indices():
                     _retry(self.index)
-            with warnings.catch_warnings():  # it warns of what the docstring says
+            with warnings.catch_warnings():  # the warning is covered by the docstring
                 warnings.simplefilter("ignore", UserWarning)
                 _retry(lambda: self._table.optimize(cleanup_older_than=timedelta(0), delete_unverified=alone))
 
     def _may_hold_deleted(self) -> bool:
-        """Whether a file may hold more rows than the table; sure for one file, and always so for several.
+        """Whether files may contain deleted rows: exact for one file, always True for several.
 
-        Lance says how many rows its files hold only as a mean, cut to an integer.
+        Lance reports the number of rows only as a mean per file, rounded down.
         """
         stats = self._table.stats()
         files = stats["fragment_stats"]
@@ -216,7 +216,7 @@ class LanceGallery(Closing):
 
     @contextmanager
     def _plainly(self, doing: str) -> Iterator[None]:
-        """One line for what comes out of Lance with its stack of causes."""
+        """Convert errors of Lance, which come with a stack of causes, to one line."""
         try:
             yield
         except (KeyError, FileNotFoundError):

@@ -1,4 +1,4 @@
-"""A gallery in memory: exact, gone with the process, and the oracle that the others are tested against."""
+"""A gallery in memory, exact and not persistent; the reference that the others are tested against."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ class MemoryGallery(Closing):
         ]
 
     def _snapshot(self) -> tuple[list[Record], FloatArray]:
-        """The records and their vectors at one moment."""
+        """Return a consistent snapshot of the records and their vectors."""
         with self._lock:
             return list(self._records.values()), self._vectors
 
@@ -109,4 +109,4 @@ class MemoryGallery(Closing):
         return removed
 
     def optimize(self, *, alone: bool = False) -> None:
-        """See `Gallery.optimize`; memory is packed already."""
+        """See `Gallery.optimize`; there is nothing to do in memory."""

@@ -1,4 +1,4 @@
-"""The gallery of many machines: a Milvus collection, one partition a day."""
+"""The gallery on a server: a Milvus collection with one partition per day."""
 
 from __future__ import annotations
 
@@ -28,31 +28,31 @@ MODEL_NAME, FORMAT_NAME = "denseil.model", "denseil.format"  # properties of the
 FILE = "milvus:///"
 DAY = 86_400.0  # seconds
 KEYS = 1_000  # keys in one condition, queries in one call
-FLOATS = 2_000_000  # of vectors in one call, 8 MB: a message may hold 64
+FLOATS = 2_000_000  # bytes of vectors in one call, 8 MB of the 64 MB of a message
 TIMEOUT = 30.0  # seconds for one call
-LISTS = 1_024  # most lists of the index
-LIMIT = 16_384  # most neighbours that Milvus returns
-SMALL_LIMIT = 1_000  # neighbours that are asked for without counting the records first
+LISTS = 1_024  # maximum number of lists of the index
+LIMIT = 16_384  # maximum number of neighbours that Milvus returns
+SMALL_LIMIT = 1_000  # maximum k without counting the records first
 
 
 class MilvusGallery(Closing):
-    """See `Gallery`.
+    """Gallery in a Milvus collection; see `Gallery`.
 
-    Records of one day (of their end, UTC) are one partition, which `expire` drops as a whole. What `forget` and
-    `delete` take out is found no more, and its bytes stay with Milvus until the day's partition is dropped and its
-    own garbage collection has run. A login, where the server wants one, is read from `MILVUS_TOKEN`.
+    Records of one day (of their end, UTC) form one partition, which `expire` drops as a whole. Records removed by
+    `forget` and `delete` are no longer found, but their bytes stay until the day's partition is dropped and Milvus has
+    collected its garbage. The server's token, if it needs one, is read from `MILVUS_TOKEN`.
 
     Args:
-        uri: `http://HOST:PORT`, `https://HOST:PORT` or `milvus://HOST:PORT`, with `/COLLECTION` after it where it is
+        uri: `http://HOST:PORT`, `https://HOST:PORT` or `milvus://HOST:PORT`, followed by `/COLLECTION` if it is
             not called denseil; or `milvus:///FILE.db` for a file of milvus-lite.
-        dim: width of the vectors. Given, the gallery is made where there is none; not given, it must be there.
-        model: what makes them; see `open`.
+        dim: Width of the vectors, to create the gallery if it does not exist; None to open an existing one.
+        model: Identity of their model; see `open`.
 
     Raises:
-        ConnectionError: no server answers.
-        FileNotFoundError: no gallery there, and no width given.
-        ModuleNotFoundError: pymilvus is not installed.
-        ValueError: a gallery of another model or width; a collection that is no gallery; an address that is none.
+        ConnectionError: If no server answers.
+        FileNotFoundError: If the gallery does not exist and `dim` is None.
+        ModuleNotFoundError: If pymilvus is not installed.
+        ValueError: If the gallery has another model or width, the collection is not a gallery, or the URL is invalid.
     """
 
     def __init__(self, uri: str, dim: int | None = None, model: str = "") -> None:
@@ -156,7 +156,7 @@ class MilvusGallery(Closing):
                     search_params={"metric_type": "IP", "params": params},
                     timeout=TIMEOUT,
                 )
-                # Milvus returns the inner product, which it calls distance
+                # Milvus returns the inner product as `distance`
                 found.extend(
                     [Hit(Record.from_row(hit["entity"]), min(max(1 - hit["distance"], 0.0), 2.0)) for hit in hits]
                     for hits in results
@@ -207,26 +207,26 @@ class MilvusGallery(Closing):
             return self._remove(f"pid == {pid:d}")
         if track.isprintable():
             return self._remove(f"track == {json.dumps(track, ensure_ascii=False)}")
-        # Milvus has no words for a control character in a condition
+        # Milvus cannot express a control character in a condition
         found = [item.record.id for block in self.scan() for item in block if forgotten(item.record)]
         return self.delete(found)
 
     def expire(self, before: float) -> int:
-        """See `Gallery.expire`; days that are over by then are dropped as a whole."""
+        """See `Gallery.expire`; complete days are dropped as partitions."""
         before, gone = check_time("before", before), 0
         with self._plainly("expiring", lambda: f"{gone} records were removed; expire them again"):
             for name in self._client.list_partitions(self._name, timeout=TIMEOUT):
                 day = _day(name)
                 if day is not None and (day + 1) * DAY <= before:
                     held = self._count(f"ends >= {day * DAY!r} and ends < {(day + 1) * DAY!r}")
-                    if not self._is_file:  # milvus-lite drops a day as it is
+                    if not self._is_file:  # milvus-lite drops a partition directly
                         self._client.release_partitions(self._name, [name], timeout=TIMEOUT)
                     self._client.drop_partition(self._name, name, timeout=TIMEOUT)
                     gone += held
         return gone + self._remove(f"ends < {before!r}")
 
     def _remove(self, condition: str) -> int:
-        """Delete by key: what Milvus deletes by another condition it does not count."""
+        """Delete by key, because Milvus does not count deletions by other conditions."""
         gone = 0
         with self._plainly("removing", lambda: f"{gone} records were removed; remove them again"):
             keys = [row["key"] for rows in self._blocks(condition, ["key"]) for row in rows]
@@ -237,7 +237,7 @@ class MilvusGallery(Closing):
         return gone
 
     def index(self) -> None:
-        """Build an index, which `search(exact=False)` uses: faster, and it misses some (see `check_recall`)."""
+        """Build an index for `search(exact=False)`, which is faster but misses some neighbours (see `check_recall`)."""
         with self._plainly("building the index"):
             lists = min(max(int(4 * math.sqrt(self._count(""))), 1), LISTS)
             self._client.release_collection(self._name, timeout=TIMEOUT)
@@ -246,7 +246,7 @@ class MilvusGallery(Closing):
             self._client.load_collection(self._name, timeout=TIMEOUT)
 
     def optimize(self, *, alone: bool = False) -> None:
-        """See `Gallery.optimize`: writes out what is in memory and packs it; bytes go when a day is dropped."""
+        """See `Gallery.optimize`. Flushes and compacts the collection; bytes are removed when a day is dropped."""
         with self._plainly("optimizing"):
             self._client.flush(self._name, timeout=TIMEOUT)
             self._client.compact(self._name, timeout=TIMEOUT)
@@ -274,7 +274,7 @@ class MilvusGallery(Closing):
 
     @contextmanager
     def _plainly(self, doing: str, so_far: Any = lambda: "nothing was changed") -> Iterator[None]:
-        """One line for what comes out of pymilvus, which would log a page as well."""
+        """Convert errors of pymilvus to one line, and silence its own log."""
         log = logging.getLogger("pymilvus")
         before = log.level
         log.setLevel(logging.CRITICAL + 1)
@@ -288,7 +288,7 @@ class MilvusGallery(Closing):
 
 
 def _address(uri: str) -> tuple[str, str]:
-    """What to connect to, and the name of the collection."""
+    """Return the server to connect to, and the name of the collection."""
     if uri.startswith(FILE):
         return uri.removeprefix("milvus://"), COLLECTION
     match = re.fullmatch(r"(http|https|milvus)://([^/?#\s]+)/?([A-Za-z_]\w{0,254})?/?", uri)

@@ -1,4 +1,4 @@
-"""The k nearest of many vectors, seen a block at a time: what exact search is, wherever the vectors lie."""
+"""Exact search for the k nearest vectors, block by block, for every gallery."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ import numpy.typing as npt
 from denseil.gallery.record import FloatArray, Hit, Record
 
 Block: TypeAlias = tuple[FloatArray, Callable[[list[int]], list[Record]]]
-"""Vectors (n, D), and what returns the records of some of their places."""
+"""Vectors (n, D), and a function that returns the records of some of their rows."""
 
-BLOCK = 4096  # queries x gallery rows of similarities at once: 64 MB for 4,096 queries
+BLOCK = 4096  # gallery rows compared at once: 64 MB of similarities for 4,096 queries
 
 
 class Nearest:
-    """Keeps the k best rows of each query while blocks of vectors pass.
+    """Running k nearest rows of each query over blocks of vectors.
 
     Args:
-        queries: vectors (Q, D) of length 1.
-        k: how many to keep.
+        queries: Vectors (Q, D) of length 1.
+        k: Number of rows to keep.
     """
 
     def __init__(self, queries: FloatArray, k: int) -> None:
@@ -44,19 +44,19 @@ class Nearest:
         self.similarity, self.row = np.take_along_axis(similarity, best, 1), np.take_along_axis(row, best, 1)
 
     def sorted(self) -> tuple[FloatArray, npt.NDArray[np.int64]]:
-        """Cosine distances (Q, k), smallest first, and the rows they belong to; of equals the earlier row first."""
+        """Return cosine distances (Q, k), ascending, and their rows; equal distances in the order of rows."""
         order = np.lexsort((self.row, -self.similarity))
         distance = 1 - np.take_along_axis(self.similarity, order, 1)
         return np.clip(distance, 0, 2), np.take_along_axis(self.row, order, 1)
 
 
 def search_blocks(queries: FloatArray, k: int, blocks: Iterable[Block]) -> list[list[Hit]]:
-    """Search vectors that pass once, block by block; records are read only while they are among the nearest.
+    """Search blocks of vectors in one pass; only records among the nearest so far are read.
 
     Args:
         queries: Vectors (Q, D) of length 1.
-        k: How many to find for each.
-        blocks: What is searched.
+        k: Number of neighbours per query.
+        blocks: The blocks to search.
     """
     nearest = Nearest(queries, k)
     found: dict[int, Record] = {}
@@ -75,7 +75,7 @@ def search_blocks(queries: FloatArray, k: int, blocks: Iterable[Block]) -> list[
 
 
 def _largest(values: FloatArray, k: int) -> npt.NDArray[np.int64]:
-    """Places (Q, at most k) of each row's largest values, in no order."""
+    """Return the indices (Q, at most k) of each row's largest values, unordered."""
     if values.shape[1] <= k:
         return np.broadcast_to(np.arange(values.shape[1]), values.shape)
     return np.argpartition(values, -k, axis=1)[:, -k:]

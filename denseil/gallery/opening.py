@@ -1,4 +1,4 @@
-"""From an address to a gallery."""
+"""Opening a gallery by its URI."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ SCHEMES = ("memory", *STORES, *SERVERS)
 
 
 def open(uri: str, dim: int | None = None, model: str = "") -> Gallery:
-    """Open a gallery.
+    """Open a gallery, or create it.
 
     Args:
-        uri: a folder, or `s3://`, `gs://`, `az://`: LanceDB (extra `gallery`); `http(s)://` or `milvus://`: a Milvus
-            server (extra `milvus`); `memory://`: a new one in memory.
-        dim: width of the vectors. Given, the gallery is made where there is none; not given, it must be there.
-        model: what makes the vectors, in words that name its weights, such as `features_model` reads from a file. A
-            gallery that is made records it, and one that knows its own refuses another; "" asks for no check.
+        uri: A folder, `s3://`, `gs://` or `az://` for LanceDB (extra `gallery`); `http(s)://` or `milvus://` for a
+            Milvus server (extra `milvus`); `memory://` for a new one in memory.
+        dim: Width of the vectors, to create the gallery if it does not exist; None to open an existing one.
+        model: Identity of the model that makes the vectors, as `features_model` reads it from a file. A new gallery
+            stores it; an existing one refuses another identity. "" skips the check.
 
     Raises:
-        ConnectionError: no server answers.
-        FileNotFoundError: no gallery there, and no width given.
-        ModuleNotFoundError: the extra is not installed.
-        ValueError: an address of no known kind; a gallery of another model or width; a width below 1.
+        ConnectionError: If no server answers.
+        FileNotFoundError: If the gallery does not exist and `dim` is None.
+        ModuleNotFoundError: If the extra is not installed.
+        ValueError: If the URI is of an unknown kind, the gallery has another model or width, or `dim` is below 1.
     """
     if dim is not None and dim < 1:
         raise ValueError(f"dim is {dim}; a gallery's vectors are at least 1 wide")

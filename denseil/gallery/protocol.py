@@ -1,4 +1,4 @@
-"""The one interface of every gallery."""
+"""The interface of all galleries."""
 
 from __future__ import annotations
 
@@ -35,12 +35,12 @@ class Gallery(Protocol):
     format: int
 
     def add(self, records: Sequence[Record], vectors: ArrayLike) -> int:
-        """Add records with their vectors (N, D), all or none; Milvus says after an error how many were added.
+        """Add records with their vectors (N, D), all or none; Milvus reports after an error how many were added.
 
-        A record that is held already is left as it is, so adding the same file again, after a crash, is safe.
+        A record that the gallery already holds is not changed, so adding the same file again after a crash is safe.
 
         Returns:
-            How many were new.
+            The number of new records.
 
         Raises:
             TypeError, ValueError: For what `check_new` refuses, or if an id is held with another camera, time or
@@ -53,8 +53,8 @@ class Gallery(Protocol):
         """Find the k nearest records of each vector, nearest first; equal distances in any order.
 
         Args:
-            vectors: Queries (Q, D), or one (D,). Most of the cost is per call: give many at once.
-            k: How many; fewer are returned if fewer pass the filter.
+            vectors: Queries (Q, D), or one (D,). Most of the cost is per call, so pass many at once.
+            k: Number of neighbours; fewer are returned if fewer pass the filter.
             where: Filter of the records.
             exact: Whether to compare with every record. False uses the index, if there is one.
 
@@ -120,7 +120,7 @@ class Gallery(Protocol):
 
 
 class Closing(ABC):
-    """What all galleries share: `get`, and `with open(...) as gallery`."""
+    """Base class with `get` and the context manager."""
 
     uri: str
 

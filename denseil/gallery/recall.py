@@ -1,4 +1,4 @@
-"""What an index costs: asked of the gallery's own vectors, with the index and without."""
+"""Recall of an index, measured on the gallery's own vectors."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from denseil.gallery.protocol import Gallery
 
 
 class Recall(NamedTuple):
-    """What `check_recall` found.
+    """Result of `check_recall`.
 
     Attributes:
-        recall: share of the true k nearest that the index returned, mean over the queries.
-        worst: the same of the worst query.
-        exact_seconds: time of exact search, for all queries.
-        index_seconds: time with the index.
-        queries: how many were asked.
-        k: how many nearest were asked for.
+        recall: Share of the true k nearest records that the index returned, mean over queries.
+        worst: Smallest share of a query.
+        exact_seconds: Time of exact search for all queries.
+        index_seconds: Time with the index.
+        queries: Number of queries.
+        k: Number of neighbours.
     """
 
     recall: float
@@ -38,18 +38,18 @@ class Recall(NamedTuple):
 
 
 def check_recall(gallery: Gallery, *, queries: int = 100, k: int = 10, seed: int = 0) -> Recall:
-    """Ask a gallery for neighbours of vectors near its own, with its index and exactly.
+    """Measure the recall of a gallery's index against exact search.
 
-    The queries are stored vectors with some noise, as another tracklet of the same person would be.
+    The queries are stored vectors with added noise, like other tracklets of the same persons.
 
     Args:
-        gallery: what to ask.
-        queries: how many.
-        k: how many nearest of each.
-        seed: of the noise.
+        gallery: The gallery.
+        queries: Number of queries.
+        k: Number of neighbours.
+        seed: Seed of the noise.
 
     Raises:
-        ValueError: an empty gallery.
+        ValueError: If the gallery is empty.
     """
     blocks = itertools.chain.from_iterable(gallery.scan())
     vectors = np.stack([item.vector for item in itertools.islice(blocks, 0, None, max(gallery.count() // queries, 1))])
@@ -61,7 +61,7 @@ def check_recall(gallery: Gallery, *, queries: int = 100, k: int = 10, seed: int
     middle = time.perf_counter()
     found = gallery.search(asked, k, exact=False)
     ended = time.perf_counter()
-    # By distance, not by name: of records at equal distance either is right.
+    # Compared by distance, because records at equal distance are interchangeable.
     shares = [
         sum(hit.distance <= exact[-1].distance + 1e-5 for hit in hits) / len(exact)
         for exact, hits in zip(truth, found, strict=True)

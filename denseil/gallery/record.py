@@ -1,4 +1,4 @@
-"""Records of a gallery: what is kept of a tracklet beside its vector."""
+"""Records of a gallery: the data of a tracklet besides its vector."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from denseil.gallery.fields import check_integer, check_text, check_time
 FloatArray: TypeAlias = npt.NDArray[np.float32]
 ArrayLike: TypeAlias = Tensor | npt.ArrayLike
 
-UNKNOWN = -1  # the pid that databases hold for None
-FORMAT = 2  # of galleries; 1 is that of versions in which an id could name two tracklets
+UNKNOWN = -1  # pid None in databases
+FORMAT = 2  # version of the format; in version 1 an id could stand for two tracklets
 
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """One tracklet in a gallery, beside its vector.
+    """A tracklet in a gallery, without its vector.
 
     Args:
         id: Its name, unique in the gallery.
@@ -72,7 +72,7 @@ class Record:
         return self.end
 
     def to_row(self) -> dict[str, Any]:
-        """The record as a database holds it: a key, columns that are no words of SQL, a pid of -1 for None."""
+        """Convert to a row of a database: with a key, columns that are not SQL keywords, and pid -1 for None."""
         return {
             "key": key_of(self.id),
             "id": self.id,
@@ -86,7 +86,7 @@ class Record:
 
     @classmethod
     def from_row(cls, row: dict[str, Any]) -> Record:
-        """A database's row back; columns that are not a record's are left out."""
+        """Convert from a row of a database; other columns are ignored."""
         return cls(
             id=row["id"],
             camid=row["camid"],
@@ -102,7 +102,7 @@ COLUMNS = ("key", "id", "camid", "starts", "ends", "track", "pid", "thumbnail") 
 
 
 class Hit(NamedTuple):
-    """One record found, and its cosine distance from the query: 0 the same direction, 2 the opposite."""
+    """A search result: a record and its cosine distance from the query, from 0 (same direction) to 2."""
 
     record: Record
     distance: float
@@ -116,5 +116,5 @@ class Stored(NamedTuple):
 
 
 def key_of(name: str) -> str:
-    """A key of plain letters for any text, so that no text is ever part of a query."""
+    """Return a key of plain letters for any text, so that texts are never part of a database query."""
     return hashlib.blake2b(name.encode(errors="surrogatepass"), digest_size=16).hexdigest()

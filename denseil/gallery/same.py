@@ -1,4 +1,4 @@
-"""When two records of one id are the same tracklet, and when they are two that must not be confused."""
+"""Comparison of two records of one id: the same tracklet, or a collision."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from denseil.common.arguments import shown
 from denseil.common.text import plain
 from denseil.gallery.record import FloatArray, Hit, Record, Stored
 
-SAME_VECTOR = 5e-3  # distance of two vectors of length 1: float32 on any device makes less, two tracklets make more
-SAME_COSINE = 1e-3  # cosine distance of a tracklet whose time is unknown from itself, if embedded in lower precision
+SAME_VECTOR = 5e-3  # distance of unit vectors, above float32 rounding and below that of two tracklets
+SAME_COSINE = 1e-3  # cosine distance of a tracklet of unknown time from itself, if embedded in lower precision
 
 
 def differences(records: Sequence[Record], units: FloatArray, held: Mapping[str, Stored]) -> dict[str, list[str]]:
