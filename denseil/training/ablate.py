@@ -1,4 +1,4 @@
-"""The paper's tables as an experiment: each row trained with n seeds and judged, resumable."""
+"""Reruns of the paper's tables: each row is trained with n seeds and evaluated; resumable."""
 
 from __future__ import annotations
 
@@ -28,22 +28,22 @@ SCORES = "scores.json"
 def ablate(
     table: str, config: TrainConfig, *, seeds: int = 3, rows: Collection[str] | None = None
 ) -> Iterator[AblationTable]:
-    """Train and judge the rows of a table, one seed of all rows after another.
+    """Train and evaluate the rows of a table: all rows with the first seed, then with the next.
 
-    Each training has its folder under `config.output`, and is not done again once it has been judged there; one that
-    was interrupted goes on. The config's validations are left out: a row is judged once, at its end.
+    Each training has a folder under `config.output`. Finished trainings are not repeated, and interrupted ones are
+    resumed. There is no validation during training; a row is evaluated once, at its end.
 
     Args:
         table: A name in `tables()`: "1a" to "1f" of the paper, "frames" or "order".
-        config: The training that rows change.
-        seeds: How many, counted from the config's.
+        config: Training configuration, changed by the rows.
+        seeds: Number of seeds, starting at the config's.
         rows: Names of rows; None for all.
 
     Yields:
         The table so far, after each training.
 
     Raises:
-        KeyError: If there is no such table or row.
+        KeyError: If the table or a row does not exist.
         ValueError: If `seeds` is less than 1, or as `train` raises.
     """
     chosen = find_rows(table, rows)
@@ -58,7 +58,7 @@ def ablate(
 
 
 def _run(row: Row, config: TrainConfig, folder: Path, seed: int) -> Scores:
-    """One row with one seed: trained unless it has been, judged unless it has been."""
+    """Train and evaluate one row with one seed, unless this has been done."""
     folder.mkdir(parents=True, exist_ok=True)
     dataset = read_dataset(config.dataset, config.root, **config.data_args)
     fine = fine_queries(dataset.query, Path(config.root))
@@ -92,7 +92,7 @@ def _run(row: Row, config: TrainConfig, folder: Path, seed: int) -> Scores:
 
 
 def fine_queries(query: Iterable[Tracklet], root: Path) -> list[bool]:
-    """Which queries are told from others by one fine detail, as the manifest of rendered people knows."""
+    """Return which queries differ from others in one fine detail, from the manifest of rendered people."""
     path = root / "manifest.json"
     known = json.loads(path.read_text(encoding="utf-8"))["tracklets"] if path.is_file() else []
     fine = {tracklet["name"] for tracklet in known if tracklet["fine_detail"]}
@@ -100,7 +100,7 @@ def fine_queries(query: Iterable[Tracklet], root: Path) -> list[bool]:
 
 
 def _over(result: RankingResult, chosen: list[bool]) -> tuple[float, float]:
-    """The mAP and R-1 over some queries; NaN over none."""
+    """Return mAP and R-1 over a subset of queries; NaN if it is empty."""
     assert result.average_precision is not None
     assert result.first_match is not None
     counted = np.array(chosen) & ~np.isnan(result.average_precision)
@@ -110,7 +110,7 @@ def _over(result: RankingResult, chosen: list[bool]) -> tuple[float, float]:
 
 
 def _shuffled(dataset: VideoReIDDataset, seed: int, *, train: bool) -> VideoReIDDataset:
-    """The dataset with each tracklet's frames in a random order; those of training only if asked."""
+    """Return the dataset with shuffled frames in each test tracklet, and on request in training tracklets."""
     rng = np.random.default_rng(seed)
 
     def shuffle(tracklets: Sequence[Tracklet]) -> list[Tracklet]:
@@ -125,5 +125,5 @@ def _shuffled(dataset: VideoReIDDataset, seed: int, *, train: bool) -> VideoReID
 
 
 def _slug(name: str) -> str:
-    """A row's name as a folder's."""
+    """Convert a row's name to a folder name."""
     return "-".join("".join(c if c.isalnum() else " " for c in name.lower()).split())

@@ -1,4 +1,4 @@
-"""The paper's Table 1, row by row, and what came out of running it."""
+"""The rows of the paper's Table 1, and results of running them."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ from denseil.training.recipe_files import ABLATION_TABLES
 
 @dataclass(frozen=True, eq=False)
 class Row:
-    """A row of a table: what it changes.
+    """A row of a table, with the settings that it changes.
 
     Attributes:
-        name: As the table prints it.
-        model: Arguments of the model that it sets.
-        train: Fields of the config that it sets.
-        shuffle: Which tracklets' frames are put out of order: "none", those of "test", or "all".
-        paper: mAP and R-1 in percent that the paper reports on MARS; None where it has no such row.
+        name: Name in the table.
+        model: Arguments of the model.
+        train: Fields of the config.
+        shuffle: Tracklets with shuffled frames: "none", those of "test", or "all".
+        paper: mAP and R-1 in percent in the paper, on MARS; None if it has no such row.
     """
 
     name: str
@@ -39,9 +39,9 @@ class Row:
 
 @dataclass(frozen=True)
 class Scores:
-    """How one trained row was judged, in [0, 1]; `fine_*` over the queries told apart by one fine detail.
+    """Scores of one trained row, in [0, 1]; `fine_*` over the queries that differ from others in one fine detail.
 
-    Rendered people know which queries those are; NaN for other datasets.
+    The latter are known for rendered people only, and NaN for other datasets.
     """
 
     seed: int
@@ -53,7 +53,7 @@ class Scores:
 
 @dataclass(frozen=True)
 class AblationTable:
-    """What came out, row by row. Printing it gives Markdown, with the paper's figures beside it."""
+    """Results of a table by row. Prints as Markdown, with the paper's figures."""
 
     name: str
     title: str
@@ -70,7 +70,7 @@ class AblationTable:
         return "\n".join(lines)
 
     def plot(self, path: str | Path) -> Path:
-        """Draw mAP with its spread, and the paper's where it has the row; the suffix names the format.
+        """Plot mAP with its spread, and the paper's mAP; the suffix gives the format.
 
         Raises:
             ModuleNotFoundError: If matplotlib is not installed.
@@ -97,7 +97,7 @@ class AblationTable:
 
 
 def spread(values: Sequence[float]) -> str:
-    """Mean and sample standard deviation of shares, in percent."""
+    """Format mean and sample standard deviation of shares, in percent."""
     if np.isnan(values).any():
         return ""
     mean = f"{100 * statistics.mean(values):.1f}"
@@ -106,7 +106,7 @@ def spread(values: Sequence[float]) -> str:
 
 @checked
 def tables() -> dict[str, tuple[str, list[Row]]]:
-    """The tables by name: title and rows."""
+    """Return the tables by name, each with title and rows."""
     content = yaml.safe_load(files("denseil.recipes").joinpath(ABLATION_TABLES).read_text(encoding="utf-8"))
     return {
         str(name): (table["title"], [_row(title, **entries) for title, entries in table["rows"].items()])
@@ -119,10 +119,10 @@ def _row(name: str, *, paper: Sequence[float] | None = None, **entries: Any) -> 
 
 
 def find_rows(table: str, rows: Collection[str] | None = None) -> list[Row]:
-    """Rows of a table, in its order.
+    """Return rows of a table, in the table's order.
 
     Raises:
-        KeyError: If there is no such table or row.
+        KeyError: If the table or a row does not exist.
     """
     known = tables()
     if table not in known:

@@ -1,4 +1,4 @@
-"""Adapt a model to unlabelled tracklets of one's own cameras, without making it worse."""
+"""Adaptation of a model to unlabelled tracklets of new cameras."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def adapt(
     device: str = "auto",
     progress: bool = False,
 ) -> AdaptResult:
-    """Adapt a model to the cameras that some unlabelled tracklets are from.
+    """Adapt a model to the cameras of unlabelled tracklets.
 
     Stages are tried one after the other: batch-norm statistics blended half-way with those of the tracklets; a
     contrastive loss on tracklets, with tracklets that were seen at once as negatives; up to three rounds of the same

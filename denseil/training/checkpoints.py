@@ -1,4 +1,4 @@
-"""Checkpoints that are whole or not there: safetensors and JSON, verified when they are read."""
+"""Atomic checkpoints of safetensors and JSON, verified when they are read."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ TEMPORARY = ".saving-"
 
 
 class Checkpoint(NamedTuple):
-    """What is read back.
+    """Content of a checkpoint.
 
     Attributes:
-        path: Its folder.
+        path: Folder of the checkpoint.
         state: Plain data: the epoch, the step, the best result.
         tensors: By file: "model", "optimizer".
     """
@@ -42,16 +42,16 @@ class Checkpoint(NamedTuple):
 def save_checkpoint(
     folder: Path, epoch: int, state: Mapping[str, Any], tensors: Mapping[str, Mapping[str, Tensor]]
 ) -> Path:
-    """Write a checkpoint beside its final name, rename it, and remove all but the last two.
+    """Write a checkpoint atomically, and remove all but the last two.
 
     Args:
-        folder: Of all checkpoints of a run; made if it does not exist.
-        epoch: Epochs done; names the checkpoint.
-        state: What JSON can hold.
-        tensors: By the name of the file that will hold them.
+        folder: Folder of all checkpoints of a run; created if it does not exist.
+        epoch: Number of finished epochs, which names the checkpoint.
+        state: JSON values.
+        tensors: Tensors by the name of their file.
 
     Raises:
-        OSError: If it cannot be written, the disk being full for one; what was there before is untouched.
+        OSError: If it cannot be written, for example because the disk is full; earlier checkpoints are kept.
     """
     folder.mkdir(parents=True, exist_ok=True)
     target = folder / f"epoch-{epoch:06d}"
@@ -67,7 +67,7 @@ def save_checkpoint(
         text = json.dumps({"digests": digests, "state": dict(state)})
         (temporary / STATE).write_text(json.dumps({"digest": _text_digest(text), "content": text}), encoding="utf-8")
         _to_disk(temporary / STATE)
-        if target.exists():  # of a run that was killed after it, or damaged
+        if target.exists():  # left by a killed run, or damaged
             shutil.rmtree(target)
         temporary.rename(target)
     except (OSError, SafetensorError) as error:
@@ -82,7 +82,7 @@ def save_checkpoint(
 
 
 def last_checkpoint(folder: Path) -> Checkpoint | None:
-    """The newest checkpoint that is whole, None if there is none; damaged ones are passed over with a warning."""
+    """Return the newest intact checkpoint, or None; damaged ones are skipped with a warning."""
     for name in reversed(_names(folder)):
         try:
             return _read(folder / name)
@@ -92,22 +92,22 @@ def last_checkpoint(folder: Path) -> Checkpoint | None:
 
 
 def clear_unfinished(folder: Path) -> None:
-    """Remove what a killed run was writing."""
+    """Remove unfinished checkpoints of a killed run."""
     for path in folder.glob(f"{TEMPORARY}*"):
         shutil.rmtree(path, ignore_errors=True)
 
 
 def optimizer_tensors(optimizer: Optimizer) -> dict[str, Tensor]:
-    """The optimizer's state of each parameter, as "parameter.name" -> tensor."""
+    """Return the optimizer's state of each parameter, as "parameter.name" -> tensor."""
     state = optimizer.state_dict()["state"]
     return {f"{index}.{name}": value for index, values in state.items() for name, value in values.items()}
 
 
 def restore_optimizer(optimizer: Optimizer, tensors: Mapping[str, Tensor]) -> None:
-    """Give an optimizer the state that `optimizer_tensors` returned; its groups stay as they are.
+    """Load the state returned by `optimizer_tensors` into an optimizer; its groups are not changed.
 
     Raises:
-        ValueError: If it is of other parameters.
+        ValueError: If the state belongs to other parameters.
     """
     parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
     state: dict[int, dict[str, Tensor]] = {}
@@ -116,14 +116,14 @@ def restore_optimizer(optimizer: Optimizer, tensors: Mapping[str, Tensor]) -> No
         parameter = parameters[int(index)]
         if value.ndim and value.shape != parameter.shape:
             raise ValueError(f"optimizer state {key} has shape {tuple(value.shape)}, not {tuple(parameter.shape)}")
-        if value.ndim:  # in the parameter's order in memory, so that steps stay the same to the bit
+        if value.ndim:  # in the parameter's memory format, so that steps stay bit-identical
             value = torch.empty_like(parameter, dtype=value.dtype).copy_(value)
         state.setdefault(int(index), {})[name] = value
     optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
 
 
 def _separate(values: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Copy tensors to the CPU, tied ones to memory of their own."""
+    """Copy tensors to the CPU, shared ones to separate memory."""
     separate: dict[str, Tensor] = {}
     seen: set[int] = set()
     for key, value in values.items():

@@ -1,4 +1,4 @@
-"""What is known of the data before the first step: files, matches, and a fingerprint that a resumed run compares."""
+"""Checks of the data before the first step: files, matches, and a fingerprint that a resumed run compares."""
 
 from __future__ import annotations
 

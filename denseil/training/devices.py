@@ -1,4 +1,4 @@
-"""The accelerator of a training: its device, precision and processes."""
+"""Device, precision and processes of a training."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def make_accelerator(config: TrainConfig) -> Any:
 
     Raises:
         ModuleNotFoundError: If accelerate is not installed.
-        ValueError: If the device does not exist here.
+        ValueError: If the device does not exist on this machine.
     """
     accelerate = need("accelerate", to="train", extra="train")
     world = int(os.environ.get("WORLD_SIZE", "1"))
@@ -33,7 +33,7 @@ def make_accelerator(config: TrainConfig) -> Any:
 
 
 def _choose_device(name: str, world: int) -> None:
-    """Check a named device, and make it the one that accelerate takes."""
+    """Check a named device, and select it for accelerate."""
     if name in ("auto", "cpu"):
         return
     device, best = torch.device(name), best_device()

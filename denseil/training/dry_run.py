@@ -1,4 +1,4 @@
-"""What a training would do and cost, from two of its steps."""
+"""Plan and cost of a training, from two trial steps."""
 
 from __future__ import annotations
 
@@ -19,20 +19,20 @@ from denseil.training.train import training_step
 
 @dataclass(frozen=True)
 class Plan:
-    """A training that was built, tried for two steps and left.
+    """Result of a dry run: the plan of a training, after two trial steps.
 
     Attributes:
-        device: Where it runs.
-        processes: How many take part.
+        device: Device of the training.
+        processes: Number of processes.
         identities: Training identities.
-        tracklets: Of them.
-        params: Parameters that are trained.
+        tracklets: Training tracklets.
+        params: Trainable parameters.
         batch: P, K and T of the global batch.
-        accumulate: Batches before a step of the optimizer.
-        epochs: How many.
-        steps_per_epoch: Steps of the optimizer in each.
-        seconds_per_step: Of the second step, data included.
-        peak_memory: Bytes, of this process, or of its GPU where it has one; 0 on Windows without one.
+        accumulate: Batches per optimizer step.
+        epochs: Number of epochs.
+        steps_per_epoch: Optimizer steps per epoch.
+        seconds_per_step: Seconds of the second step, including data.
+        peak_memory: Peak memory in bytes of this process, or of its GPU; 0 on Windows without a GPU.
         losses: Total loss of the two steps.
     """
 
@@ -51,7 +51,7 @@ class Plan:
 
     @property
     def hours(self) -> float:
-        """Of the whole training, validation left out."""
+        """Hours of the whole training, without validation."""
         return self.epochs * self.steps_per_epoch * self.seconds_per_step / 3600
 
     def __str__(self) -> str:
@@ -70,15 +70,15 @@ class Plan:
 
 @checked
 def dry_run(config: TrainConfig) -> Plan:
-    """Build everything that `train` would, run two steps, and write nothing.
+    """Set up a training as `train` does, run two steps, and write nothing.
 
     Raises:
-        ValueError: As `train` does, and so for its other errors.
+        ValueError: As `train`; also its other errors.
     """
     training = set_up(config)
     training.start_epoch(0)
     losses, seconds = [], 0.0
-    batches = chain.from_iterable(repeat(training.loader))  # an epoch may be one batch
+    batches = chain.from_iterable(repeat(training.loader))  # an epoch may have a single batch
     for step in range(2):
         start = time.perf_counter()
         set_lr(training.optimizer, lr_at(config, step, training.steps_per_epoch))
@@ -103,7 +103,7 @@ def dry_run(config: TrainConfig) -> Plan:
 
 
 def _peak_memory(device: torch.device) -> int:
-    """Bytes at the peak, of a GPU or of the process."""
+    """Return the peak memory in bytes, of the GPU or of the process."""
     if device.type == "cuda":
         return int(torch.cuda.max_memory_allocated(device))
     try:

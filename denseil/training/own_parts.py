@@ -1,4 +1,4 @@
-"""Checks of a model or dataset that is not the library's own, before it is trained."""
+"""Checks of a user's model or dataset before training."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from denseil.training.config import TrainConfig
 
 
 def own_model(model: nn.Module, config: TrainConfig) -> nn.Module:
-    """Check that a model of one's own can do what the config asks of it.
+    """Check that a user's model has the parts that the config needs.
 
     Raises:
         TypeError: If it is not an `nn.Module` with `num_features`.
@@ -40,7 +40,7 @@ def own_model(model: nn.Module, config: TrainConfig) -> nn.Module:
 
 
 def fit_preprocessing(model: nn.Module, given: Preprocessing | None, config: TrainConfig) -> Preprocessing:
-    """Return how frames are prepared, with the size and clip length of the training, and set it on the model."""
+    """Return the preprocessing, with the size and clip length of the training, and set it on the model."""
     frames = preprocessing_of(model, given)
     fitted = replace(frames, size=(config.height, config.width), clip_len=config.clip_len)
     if given is not None and fitted != given:

@@ -19,7 +19,7 @@ from denseil.metrics import RankingResult
 
 METRICS = "metrics.jsonl"
 DIVERGED = 1e4
-"""No loss of re-ID is so large: identities would have to outnumber e^10000."""
+"""Largest loss that counts as valid; a larger cross-entropy would need e^10000 identities."""
 
 
 class Progress:

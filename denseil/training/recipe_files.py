@@ -1,4 +1,4 @@
-"""Recipes: YAML files of training fields, in the package or of one's own."""
+"""Recipes: YAML files of training fields, from the package or the user."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from denseil.common.arguments import checked
 from denseil.common.text import did_you_mean
 
 ABLATION_TABLES = "ablation_tables.yaml"
-"""Stands beside the recipes but is none: what the rows of the paper's tables change."""
+"""File in the recipe folder that is not a recipe: the rows of the paper's tables."""
 
 
 @checked
@@ -26,7 +26,7 @@ def recipe_path(recipe: str) -> Path:
     """Find the file of a recipe: a name in `recipes()`, or a path.
 
     Raises:
-        KeyError: If there is none.
+        KeyError: If it does not exist.
     """
     if recipe in recipes():
         return Path(str(files("denseil.recipes") / f"{recipe}.yaml"))
@@ -43,7 +43,7 @@ def read_fields(path: Path) -> dict[str, Any]:
     """Read a YAML file of fields.
 
     Raises:
-        ValueError: If it holds something else.
+        ValueError: If the content is not a mapping of fields.
     """
     fields = yaml.safe_load(path.read_text(encoding="utf-8"))
     if not isinstance(fields, dict):

@@ -1,4 +1,4 @@
-"""The folder that a training leaves: the model, its card, and the record of how it came about."""
+"""The output folder of a training: the model, its card, and a record of config and environment."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ LOCK = ".lock"
 
 @contextmanager
 def only_run(folder: Path, *, create: bool) -> Iterator[None]:
-    """Hold the lock of a run's folder, so that no second training writes into it. The main process holds it for all.
+    """Lock the folder of a run against a second training. The main process holds the lock for all processes.
 
     Raises:
-        FileExistsError: If another training holds it.
+        FileExistsError: If another training holds the lock.
     """
     if os.environ.get("RANK", "0") != "0" or not (create or folder.is_dir()):
         yield
@@ -51,7 +51,7 @@ def only_run(folder: Path, *, create: bool) -> Iterator[None]:
 
 
 def save_model(training: Training, folder: Path, result: RankingResult | None) -> None:
-    """Write the model, its card, train.yaml, environment.json and, where it was judged, result.json."""
+    """Write the model, its card, train.yaml, environment.json and, if there is a result, result.json."""
     config = training.config
     persons, tracklets = training.num_classes, len(training.clips)
     card = {
@@ -73,7 +73,7 @@ def save_model(training: Training, folder: Path, result: RankingResult | None) -
 
 
 def environment(training: Training) -> dict[str, str | int]:
-    """What the training ran on."""
+    """Describe the software and hardware of a training."""
     device = training.accelerator.device
     return {
         "denseil": __version__,

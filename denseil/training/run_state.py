@@ -1,4 +1,4 @@
-"""The state of a run between two epochs: what a checkpoint holds, and how a run is resumed from it."""
+"""The state of a run between epochs: saving it in checkpoints, and resuming from them."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def save_state(training: Training, epoch: int, best: float) -> None:
     tensors = {"model": training.model.state_dict(), "optimizer": optimizer_tensors(training.optimizer)}
     if isinstance(training.objective, nn.Module) and (own := training.objective.state_dict()):
         tensors["objective"] = own
-    if not (output / CONFIG).exists():  # deleted meanwhile; without it there is nothing to resume
+    if not (output / CONFIG).exists():  # deleted in the meantime; a run cannot be resumed without it
         config.save(output / CONFIG)
     save_checkpoint(output / CHECKPOINTS, epoch, state, tensors)
 

@@ -1,4 +1,4 @@
-"""The learning rate at every step, as a function: nothing to save, nothing to restore."""
+"""The learning rate as a function of the step, without state."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ WARMUP_START = 0.01
 
 
 def lr_at(config: TrainConfig, step: int, steps_per_epoch: int) -> float:
-    """The learning rate of one step of the optimizer.
+    """Return the learning rate of an optimizer step.
 
-    "step" multiplies it by gamma after every `step_every` epochs (Section 4.2: by 0.1 after every 100), "cosine" lets
-    it fall to zero over the steps after the warm-up (Loshchilov and Hutter, 2017). The warm-up is linear.
+    "step" multiplies it by gamma after every `step_every` epochs (Section 4.2: by 0.1 after every 100). "cosine" decays
+    it to zero over the steps after the warm-up (Loshchilov and Hutter, 2017). The warm-up is linear.
 
     Args:
-        config: Of the training.
-        step: From 0.
-        steps_per_epoch: Steps of the optimizer in an epoch.
+        config: Training configuration.
+        step: Index of the step, from 0.
+        steps_per_epoch: Optimizer steps per epoch.
     """
     warmup, total = config.warmup * steps_per_epoch, config.epochs * steps_per_epoch
     if step < warmup:

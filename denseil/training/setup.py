@@ -46,9 +46,9 @@ class Training:
         accelerator: Accelerate's, for devices, precision and processes.
         dataset: Train, query and gallery.
         model: The model itself, any module that follows `denseil.models.interface.VideoEncoder`.
-        preprocessing: How its frames are prepared.
-        wrapped: The model as accelerate prepared it.
-        optimizer: As accelerate prepared it.
+        preprocessing: Preprocessing of its frames.
+        wrapped: The model as prepared by accelerate.
+        optimizer: The optimizer as prepared by accelerate.
         objective: The losses.
         clips: The clips of the training tracklets.
         sampler: Samples this process's share of each batch.
@@ -115,7 +115,7 @@ def set_up(
         ModuleNotFoundError: If accelerate is not installed.
         KeyError: If the dataset, the model or the backbone is unknown.
         TypeError: If an argument in `model_args` or `data_args` is unknown.
-        ValueError: If there are too few identities, or what was asked for does not fit together.
+        ValueError: If there are too few identities, or arguments do not fit together.
         FileNotFoundError: If files are missing.
     """
     accelerator = make_accelerator(config)
@@ -141,7 +141,7 @@ def set_up(
         nn.SyncBatchNorm.convert_sync_batchnorm(model)
     if config.channels_last:
         for parameter in model.parameters():
-            if parameter.dim() == 4:  # kernels of convolutions over space; those over time have no such order
+            if parameter.dim() == 4:  # kernels of 2D convolutions; 3D ones have no such memory format
                 parameter.data = parameter.data.contiguous(memory_format=torch.channels_last)
     model.to(accelerator.device)
     objective = objective or config.make_objective()
@@ -203,7 +203,7 @@ def _loader(
         num_workers=workers,
         reuse=True,
         persistent_workers=workers > 0,
-        generator=torch.Generator(),  # without its own it would consume numbers of the global one, which dropout uses
+        generator=torch.Generator(),  # otherwise it would draw from the global generator, which dropout uses
         pin_memory=accelerator.device.type == "cuda" and config.cache != "device",
     )
     return clips, loader

@@ -73,7 +73,7 @@ def train(
         callbacks: Objects with any of the methods `on_step(training, step, losses)`, `on_epoch(training, epoch)`,
             `on_evaluate(training, result)` and `on_end(training, result)`, called on every process. `step` and `epoch`
             are counts of those done, `losses` maps names to detached scalars.
-        preprocessing: How frames are prepared for `model`, if it has no attribute `preprocessing`.
+        preprocessing: Preprocessing of frames for `model`, if it has no attribute `preprocessing`.
         resume: Continue from the last intact checkpoint in `config.output`, or from the start if there is none.
 
     Raises:
