@@ -17,6 +17,7 @@ from numpy.typing import ArrayLike, NDArray
 from safetensors.numpy import load_file
 from scipy.sparse import csr_array
 
+from denseil.synth.loops import skin, turn
 from denseil.synth.sample import ASSETS
 
 Array = NDArray[np.floating[Any]]  # single precision where it is kept
@@ -136,11 +137,7 @@ def _along(vertices: Array, joints: Array, weights: Array, chain: tuple[str, str
 
 def rotation(axis: str, angle: float) -> Array:
     """Rotation matrix (3, 3) about x, y or z by an angle in radians, right-handed."""
-    i, j = {"x": (1, 2), "y": (2, 0), "z": (0, 1)}[axis]
-    matrix = np.eye(3, dtype=np.float32)
-    matrix[i, i] = matrix[j, j] = np.cos(angle)
-    matrix[j, i], matrix[i, j] = np.sin(angle), -np.sin(angle)
-    return matrix
+    return turn("xyz".index(axis), np.cos(angle), np.sin(angle))
 
 
 @dataclass(frozen=True)
@@ -160,8 +157,7 @@ class Posed:
         """Points (V, 3), given at rest, carried along with all joints by their weights (V, J)."""
         shift = self.places - np.einsum("jab,jb->ja", self.rotations, self.rest)
         matrices = np.concatenate([self.rotations, shift[..., None]], axis=2).reshape(len(shift), 12)
-        blended = (weights @ matrices).reshape(-1, 3, 4)
-        return np.einsum("vab,vb->va", blended[..., :3], vertices) + blended[..., 3]
+        return skin(weights @ matrices, vertices)
 
 
 def pose(joints: Array, turns: dict[str, Array], root: Array) -> Posed:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from denseil.synth.body import Array
+from denseil.synth.loops import extent, plane, to_pixels
 
 
 @dataclass(frozen=True)
@@ -25,18 +26,13 @@ class View:
 
     def plane(self, points: Array) -> Array:
         """Points (N, 3) -> u, v and depth in metres (N, 3)."""
-        cos, sin = np.cos(self.pitch), np.sin(self.pitch)
-        z = points[:, 2] - self.height
-        depth = points[:, 1] * cos - z * sin
-        safe = np.maximum(depth, 0.05)
-        return np.stack([points[:, 0] / safe, -(points[:, 1] * sin + z * cos) / safe, depth], -1).astype(np.float32)
+        return plane(points, self.height, float(np.cos(self.pitch)), float(np.sin(self.pitch)))
 
     def pixels(self, points: Array, height: int, width: int) -> Array:
         """Points (N, 3) -> column, row and depth in a crop of H x W pixels (N, 3)."""
         left, top, right, bottom = self.window
         uvd = self.plane(points)
-        uvd[:, 0] = (uvd[:, 0] - left) / (right - left) * width
-        uvd[:, 1] = (uvd[:, 1] - top) / (bottom - top) * height
+        to_pixels(uvd, left, top, right - left, bottom - top, height, width)
         return uvd
 
     def rays(self, height: int, width: int) -> Array:
@@ -80,14 +76,14 @@ def draw_boxes(rng: np.random.Generator, noise: BoxNoise, frames: int) -> Array:
     return (still + step).astype(np.float32)
 
 
-def box_window(uv: Array, error: Array) -> tuple[float, float, float, float]:
+def box_window(uvd: Array, error: Array) -> tuple[float, float, float, float]:
     """The window of a detector's box.
 
     Args:
-        uv: The person's visible points in the image plane (N, 2).
+        uvd: The person's points in the image plane (N, 3), as `View.plane` gives them.
         error: One row of `draw_boxes` (4,).
     """
-    low, high = uv.min(0), uv.max(0)
+    low, high = extent(uvd)
     tall = float(high[1] - low[1])
     wide = max(float(high[0] - low[0]) * 1.08, 0.36 * tall)
     centre = (low + high) / 2 + error[:2] * tall

@@ -55,9 +55,12 @@ def dress(space: BodySpace, look: Look) -> Fitting:
 
 def _smooth(space: BodySpace, vertices: Array, amount: Array, rounds: int) -> Array:
     """Relax vertices towards their neighbours, each by its amount (V,) in [0, 1]."""
+    moving = np.flatnonzero(amount)
+    links, share = space.neighbours[moving], amount[moving, None]
+    vertices = vertices.copy()
     for _ in range(rounds):
-        vertices = vertices + amount[:, None] * (space.neighbours @ vertices - vertices)
-    return vertices.astype(np.float32)
+        vertices[moving] += share * (links @ vertices - vertices[moving])
+    return vertices
 
 
 def _dress(space: BodySpace, look: Look, bare: Array) -> tuple[Array, Array]:
@@ -71,7 +74,9 @@ def _dress(space: BodySpace, look: Look, bare: Array) -> tuple[Array, Array]:
     vertices, coords = both[:, :3], np.hstack([both[:, 3:], space.canonical[:, 3:]])
     vertices = _loose_fists(space, vertices, arm)
     offset = _cloth_offset(look, space.canonical) + _head_offset(look, space.canonical)
-    out = vertices + offset[:, None] * vertex_normals(vertices, space.faces)
+    out = vertices + offset[:, None] * vertex_normals(
+        vertices, space.faces, np.arange(len(space.faces), dtype=np.int32)
+    )
     return out.astype(np.float32), coords.astype(np.float32)
 
 

@@ -6,6 +6,7 @@ from denseil.synth.body import BodySpace, Posed, f32
 from denseil.synth.cloth import dress
 from denseil.synth.drape import drapes, fall
 from denseil.synth.look import Look
+from denseil.synth.loops import minus
 from denseil.synth.mesh import Mesh
 from denseil.synth.pieces import pieces
 
@@ -32,4 +33,4 @@ class Figure:
         meshes += [piece.carried(posed, heading) for piece in self.pieces]
         meshes += [fall(drape, body, posed, heading, fit.scale) for drape in self.drapes]
         floor = min(m.vertices[:, 2].min() for m in meshes if m.part == "shoe")
-        return [Mesh(m.vertices - f32([0, 0, floor]), m.faces, m.coords, m.part) for m in meshes]
+        return [Mesh(minus(m.vertices, f32([0, 0, floor])), m.faces, m.coords, m.part) for m in meshes]

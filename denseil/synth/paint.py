@@ -7,6 +7,7 @@ import numpy as np
 from denseil.synth.body import Array, f32
 from denseil.synth.cloth import NECK, hairline, hat_rim, hood_depth, smoothstep
 from denseil.synth.look import Look
+from denseil.synth.loops import scale_rows
 from denseil.synth.palette import Colour
 from denseil.synth.pieces import SHAFT
 from denseil.synth.raster import noise
@@ -53,12 +54,12 @@ def _weave(look: Look, colour: Array, coords: Array, salt: int) -> Array:
     """Cloth is never of one brightness: large folds and a fine grain."""
     large = noise(coords[:, :3] * f32([1, 1, 0.45]), 0.05, look.texture + salt)
     fine = noise(coords[:, :3], 0.009, look.texture + salt + 1)
-    return colour * (1 + 0.26 * (large - 0.5) + 0.10 * (fine - 0.5))[:, None]
+    return scale_rows(colour, 1 + 0.26 * (large - 0.5) + 0.10 * (fine - 0.5))
 
 
 def _hair(look: Look, coords: Array) -> Array:
     strands = noise(coords[:, :3] * f32([1, 1, 0.15]), 0.012, look.texture)
-    return f32(look.hair_colour) * (0.75 + 0.6 * strands)[:, None]
+    return scale_rows(f32([look.hair_colour]), 0.75 + 0.6 * strands)
 
 
 def _body(look: Look, coords: Array) -> Array:
@@ -91,7 +92,7 @@ def _opening(look: Look, x: Array, y: Array) -> Array:
 
 
 def _skin(look: Look, coords: Array) -> Array:
-    return f32(look.skin) * (0.94 + 0.12 * noise(coords[:, :3], 0.02, look.texture))[:, None]
+    return scale_rows(f32([look.skin]), 0.94 + 0.12 * noise(coords[:, :3], 0.02, look.texture))
 
 
 def _head(look: Look, coords: Array) -> Array:

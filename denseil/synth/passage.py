@@ -13,7 +13,7 @@ from denseil.synth.body import Array, body_space, f32
 from denseil.synth.camera import BoxNoise, View, box_window, draw_boxes
 from denseil.synth.figure import Figure
 from denseil.synth.look import draw_look
-from denseil.synth.render import Actor, Thing, act, render
+from denseil.synth.render import Actor, Shot, Thing, act, render
 from denseil.synth.scene import Light, Place, draw_light, draw_place, draw_prop
 from denseil.synth.sensor import Sensor, develop
 
@@ -141,26 +141,30 @@ class Passage:
     def render(self, figure: Figure, *, height: int, width: int) -> list[Image.Image]:
         """The crops, in time order."""
         rng = np.random.default_rng(self.grain)
-        gait, frames = figure.look.gait, len(self.errors)
-        speed = SPEED * gait.stride * gait.cadence * self.moving
-        images = []
-        for t in range(frames):
-            share = (t + 0.5) / frames - 0.5
-            facing = self.heading + self.drift * share
-            where = self.middle + _forward(facing) * f32(speed * self.step * frames * share)
-            where[1] = max(where[1], 2.8)
-            actor = act(figure, where, facing, self.phase + gait.cadence * self.step * t, self.moving)
-            pitch = 0.7 * float(np.arctan2(self.site.height - 0.9, where[1]))
-            view = View(self.site.height, pitch)
-            view = replace(view, window=box_window(view.plane(actor.points())[:, :2], self.errors[t]))
-            others = [_pass(passer, t * self.step) for passer in self.passers]
-            linear = render(
-                [actor, *others], self.props, self.place, self.light, view, depth=where[1], height=height, width=width
-            )
-            images.append(develop(linear, self.sensor, rng))
+        frames = len(self.errors)
+        images: list[Image.Image] = []
+        for start in range(0, frames, BATCH):
+            shots = [self._shot(figure, t) for t in range(start, min(start + BATCH, frames))]
+            lights = render(shots, self.props, self.place, self.light, height=height, width=width)
+            images += [develop(linear, self.sensor, rng) for linear in lights]
         return images
 
+    def _shot(self, figure: Figure, t: int) -> Shot:
+        """Everyone at frame t, and the window of its box."""
+        gait, frames = figure.look.gait, len(self.errors)
+        speed = SPEED * gait.stride * gait.cadence * self.moving
+        share = (t + 0.5) / frames - 0.5
+        facing = self.heading + self.drift * share
+        where = self.middle + _forward(facing) * f32(speed * self.step * frames * share)
+        where[1] = max(where[1], 2.8)
+        actor = act(figure, where, facing, self.phase + gait.cadence * self.step * t, self.moving)
+        view = View(self.site.height, 0.7 * float(np.arctan2(self.site.height - 0.9, where[1])))
+        view = replace(view, window=box_window(view.plane(actor.points()), self.errors[t]))
+        others = [_pass(passer, t * self.step) for passer in self.passers]
+        return Shot([actor, *others], view, where[1])
 
+
+BATCH = 8  # frames rendered at once
 SPEED = 1.3  # metres of a full cycle of steps at stride 1
 
 

@@ -117,6 +117,7 @@ class People:
     def __init__(self, recipe: Recipe) -> None:
         self.recipe = recipe
         self.level = LEVELS[recipe.difficulty]
+        self._looks: dict[int, Look] = {}
 
     def _rng(self, *stream: int) -> np.random.Generator:
         return np.random.default_rng([self.recipe.seed, self.recipe.version, *stream])
@@ -145,7 +146,12 @@ class People:
         return [Take(identity, camid, i + 1, i == query) for i, camid in enumerate(cameras)]
 
     def look(self, identity: Identity) -> Look:
-        """What an identity looks like."""
+        """Look of an identity."""
+        if identity.pid not in self._looks:
+            self._looks = {identity.pid: self._draw_look(identity)}  # of the last one asked for: its tracklets follow
+        return self._looks[identity.pid]
+
+    def _draw_look(self, identity: Identity) -> Look:
         colours = self.recipe.colours
         if identity.family < 0:
             return draw_look(self._rng(_LOOK, identity.pid), body_space(), colours)

@@ -43,6 +43,7 @@ def _shoes(look: Look, fit: Fitting) -> list[Piece]:
     angle = np.linspace(0, 2 * np.pi, 24, endpoint=False)
     outward = np.stack([np.cos(angle), np.sin(angle)], -1)
     slope = np.stack([-outward[:, 1], outward[:, 0]], -1)
+    left, right = np.arange(len(angle)) - 1, np.arange(len(angle)) + 1 - len(angle)  # neighbours on a ring
     shaft = SHAFT[look.shoes]
     heights = [-0.014, -0.014, 0.012, 0.016, 0.03, 0.045, 0.06, *np.linspace(0.07, shaft, 4)]
     margins = [-0.02, 0.007, 0.010, 0.006, 0.006, 0.005, 0.003, 0.002, 0.002, 0.002, 0.003]
@@ -59,8 +60,8 @@ def _shoes(look: Look, fit: Fitting) -> list[Piece]:
             near = points[:, 2] > min(height, 0.8 * shaft) - 0.012
             near &= points[:, 2] < height + 0.06
             h = reach[near].max(0) + margin if rings else np.full(len(angle), 0.005)
-            h = 0.5 * h + 0.25 * (np.roll(h, 1) + np.roll(h, -1))
-            turn = (np.roll(h, -1) - np.roll(h, 1)) / (2 * (angle[1] - angle[0]))
+            h = 0.5 * h + 0.25 * (h[left] + h[right])
+            turn = (h[right] - h[left]) / (2 * (angle[1] - angle[0]))
             flat = heel + h[:, None] * outward + turn[:, None] * slope
             rings.append(np.column_stack([flat, np.full(len(flat), height)]))
         mesh = grid_mesh(f32(rings), "shoe", closed=True)

@@ -1,24 +1,41 @@
-"""Draws one frame: people and things as triangles in one depth buffer, lit, before a place, as a sensor sees it."""
+"""Render the frames of a tracklet: people and things as triangles in one depth buffer, lit, before a place."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
-from scipy.ndimage import gaussian_filter, uniform_filter
+from numpy.typing import NDArray
+from scipy.ndimage import uniform_filter
 
 from denseil.synth.body import Array, f32
 from denseil.synth.camera import View
 from denseil.synth.figure import Figure
 from denseil.synth.gait import stand_or_walk
 from denseil.synth.look import Look
+from denseil.synth.loops import (
+    blur,
+    centroid,
+    compose,
+    face_camera,
+    fill_far,
+    flatten,
+    lit_share,
+    looked_up,
+    minus,
+    scale_rows,
+    scale_shift,
+    shade,
+)
 from denseil.synth.mesh import Faces, Mesh
 from denseil.synth.paint import paint
 from denseil.synth.palette import Colour
-from denseil.synth.raster import interpolate, noise, rasterize, vertex_normals
+from denseil.synth.raster import covered, depth_map, hits, interpolate, noise, rasterize, vertex_normals
 from denseil.synth.scene import Light, Place, background
 
 OVERSAMPLE = 2
+SUN_SIZE, SUN_REACH = 192, 2.6  # of the depth map that the sun sees: pixels, metres
 
 
 @dataclass(frozen=True)
@@ -39,127 +56,185 @@ def act(figure: Figure, place: Array, heading: float, phase: float, moving: floa
         figure.fit.joints, figure.look.gait, phase, moving=moving, heading=heading, arms=figure.look.arms()
     )
     meshes = figure.meshes(posed, heading)
-    shift = place - f32([*posed.places[0, :2], 0])
-    return Actor(figure.look, [Mesh(m.vertices + shift, m.faces, m.coords, m.part) for m in meshes])
+    back = f32([*posed.places[0, :2], 0]) - place
+    return Actor(figure.look, [Mesh(minus(m.vertices, back), m.faces, m.coords, m.part) for m in meshes])
 
 
 Thing = tuple[Mesh, Colour]
 
 
-def render(
-    actors: list[Actor],
-    things: list[Thing],
-    place: Place,
-    light: Light,
-    view: View,
-    *,
-    depth: float,
-    height: int,
-    width: int,
-) -> Array:
-    """Linear light (H, W, 3) of one frame.
+@dataclass(frozen=True)
+class Shot:
+    """People at the moment of one frame, and the window that the frame shows.
 
-    Args:
+    Attributes:
         actors: People; the first is whom the crop is about.
-        things: What else stands there.
-        place: The background.
-        light: The light.
         view: The crop's window.
         depth: Distance of the first person along y, metres.
+    """
+
+    actors: list[Actor]
+    view: View
+    depth: float
+
+
+@dataclass(frozen=True)
+class Samples:
+    """What the samples of a frame show; N of them meet a person or a thing.
+
+    Attributes:
+        where: Their numbers in row order (N,).
+        points: Points in the world (N, 3), metres.
+        normals: Normals there (N, 3).
+        coords: What the paint is looked up by (N, 5).
+        mesh: Number of the mesh (N,).
+        hidden: How far each lies behind what is around it (N,), metres.
+        sunlit: Share of the sun that reaches it (N,).
+        behind: The background, with the shadows of the people on the ground (H, W, 3), linear light.
+    """
+
+    where: Faces
+    points: Array
+    normals: Array
+    coords: Array
+    mesh: Faces
+    hidden: Array
+    sunlit: Array
+    behind: Array
+
+
+def render(
+    shots: list[Shot], things: list[Thing], place: Place, light: Light, *, height: int, width: int
+) -> list[Array]:
+    """Linear light (H, W, 3) of each frame of a tracklet.
+
+    Args:
+        shots: The frames; all of them have the same people in the same order.
+        things: Things that stand there.
+        place: The background.
+        light: The light.
         height: Rows.
         width: Columns.
     """
-    rows, columns = height * OVERSAMPLE, width * OVERSAMPLE
-    stage, met = background(place, light, view, depth, height, width)
-    for actor in actors:
-        stage *= _ground_shadow(actor, light, view, met)[..., None]
-    stage = stage.repeat(OVERSAMPLE, 0).repeat(OVERSAMPLE, 1)
-    meshes: list[tuple[Look | Colour, Mesh]] = [(actor.look, mesh) for actor in actors for mesh in actor.meshes]
-    meshes += [(colour, mesh) for mesh, colour in things]
-    vertices, faces, owner = _join([mesh for _, mesh in meshes])
-    seen, weights, near = rasterize(view.pixels(vertices, rows, columns), faces, rows, columns)
-    hit = np.nonzero(seen >= 0)
-    triangles, weights = seen[hit], weights[hit]
-    normals = np.concatenate([vertex_normals(mesh.vertices, mesh.faces) for _, mesh in meshes])
-    normal = interpolate(normals, faces, triangles, weights)
-    point = interpolate(vertices, faces, triangles, weights)
-    coords = interpolate(np.concatenate([mesh.coords for _, mesh in meshes]), faces, triangles, weights)
-    albedo = np.empty((len(triangles), 3), dtype=np.float32)
-    whose = owner[triangles]
-    for k, (what, mesh) in enumerate(meshes):
-        mine = np.flatnonzero(whose == k)
-        if len(mine):
-            albedo[mine] = (
-                paint(what, mesh.part, coords[mine]) if isinstance(what, Look) else _thing(what, coords[mine])
-            )
-    sunlit = _sunlit(point, vertices, faces, light)
-    stage[hit] = _shade(albedo, normal, point, sunlit, light, view) * _occlusion(near)[hit][:, None]
-    return stage.reshape(height, OVERSAMPLE, width, OVERSAMPLE, 3).mean((1, 3))
+    things_meshes = [mesh for mesh, _ in things]
+    first = [mesh for actor in shots[0].actors for mesh in actor.meshes] + things_meshes
+    faces, owner = _join(first)
+    coords = np.concatenate([mesh.coords for mesh in first])
+    frames = []
+    for shot in shots:
+        vertices = np.concatenate([*(actor.points() for actor in shot.actors), *(m.vertices for m in things_meshes)])
+        behind, ground = background(place, light, shot.view, shot.depth, height, width)
+        for actor in shot.actors:
+            behind *= _ground_shadow(actor, light, shot.view, ground)[..., None]
+        frames.append(_sample(vertices, faces, owner, coords, light, shot.view, behind))
+    whats: list[Look | Colour] = [actor.look for actor in shots[0].actors for _ in actor.meshes]
+    whats += [colour for _, colour in things]
+    albedo = _paint([(what, mesh.part) for what, mesh in zip(whats, first, strict=True)], frames)
+    return [
+        compose(frame.behind, frame.where, _shade(mine, frame, light, shot.view), OVERSAMPLE)
+        for frame, mine, shot in zip(frames, albedo, shots, strict=True)
+    ]
 
 
-def _join(meshes: list[Mesh]) -> tuple[Array, Faces, Faces]:
-    """One mesh of many: vertices, triangles, and which mesh each triangle is of."""
+def _join(meshes: list[Mesh]) -> tuple[Faces, Faces]:
+    """Triangles of many meshes as one, and which mesh each triangle is of."""
     starts = np.cumsum([0, *(len(mesh.vertices) for mesh in meshes[:-1])])
     faces = np.concatenate([mesh.faces + np.int32(start) for mesh, start in zip(meshes, starts, strict=True)])
-    owner = np.repeat(np.arange(len(meshes), dtype=np.int32), [len(mesh.faces) for mesh in meshes])
-    return np.concatenate([mesh.vertices for mesh in meshes]), faces, owner
+    return faces, np.repeat(np.arange(len(meshes), dtype=np.int32), [len(mesh.faces) for mesh in meshes])
+
+
+def _sample(
+    vertices: Array, faces: Faces, owner: Faces, coords: Array, light: Light, view: View, behind: Array
+) -> Samples:
+    """Find what the samples of one frame show."""
+    rows, columns = behind.shape[0] * OVERSAMPLE, behind.shape[1] * OVERSAMPLE
+    seen, weights, near = rasterize(view.pixels(vertices, rows, columns), faces, rows, columns)
+    where, triangles, weights = hits(seen, weights)
+    normals = vertex_normals(vertices, faces, triangles)
+    points, normals, coords = interpolate(vertices, normals, coords, faces, triangles, weights)
+    filled = fill_far(near)
+    return Samples(
+        where=where,
+        points=points,
+        normals=normals,
+        coords=coords,
+        mesh=owner[triangles],
+        hidden=(filled - uniform_filter(filled, max(5, rows // 18))).reshape(-1)[where],
+        sunlit=_sunlit(points, vertices, faces, light),
+        behind=behind,
+    )
+
+
+def _paint(meshes: list[tuple[Look | Colour, str]], frames: list[Samples]) -> list[Array]:
+    """Colours (N, 3) of the samples of each frame; each look's part is painted once for all frames."""
+    coords = np.concatenate([frame.coords for frame in frames])
+    mesh = np.concatenate([frame.mesh for frame in frames])
+    alike: dict[tuple[int, str], list[int]] = {}  # a look is compared by identity: two passers may be one person
+    for number, (what, part) in enumerate(meshes):
+        alike.setdefault((id(what), part), []).append(number)
+    group = np.empty(len(meshes), dtype=np.uint8)
+    for number, numbers in enumerate(alike.values()):
+        group[numbers] = number
+    of = group[mesh]
+    order = np.argsort(of, kind="stable")
+    coords, ends = coords[order], np.cumsum(np.bincount(of, minlength=len(alike)))
+    colours = np.empty((len(coords), 3), dtype=np.float32)
+    for number, numbers in enumerate(alike.values()):
+        what, part = meshes[numbers[0]]
+        mine = slice(ends[number - 1] if number else 0, ends[number])
+        if mine.start < mine.stop:
+            colours[mine] = paint(what, part, coords[mine]) if isinstance(what, Look) else _thing(what, coords[mine])
+    albedo = np.empty_like(colours)
+    albedo[order] = colours
+    return np.split(albedo, np.cumsum([len(frame.mesh) for frame in frames[:-1]]))
 
 
 def _thing(colour: Colour, coords: Array) -> Array:
-    return f32(colour) * (0.8 + 0.4 * noise(coords[:, :3], 0.15, 7))[:, None]
+    return scale_rows(f32([colour]), 0.8 + 0.4 * noise(coords[:, :3], 0.15, 7))
 
 
-def _shade(albedo: Array, normal: Array, point: Array, sunlit: Array, light: Light, view: View) -> Array:
-    """Light that leaves points towards the camera (N, 3): sky from above, bounce from below, the sun."""
-    normal = normal / np.maximum(np.linalg.norm(normal, axis=1, keepdims=True), 1e-6)
-    to_camera = f32([0, 0, view.height]) - point
-    away = (normal * to_camera).sum(1) < 0  # the inside of a skirt or of hair
-    normal = np.where(away[:, None], -normal, normal)
-    up = 0.5 + 0.5 * normal[:, 2:]
-    ambient = light.sky * up + light.bounce * (1 - up)
-    sun = light.sun * (np.clip(normal @ light.towards, 0, None) * sunlit)[:, None]
-    return albedo**2.2 * (ambient + sun)
+def _shade(albedo: Array, frame: Samples, light: Light, view: View) -> Array:
+    """Light that leaves the samples of a frame towards the camera (N, 3)."""
+    face_camera(frame.normals, frame.points, view.height)
+    facing = frame.normals @ light.towards
+    return shade(albedo**2.2, frame.normals, facing, frame.sunlit, light.sun, light.sky, light.bounce, frame.hidden)
 
 
-def _sunlit(point: Array, vertices: Array, faces: Faces, light: Light) -> Array:
-    """How much of the sun reaches points (N,), from a depth map that the sun sees."""
-    size, reach = 192, 2.6  # pixels, metres
+def _sunlit(points: Array, vertices: Array, faces: Faces, light: Light) -> Array:
+    """Share of the sun that reaches points (N,), from a depth map that the sun sees."""
+    size = SUN_SIZE
     aside = np.cross(light.towards, f32([0, 0, 1]))
     aside /= np.linalg.norm(aside)
     axes = np.stack([aside, np.cross(light.towards, aside), -light.towards]).astype(np.float32)
-    centre = point.mean(0) if len(point) else np.zeros(3, dtype=np.float32)
-    scale = f32([size / reach, size / reach, 1])
+    centre = centroid(points)
+    scale = f32([size / SUN_REACH, size / SUN_REACH, 1])
     offset = f32([size / 2, size / 2, 50])
-    _, _, depth = rasterize(((vertices - centre) @ axes.T) * scale + offset, faces, size, size)
-    seen = ((point - centre) @ axes.T) * scale + offset
-    lit = np.zeros(len(point), dtype=np.float32)
-    for dx, dy in ((-0.8, 0.3), (0.3, 0.8), (0.8, -0.3), (-0.3, -0.8)):
-        column = np.clip(seen[:, 0] + dx, 0, size - 1).astype(np.int32)
-        row = np.clip(seen[:, 1] + dy, 0, size - 1).astype(np.int32)
-        lit += 0.25 * (seen[:, 2] < depth[row, column] + 0.035)
-    return lit
+    seen = scale_shift(minus(points, centre) @ axes.T, scale, offset)
+    depth = looked_up(seen, size)
+    depth_map(scale_shift(minus(vertices, centre) @ axes.T, scale, offset), faces, depth)
+    return lit_share(seen, depth)
 
 
-def _occlusion(near: Array) -> Array:
-    """Darker where something else is near and in front (H, W)."""
-    size = max(5, near.shape[0] // 18)
-    filled = np.where(np.isfinite(near), near, np.nanmax(np.where(np.isfinite(near), near, np.nan)))
-    hidden = filled - uniform_filter(filled, size)
-    return (1 - 0.45 * np.clip(hidden / 0.12, 0, 1)).astype(np.float32)
-
-
-def _ground_shadow(actor: Actor, light: Light, view: View, met: Array) -> Array:
+def _ground_shadow(actor: Actor, light: Light, view: View, ground: NDArray[np.bool_]) -> Array:
     """What share of the light reaches the ground around a person (H, W)."""
-    height, width = met.shape[:2]
+    height, width = ground.shape
     mesh = actor.meshes[0]
     strength = float(light.sun.mean() * light.towards[2] / (light.sun.mean() * light.towards[2] + light.sky.mean()))
     shade = np.ones((height, width), dtype=np.float32)
-    for direction, share, blur in (
+    for direction, share, softness in (
         (light.towards, strength, 0.006),
         (f32([0, 0, 1]), 0.45 * (1 - strength), 0.03),
     ):
-        flat = mesh.vertices - mesh.vertices[:, 2:] / direction[2] * direction
-        seen, _, _ = rasterize(view.pixels(flat, height, width), mesh.faces, height, width)
-        mask = gaussian_filter((seen >= 0).astype(np.float32), blur * height + 0.5)
-        shade *= 1 - share * mask
-    return np.where(np.isnan(met[..., 0]), 1, shade).astype(np.float32)
+        flat = view.pixels(flatten(mesh.vertices, direction), height, width)
+        mask = covered(flat, mesh.faces, height, width)
+        if mask.any():
+            shade *= 1 - share * blur(mask, _kernel(softness * height + 0.5))
+    return np.where(ground, shade, f32(1))
+
+
+@lru_cache(maxsize=32)
+def _kernel(sigma: float) -> Array:
+    """Half of a Gaussian kernel (R + 1,), its middle last, that reaches four standard deviations; sigma in pixels."""
+    x = np.arange(-int(4.0 * sigma + 0.5), int(4.0 * sigma + 0.5) + 1)
+    kernel = np.exp(-0.5 / (sigma * sigma) * x**2)
+    return (kernel / kernel.sum())[: len(x) // 2 + 1]

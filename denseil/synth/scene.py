@@ -9,9 +9,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from denseil.synth.body import Array, f32
 from denseil.synth.camera import View
+from denseil.synth.loops import light_two, meet, scale_rows
 from denseil.synth.mesh import Mesh, blob
 from denseil.synth.palette import NAMED, Colour, jitter
 from denseil.synth.raster import noise
@@ -94,7 +96,9 @@ def draw_place(rng: np.random.Generator) -> Place:
     )
 
 
-def background(place: Place, light: Light, view: View, behind: float, height: int, width: int) -> tuple[Array, Array]:
+def background(
+    place: Place, light: Light, view: View, behind: float, height: int, width: int
+) -> tuple[Array, NDArray[np.bool_]]:
     """What stands behind the people.
 
     Args:
@@ -106,18 +110,12 @@ def background(place: Place, light: Light, view: View, behind: float, height: in
         width: Columns of the image.
 
     Returns:
-        Linear colours (H, W, 3), and where each pixel's ray meets the ground (H, W, 2), not a number where it does not.
+        Linear colours (H, W, 3), and whether each pixel shows the ground (H, W).
     """
     rays = view.rays(height, width).reshape(-1, 3)
-    down = np.where(rays[:, 2] < -1e-4, view.height / np.maximum(-rays[:, 2], 1e-4), np.inf)
-    cos, sin = np.cos(place.tilt), np.sin(place.tilt)
-    facing = rays[:, 1] * cos + rays[:, 0] * sin
-    across = np.where(facing > 1e-4, (behind + place.distance) * cos / np.maximum(facing, 1e-4), np.inf)
-    if place.wall == "none":
-        across = np.full_like(across, 60.0)
-    on_ground = down < across
-    reach = np.minimum(np.minimum(down, across), 200.0)
-    points = (rays * reach[:, None] + f32([0, 0, view.height])).astype(np.float32)
+    cos, sin = np.cos(place.tilt), np.sin(place.tilt)  # NOTE: of double precision, and so is the distance below
+    far = 60.0 if place.wall == "none" else 0.0
+    points, on_ground = meet(rays, view.height, float((behind + place.distance) * cos), far, cos, sin)
     colour = np.empty_like(points)
     colour[on_ground] = _ground(place, points[on_ground])
     wall = ~on_ground
@@ -126,11 +124,10 @@ def background(place: Place, light: Light, view: View, behind: float, height: in
     albedo = np.clip(colour, 0.01, 0.95) ** 2.2
     on_floor = light.sky + light.sun * light.towards[2]
     on_wall = 0.5 * (light.sky + light.bounce) + light.sun * max(0.0, -float(light.towards[1])) * 0.8
-    lit = albedo * np.where(on_ground[:, None], on_floor, on_wall)
+    lit = light_two(albedo, on_ground, on_floor, on_wall)
     if place.wall == "none" and wall.any():  # haze far away, and the sky
         lit[wall] = 0.75 * light.sky * (0.5 + 0.5 * lit[wall] / (lit[wall].mean() + 1e-3))
-    met = np.where(on_ground[:, None], points[:, :2], np.nan)
-    return lit.reshape(height, width, 3).astype(np.float32), met.reshape(height, width, 2).astype(np.float32)
+    return lit.reshape(height, width, 3), on_ground.reshape(height, width)
 
 
 def _plane(u: Array, v: Array) -> Array:
@@ -144,14 +141,14 @@ def _ground(place: Place, points: Array) -> Array:
     far = np.hypot(points[:, 0], points[:, 1])  # fine grain is not resolved far away
     grain = 0.05 if place.ground == "grass" else 0.03
     shade += np.clip(2.5 / far, 0, 1) * 0.3 * (noise(_plane(u, v), grain, place.seed + 1) - 0.5)
-    colour = f32(place.ground_colour) * shade[:, None]
+    colour = scale_rows(f32([place.ground_colour]), shade)
     if place.ground in ("paving", "slabs", "bricks", "floor"):
         size = {"slabs": 1.6, "bricks": 0.35}.get(place.ground, 1.0) * place.tile
         shifted = u + 0.5 * size * (np.floor(v / size) % 2) * (place.ground != "floor")
         joint = np.minimum(shifted / size % 1, v / size % 1) < 0.05
         colour[joint] *= 0.75
         tint = noise(_plane(np.floor(shifted / size) * 7.3, np.floor(v / size) * 7.3), 1.0, place.seed)
-        colour *= (0.9 + 0.2 * tint)[:, None]
+        colour = scale_rows(colour, 0.9 + 0.2 * tint)
     if place.ground == "asphalt" and place.seed % 3 == 0:  # a painted line and a kerb
         colour[np.abs(u - 1.0) < 0.07] = f32([0.75, 0.75, 0.7])
     return colour
@@ -159,7 +156,7 @@ def _ground(place: Place, points: Array) -> Array:
 
 def _wall(place: Place, u: Array, z: Array) -> Array:
     shade = 1 + 0.3 * (noise(_plane(u, z), 1.3, place.seed) - 0.5) + 0.1 * (noise(_plane(u, z), 0.08, place.seed) - 0.5)
-    colour = f32(place.wall_colour) * shade[:, None]
+    colour = scale_rows(f32([place.wall_colour]), shade)
     second = f32(place.wall_second)
     if place.wall == "bricks":
         row = np.floor(z / 0.12)

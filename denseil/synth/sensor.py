@@ -10,6 +10,7 @@ from PIL import Image
 from scipy.ndimage import gaussian_filter, uniform_filter1d
 
 from denseil.synth.body import Array, f32
+from denseil.synth.loops import expose, saturate
 
 
 @dataclass(frozen=True)
@@ -45,16 +46,16 @@ def develop(light: Array, sensor: Sensor, rng: np.random.Generator) -> Image.Ima
     """Linear light (H, W, 3) -> an image as the camera's recorder had it."""
     height, width = light.shape[:2]
     scale = height / 128
-    light = light * f32(sensor.cast) * f32(sensor.gain) + f32(sensor.haze)
+    light = expose(light, f32(sensor.cast), sensor.gain, sensor.haze)
     sigma = sensor.blur * scale
     if sigma > 0.25:
         light = gaussian_filter(light, (sigma, sigma, 0))
     if sensor.smear * scale >= 1.5:
         light = uniform_filter1d(light, round(sensor.smear * scale), axis=1)
-    values = np.clip(light, 0, None) / (1 + 0.18 * np.clip(light, 0, None) ** 2)  # highlights roll off
+    light = np.maximum(light, 0)
+    values = light / (1 + 0.18 * light**2)  # highlights roll off
     values = np.clip(values, 0, 1) ** f32(sensor.contrast / 2.2)
-    grey = values.mean(-1, keepdims=True)
-    values = grey + f32(sensor.saturation) * (values - grey)
+    values = saturate(values, sensor.saturation)
     if sensor.noise:
         values = values + rng.normal(0, sensor.noise, values.shape).astype(np.float32)
     image = Image.fromarray((np.clip(values, 0, 1) * 255 + 0.5).astype(np.uint8))
