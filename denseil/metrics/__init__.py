@@ -1,4 +1,4 @@
-"""Judging: CMC, mAP and mINP under named protocols, streamed, with the record of how they were made."""
+"""Evaluation: CMC, mAP and mINP under named protocols, streamed; results record what they were computed under."""
 
 from denseil.metrics.embeddings import Embeddings as Embeddings
 from denseil.metrics.features import Features as Features

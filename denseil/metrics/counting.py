@@ -1,7 +1,7 @@
-"""The ranks of each query's matches: exact, streamed, and without a query x gallery matrix.
+"""Exact ranks of each query's matches, streamed, without a query x gallery matrix.
 
-A rank is a count: one plus the items that come before. So a block of distances is thrown away once its items nearer
-than the farthest match have been counted, and only those are ever sorted.
+A rank is one plus the number of items that come before. A block of distances is dropped once its items nearer than
+the farthest match have been counted, and only these are sorted.
 """
 
 from __future__ import annotations
@@ -20,18 +20,18 @@ from denseil.metrics.equal_rows import EqualRows
 IntArray = npt.NDArray[np.int64]
 KeyArray = npt.NDArray[np.float32]
 
-SHORTEST = 1e-18  # the square of a shorter length is rounded in float32
-GATHER = 4096  # gallery rows copied at a time to compare matches, where the gallery is larger than a block
+SHORTEST = 1e-18  # the square of a shorter length underflows in float32
+GATHER = 4096  # gallery rows copied at a time to compare matches, if the gallery is larger than a block
 
 
 def lengths(vectors: Tensor) -> Tensor:
-    """Length (N,) of each vector (N, D).
+    """Return the length (N,) of each vector (N, D).
 
     Raises:
-        ValueError: If the square of a length is beyond float32, or so small that float32 rounds it.
+        ValueError: If the square of a length overflows or underflows in float32.
     """
     found = _finite(torch.linalg.vector_norm(vectors, dim=1))
-    if float(found.min()) < SHORTEST:  # zeros alone have no direction, which is allowed
+    if float(found.min()) < SHORTEST:  # zero vectors are allowed
         short = (found < SHORTEST).nonzero().flatten()
         short = short[(vectors[short] != 0).any(1)]
         if len(short):
@@ -40,12 +40,12 @@ def lengths(vectors: Tensor) -> Tensor:
 
 
 def squares(vectors: Tensor) -> Tensor:
-    """Squared length (N,) of each vector (N, D), exact for small integers, unlike the square of the length.
+    """Return the squared length (N,) of each vector (N, D); exact for small integers, unlike the square of the length.
 
     Raises:
-        ValueError: as `lengths`.
+        ValueError: As `lengths`.
     """
-    scratch = torch.empty_like(vectors[:1024])  # the squares of a large gallery would not fit
+    scratch = torch.empty_like(vectors[:1024])  # in blocks, because the squares of a large gallery would not fit
     parts = torch.split(vectors, len(scratch))
     return _finite(torch.cat([torch.mul(part, part, out=scratch[: len(part)]).sum(1) for part in parts]))
 
@@ -59,7 +59,7 @@ def _finite(values: Tensor) -> Tensor:
 class Metric(NamedTuple):
     """A distance as sort keys: `combine(weights of the gallery, dot products with the query)`.
 
-    What depends on the query alone changes no order and is left out.
+    Terms that depend only on the query do not change the order and are left out.
     """
 
     weigh: Callable[[Tensor], Tensor]  # gallery (N, D) -> weights (N,)
@@ -83,9 +83,9 @@ class Ranks(NamedTuple):
     """Ranks of the matches of some queries, sorted by query, then by rank.
 
     Args:
-        query: (M,) the query's place among those asked.
-        found: (M,) how many of the query's matches have been found at this rank, this one included, from 1.
-        rank: (M,) the rank among the gallery items that are not ignored, from 1.
+        query: (M,) index of the query.
+        found: (M,) number of the query's matches up to this rank, from 1.
+        rank: (M,) rank among the gallery items that are not ignored, from 1.
     """
 
     query: IntArray
@@ -100,12 +100,12 @@ class BlockedGallery:
     junk, have no rank and take none. Of items at equal distance the smaller gallery index comes first.
 
     Args:
-        gallery: (N) what is ranked, on whose device the dot products are made.
-        metric: a name in `METRICS`.
-        block: how many queries at most, and how many gallery items, are compared at a time.
+        gallery: Embeddings (N) to rank; dot products are computed on their device.
+        metric: A name in `METRICS`.
+        block: Maximum number of queries, and number of gallery items, compared at a time.
 
     Raises:
-        ValueError: a gallery vector whose squared length float32 cannot hold.
+        ValueError: If the squared length of a gallery vector is beyond float32.
     """
 
     def __init__(self, gallery: Embeddings, *, metric: str, block: tuple[int, int]) -> None:
@@ -118,7 +118,7 @@ class BlockedGallery:
         self.weights: KeyArray = weigh(gallery.vectors).cpu().numpy()
         self.equal = EqualRows(gallery.vectors)
         self.equal.replace(self.weights, self.weights[self.equal.first])
-        self.weights[pids == JUNK_PID] = np.nan  # compares false with every key, so it is never counted
+        self.weights[pids == JUNK_PID] = np.nan  # NaN compares false with every key, so it is never counted
         height, self.width = block[0], min(block[1], len(gallery))
         self.buffer = torch.empty(height * max(self.width, min(GATHER, len(gallery))), device=gallery.vectors.device)
 
@@ -129,7 +129,7 @@ class BlockedGallery:
         row_m, col_m = row[match], col[match]
         if not len(row_m):
             return Ranks(row_m, row_m, row_m)
-        # Where one block holds the whole gallery, matches have the very dot products that all others are compared by.
+        # If one block holds the whole gallery, the matches' own dot products are used.
         whole = self._dots(vectors, self.vectors) if self.width == len(self.vectors) else None
         dots_m = self._dots_of_pairs(vectors, row_m, col_m) if whole is None else whole[row_m, col_m]
         dots_t = self.equal.dots(vectors)
@@ -155,7 +155,7 @@ class BlockedGallery:
         return Ranks(row_m, found, found + others_before)
 
     def _same_person(self, pids: IntArray) -> tuple[IntArray, IntArray]:
-        """All pairs (query, item) of one person, by query, then gallery index; junk has none."""
+        """Return all pairs (query, item) of one person, by query, then gallery index; junk has none."""
         first = self.sorted_pids.searchsorted(pids)
         count = np.where(pids == JUNK_PID, 0, self.sorted_pids.searchsorted(pids, side="right") - first)
         row = np.repeat(np.arange(len(pids)), count)
@@ -164,12 +164,12 @@ class BlockedGallery:
         return row, cols
 
     def _dots(self, queries: Tensor, items: Tensor) -> KeyArray:
-        """Dot products (B, n), valid until the next call."""
+        """Compute dot products (B, n), valid until the next call."""
         out = self.buffer[: len(queries) * len(items)].view(len(queries), len(items))
         return torch.mm(queries, items.T, out=out).cpu().numpy()
 
     def _dots_of_pairs(self, queries: Tensor, row: IntArray, col: IntArray) -> KeyArray:
-        """Dot product (M,) of each pair."""
+        """Compute the dot product (M,) of each pair."""
         dots = np.empty(len(row), np.float32)
         items, place = np.unique(col, return_inverse=True)
         for left in range(0, len(items), GATHER):
@@ -180,15 +180,15 @@ class BlockedGallery:
 
 
 def count_before(line: KeyArray, keys: KeyArray, cols: IntArray) -> IntArray:
-    """How many items of one line come before each of a query's matches.
+    """Count the items of one row that come before each of a query's matches.
 
     Args:
-        line: (n,) keys of gallery items in their order; NaN where one does not count.
+        line: (n,) keys of gallery items in order; NaN for items that do not count.
         keys: (m,) keys of the matches, ascending.
-        cols: (m,) places of the matches in the line's numbering; they may lie outside it.
+        cols: (m,) columns of the matches in the numbering of the row; they may be outside it.
 
     Returns:
-        (m,) items with a smaller key, and those with an equal key that stand earlier.
+        (m,) number of items with a smaller key, or an equal key and a smaller index.
     """
     near = line.compress(line <= keys[-1])  # several times faster than a mask as index
     near.sort()

@@ -1,4 +1,4 @@
-"""Embeddings with their labels: what every judgement takes."""
+"""Embeddings with their labels, the input of every evaluation."""
 
 from __future__ import annotations
 
@@ -18,20 +18,21 @@ DISTRACTOR_PID = 0
 
 @dataclass(frozen=True, eq=False, init=False)
 class Embeddings:
-    """One vector a tracklet, with the person and the camera it shows.
+    """Vectors of tracklets, with their person and camera ids.
 
-    Everything is checked here, once, so that a result never rests on misaligned labels: published re-ID code has
+    All values are checked here once, so that no result is computed from misaligned labels: published re-ID code has
     reported scores computed with more camera ids than tracklets.
 
     Args:
-        vectors: embeddings (N, D), real numbers; held as float32 on the device they came on, without a copy where
-            they are float32 already.
-        pids: person ids (N,), integers: -1 is junk (ignored by every protocol), 0 a distractor, others persons.
-        camids: camera ids (N,), integers; equal numbers mean the same camera.
+        vectors: Embeddings (N, D), real numbers; stored as float32 on their device, without a copy if they are
+            float32.
+        pids: Person ids (N,), integers: -1 is junk (ignored by every protocol), 0 a distractor, others persons.
+        camids: Camera ids (N,), integers; equal numbers mean the same camera.
 
     Raises:
-        TypeError: vectors that are not real numbers; pids or camids that are not integers.
-        ValueError: a wrong number of dimensions, nothing in them, different lengths, NaN or infinity, pids below -1.
+        TypeError: If vectors are not real numbers, or pids or camids are not integers.
+        ValueError: If dimensions or lengths are wrong, there is no vector, a value is not finite, or a pid is below
+            -1.
     """
 
     vectors: Tensor
@@ -51,7 +52,7 @@ class Embeddings:
         return len(self.vectors)
 
     def __getitem__(self, index: Tensor | slice | list[int]) -> Embeddings:
-        """The embeddings at these places, in this order."""
+        """Return the embeddings at the given indices, in their order."""
         return Embeddings(self.vectors[index], self.pids[index], self.camids[index])
 
     def __repr__(self) -> str:
@@ -59,7 +60,7 @@ class Embeddings:
 
 
 def _as_tensor(name: str, values: ArrayLike) -> Tensor:
-    """A tensor of the values, sharing their memory where it can."""
+    """Convert to a tensor, without a copy if possible."""
     if isinstance(values, Tensor):
         return values.detach()
     try:
@@ -77,7 +78,7 @@ def _as_vectors(values: ArrayLike) -> Tensor:
     if vectors.dtype == torch.bool or vectors.is_complex():
         raise TypeError(f"vectors are {vectors.dtype}; they must be real numbers: convert them to float32")
     vectors = vectors.float()
-    # aminmax passes NaN on and needs no temporary: isfinite() would hold a copy of a gallery of a million.
+    # aminmax propagates NaN and needs no temporary, unlike isfinite() on a gallery of a million.
     if not torch.stack(vectors.aminmax()).isfinite().all():
         row = next(i for i, vector in enumerate(vectors) if not vector.isfinite().all())
         raise ValueError(
@@ -87,16 +88,16 @@ def _as_vectors(values: ArrayLike) -> Tensor:
 
 
 def as_ids(name: str, values: ArrayLike, length: int | None = None) -> Tensor:
-    """Integers (N,) as int64 on the CPU.
+    """Convert integers (N,) to int64 on the CPU.
 
     Args:
-        name: what errors call them.
-        values: the integers.
-        length: how many there must be; any number where None.
+        name: Their name in errors.
+        values: The integers.
+        length: Required number; None for any.
 
     Raises:
-        TypeError: not integers.
-        ValueError: not one dimension, or not of this length.
+        TypeError: If they are not integers.
+        ValueError: If they have not one dimension, or not this length.
     """
     ids = _as_tensor(name, values)
     if ids.is_floating_point() or ids.is_complex() or ids.dtype == torch.bool:

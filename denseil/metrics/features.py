@@ -1,8 +1,8 @@
-"""The features file: embeddings of any code base, in one safetensors file, to be judged again by anyone.
+"""The features file: embeddings of any code base in one safetensors file, which anyone can evaluate.
 
-Tensors `vectors` (N, D) of any float type, `pids` (N,) and `camids` (N,) of any integer type, and the text metadata
-that safetensors allows, in which `frames` says which frames of each tracklet made its vector. What else is known of
-each tracklet (its name, its time) is one more tensor, `records`: the bytes of a JSON list of N objects.
+It has tensors `vectors` (N, D) of any float type, `pids` (N,) and `camids` (N,) of any integer type, and string
+metadata; its key `frames` names the frames of a tracklet that its vector was computed from. Further data of tracklets
+(names, times) are in an optional tensor `records`: the bytes of a JSON list of N objects.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ RECORDS = "records"
 
 
 class Features(NamedTuple):
-    """What a features file holds."""
+    """Content of a features file."""
 
     embeddings: Embeddings
     metadata: dict[str, str]
@@ -40,19 +40,19 @@ def save_features(
     metadata: Mapping[str, str] | None = None,
     records: Sequence[Mapping[str, Any]] | None = None,
 ) -> None:
-    """Write embeddings to a features file, whole or not at all.
+    """Write embeddings to a features file, atomically.
 
     Args:
-        path: the file; by custom it ends in `.safetensors`.
-        embeddings: what to write.
-        metadata: texts to keep beside them, such as `frames`, the model's name, the data set's.
-        records: what else is known of each vector, as JSON knows it. `denseil.gallery` reads `id`, `start` and `end`
-            (seconds), `track` and `thumbnail` (a path), all optional.
+        path: The file, usually with the suffix `.safetensors`.
+        embeddings: The embeddings.
+        metadata: Strings to store with them, such as `frames` and the names of model and dataset.
+        records: A dict of JSON values for each vector. `denseil.gallery` reads `id`, `start` and `end` (seconds),
+            `track` and `thumbnail` (a path), all optional.
 
     Raises:
-        FileNotFoundError: the folder does not exist.
-        TypeError: metadata that are not texts; records that JSON does not know.
-        ValueError: records that are not one a vector, or hold NaN or infinity.
+        FileNotFoundError: If the folder does not exist.
+        TypeError: If metadata are not strings, or records are not JSON values.
+        ValueError: If the numbers of records and vectors differ, or records hold NaN or infinity.
     """
     tensors = {name: getattr(embeddings, name).cpu().contiguous() for name in TENSORS}
     if records is not None:
@@ -66,9 +66,9 @@ def save_features(
 
 
 def _sort_metadata(path: Path) -> None:
-    """Put the metadata of a safetensors file, written in a random order, into that of their names.
+    """Sort the metadata of a safetensors file, which are written in random order.
 
-    So files of the same content have the same bytes.
+    Files of the same content then have the same bytes.
     """
     with path.open("r+b") as file:
         size = int.from_bytes(file.read(8), "little")
@@ -84,9 +84,9 @@ def load_features(path: str | Path) -> Features:
     """Read a features file, and check it as `Embeddings` does.
 
     Raises:
-        FileNotFoundError: no such file.
-        ValueError: a damaged file, or one that lacks a tensor or holds wrong ones.
-        TypeError: tensors of a wrong type.
+        FileNotFoundError: If the file does not exist.
+        ValueError: If the file is damaged, or a tensor is missing or wrong.
+        TypeError: If a tensor has the wrong type.
     """
     if not Path(path).is_file():
         raise FileNotFoundError(f"no features file {path}")
@@ -106,10 +106,10 @@ def load_features(path: str | Path) -> Features:
 
 
 def load_records(path: str | Path) -> list[dict[str, Any]] | None:
-    """Read what a features file says of each vector beside pid and camid; None where it says nothing.
+    """Read the per-vector records of a features file, or None if it has none.
 
     Raises:
-        ValueError: a damaged file, or records that are not one JSON object a vector.
+        ValueError: If the file is damaged, or the records are not one JSON object per vector.
     """
     try:
         with safe_open(path, framework="pt") as file:
@@ -131,17 +131,17 @@ def load_records(path: str | Path) -> list[dict[str, Any]] | None:
 def rank_features(
     query: str | Path, gallery: str | Path, *, protocol: str = "standard", metric: str = "cosine"
 ) -> RankingResult:
-    """Judge two features files; see `rank`.
+    """Evaluate two features files with `rank`.
 
     Args:
-        query: features of the queries.
-        gallery: features of the gallery; for `mars-official`, of all test tracklets, the queries among them.
-        protocol: see `rank`.
-        metric: see `rank`.
+        query: Features of the queries.
+        gallery: Features of the gallery; for `mars-official`, of all test tracklets, including the queries.
+        protocol: See `rank`.
+        metric: See `rank`.
 
     Raises:
-        FileNotFoundError: no such file.
-        ValueError: a damaged file, files whose recorded `frames` differ, and what `rank` refuses.
+        FileNotFoundError: If a file does not exist.
+        ValueError: If a file is damaged, the files differ in `frames`, or as `rank`.
     """
     queries, items = load_features(query), load_features(gallery)
     frames = queries.metadata.get("frames")

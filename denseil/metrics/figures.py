@@ -1,4 +1,4 @@
-"""Figures of results; matplotlib is imported when one is drawn."""
+"""Figures of results; matplotlib is imported only when a figure is made."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ if TYPE_CHECKING:
 
 
 def new_figure(width: float, height: float) -> Figure:
-    """An empty figure, inches.
+    """Make an empty figure of a size in inches.
 
     Raises:
-        ModuleNotFoundError: matplotlib is not installed.
+        ModuleNotFoundError: If matplotlib is not installed.
     """
     try:
         from matplotlib.figure import Figure
@@ -25,10 +25,10 @@ def new_figure(width: float, height: float) -> Figure:
 
 
 def save_figure(figure: Figure, path: str | Path) -> None:
-    """Write a figure in the format that the path's suffix names.
+    """Write a figure in the format of the path's suffix.
 
     Raises:
-        ValueError: If matplotlib does not write that format.
+        ValueError: If matplotlib does not support the format.
     """
     suffix, known = Path(path).suffix.lower().removeprefix("."), sorted(figure.canvas.get_supported_filetypes())
     if suffix not in known:

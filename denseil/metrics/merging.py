@@ -1,4 +1,4 @@
-"""Features files of several machines, joined into one."""
+"""Merging features files, such as shards of several machines."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ SHARD = "shard"  # the metadata "i/n" of a file that holds the i-th of n shares
 
 @dataclass(frozen=True)
 class MergeReport:
-    """What `merge_features` wrote. Printed, it is a line.
+    """Result of `merge_features`; prints as one line.
 
     Attributes:
         path: The file.
-        vectors: How many it holds.
-        repeated: How many records were in more than one of the files.
+        vectors: Number of vectors.
+        repeated: Number of records that were in more than one file.
     """
 
     path: Path
@@ -39,8 +39,8 @@ class MergeReport:
 def merge_features(paths: Sequence[str | Path], output: str | Path) -> MergeReport:
     """Join features files into one.
 
-    The shards of one run (`embed_to_file(..., shard=(i, n))`) must all be there; joined, they are the file that one
-    machine would have written. A record that several files hold is written once if it is the same in all.
+    The shards of one run (`embed_to_file(..., shard=(i, n))`) must be complete; the result is then the file that one
+    machine would have written. A record in several files is written once if it is the same in all.
 
     Args:
         paths: The files, in any order if they are shards; else the output has their order.

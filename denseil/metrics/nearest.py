@@ -1,4 +1,4 @@
-"""The first ranks themselves, to look at: what `rank` counts without keeping."""
+"""The nearest gallery items of each query, which `rank` only counts."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from denseil.metrics.equal_rows import EqualRows
 
 
 class NearestItems(NamedTuple):
-    """What one query finds, nearest first.
+    """Search results of one query, nearest first.
 
     Args:
         places: (n,) indices in the gallery.
-        distances: (n,) from the query.
+        distances: (n,) distances from the query.
     """
 
     places: IntArray
@@ -28,23 +28,23 @@ class NearestItems(NamedTuple):
 def nearest(
     query: Embeddings, gallery: Embeddings, k: int = 10, *, metric: str = "cosine", block: int = 16
 ) -> list[NearestItems]:
-    """The first `k` ranks of each query, under the rules of every protocol (see `rank`).
+    """Find the first `k` ranks of each query, with the rules of all protocols (see `rank`).
 
-    The query's own person in its own camera is left out, and so is junk; of items at equal distance the one with the
+    Items of the query's person and camera are ignored, and so is junk. Of items at equal distance the one with the
     smaller gallery index comes first.
 
     Args:
-        query: the queries (Q).
-        gallery: what is ranked (N).
-        k: how many; fewer come where fewer are ranked.
+        query: Queries (Q).
+        gallery: Gallery (N).
+        k: Number of ranks; fewer are returned if fewer items are ranked.
         metric: `cosine` or `euclidean`.
-        block: how many queries are compared at a time; memory is about this many times N floats.
+        block: Number of queries compared at a time; memory is about this many times N floats.
 
     Returns:
-        One entry a query.
+        One entry per query.
 
     Raises:
-        ValueError: an unknown metric, vectors of different lengths, k or block below 1.
+        ValueError: If the metric is unknown, vectors differ in length, or k or block is below 1.
     """
     if metric not in METRICS:
         raise ValueError(f"no metric is named {metric!r}; choose from {', '.join(METRICS)}")
@@ -76,7 +76,7 @@ def nearest(
 
 
 def _smallest(line: KeyArray, among: IntArray, k: int) -> IntArray:
-    """The places, of those `among`, of the k smallest keys, in their order; of equals the earlier."""
+    """Return the indices, among `among`, of the k smallest keys, ascending; ties in the order of indices."""
     keys = line[among]
     if len(keys) > k:
         near = keys <= np.partition(keys, k - 1)[k - 1]
@@ -85,7 +85,7 @@ def _smallest(line: KeyArray, among: IntArray, k: int) -> IntArray:
 
 
 def _distances(query: torch.Tensor, items: torch.Tensor, metric: str) -> KeyArray:
-    """(n,) distances of one vector (D,) from some (n, D)."""
+    """Compute the distances (n,) of one vector (D,) from others (n, D)."""
     if metric == "cosine":
         values = 1 - F.cosine_similarity(query[None], items)
     else:

@@ -1,7 +1,7 @@
-"""Named protocols: what is averaged, and over which queries.
+"""Named protocols: the average precision, and the queries of the means.
 
-All protocols ignore, for a query, the gallery items of its own person and camera (the query itself among them where
-the gallery holds it) and junk (pid -1). Distractors (pid 0) stay: they are wrong answers for every query.
+All protocols ignore, for a query, the gallery items of its own person and camera (including the query itself if the
+gallery contains it) and junk (pid -1). Distractors (pid 0) stay: they are wrong answers for every query.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ IntArray = npt.NDArray[np.int64]
 
 
 def precision_at_match(found: IntArray, rank: IntArray) -> FloatArray:
-    """Precision at each match: `found / rank`.
+    """Compute the precision at each match, `found / rank`.
 
     Args:
-        found: (M,) how many matches have been found, this one included, >= 1.
-        rank: (M,) the rank of the match among the items that are not ignored, from 1.
+        found: (M,) number of matches up to this one, from 1.
+        rank: (M,) rank of the match among the items that are not ignored, from 1.
 
     Returns:
         (M,) terms whose mean over a query's matches is its average precision.
@@ -31,7 +31,7 @@ def precision_at_match(found: IntArray, rank: IntArray) -> FloatArray:
 
 
 def trapezoid_at_match(found: IntArray, rank: IntArray) -> FloatArray:
-    """The mean of the precision at a match and that one rank before it, which is 1 before the first rank.
+    """Average the precision at a match and one rank before it, which is 1 before the first rank.
 
     Recall steps only at matches, so this sums the area of MARS's official script (`compute_AP.m` of Zheng et al.,
     "MARS: A Video Benchmark for Large-Scale Person Re-identification", ECCV 2016) without its other ranks.
@@ -49,12 +49,12 @@ def trapezoid_at_match(found: IntArray, rank: IntArray) -> FloatArray:
 
 @dataclass(frozen=True)
 class Protocol:
-    """How ranks become a score.
+    """Definition of the scores.
 
     Args:
-        name: what results are labelled with.
-        term: the share of each match in average precision.
-        mean_over_all: whether queries without a match count, as 0, in every mean; else they are left out.
+        name: Name in results.
+        term: Function for the term of each match in average precision.
+        mean_over_all: Whether queries without a match count as 0 in every mean; otherwise they are left out.
     """
 
     name: str
@@ -72,10 +72,10 @@ PROTOCOLS = {
 
 
 def get_protocol(name: str) -> Protocol:
-    """The protocol of this name.
+    """Return the protocol of a name.
 
     Raises:
-        ValueError: no protocol has this name.
+        ValueError: If the name is unknown.
     """
     if name not in PROTOCOLS:
         near = difflib.get_close_matches(name, PROTOCOLS, n=1)

@@ -1,4 +1,4 @@
-"""`rank`: score how well a gallery is ranked, under a named protocol."""
+"""`rank`: CMC, mAP and mINP of a ranked gallery under a named protocol."""
 
 from __future__ import annotations
 
@@ -24,23 +24,24 @@ def rank(
 
     Gallery items of the query's own person and camera are ignored, and so is junk (pid -1); distractors (pid 0) stay.
     `standard` leaves out queries without a match; `mars-official` averages over all queries, with trapezoid average
-    precision, and wants all test tracklets in the gallery, the queries among them. Of items at equal distance the one
+    precision, and requires all test tracklets in the gallery, including the queries. Of items at equal distance the one
     with the smaller gallery index comes first. Distances are float32 (torch's matmul precision setting applies);
     working memory is about one block of them, whatever the size of the gallery.
 
     Args:
-        query: the queries, unless `query_index` names them.
-        gallery: what is ranked.
-        protocol: a name in `denseil.metrics.PROTOCOLS`.
+        query: Queries, unless `query_index` is given.
+        gallery: Gallery to rank.
+        protocol: A name in `denseil.metrics.PROTOCOLS`.
         metric: `cosine` or `euclidean`.
-        query_index: indices (Q,) of the queries in the gallery, in place of `query`.
-        frames: which frames of each tracklet made its vector, such as "all"; only recorded.
-        block: how many queries, and how many gallery items, are compared at a time.
+        query_index: Indices (Q,) of the queries in the gallery, instead of `query`.
+        frames: Frames of a tracklet that its vector was computed from, such as "all"; only recorded.
+        block: Numbers of queries and of gallery items compared at a time.
 
     Raises:
-        TypeError: no gallery, or not exactly one of `query` and `query_index`.
-        ValueError: an unknown protocol or metric, vectors of different lengths or beyond float32's range, an index
-            outside the gallery, an empty block; under a protocol that leaves out queries without a match, none left.
+        TypeError: If there is no gallery, or not exactly one of `query` and `query_index`.
+        ValueError: If the protocol or metric is unknown, vectors differ in length or are beyond float32, an index is
+            outside the gallery, a block is empty, or no query is left under a protocol that skips those without a
+            match.
     """
     rules = get_protocol(protocol)
     if metric not in METRICS:
@@ -58,7 +59,7 @@ def rank(
             f"query vectors have length {query.vectors.shape[1]}, gallery vectors {gallery.vectors.shape[1]}; "
             "both must come from one model"
         )
-    lengths(query.vectors)  # only to refuse what float32 cannot hold
+    lengths(query.vectors)  # only to check the range of float32
     height = min(block[0], len(query))
     blocks = BlockedGallery(gallery, metric=metric, block=(height, block[1]))
     vectors, pids, camids = query.vectors.to(gallery.vectors.device), query.pids.numpy(), query.camids.numpy()
@@ -71,11 +72,11 @@ def rank(
 
 
 def _at(gallery: Embeddings, index: ArrayLike) -> Embeddings:
-    """The items of the gallery that are queries.
+    """Return the items of the gallery that are queries.
 
     Raises:
-        TypeError: an index that is not made of integers.
-        ValueError: no index, or one outside the gallery.
+        TypeError: If an index is not an integer.
+        ValueError: If there is no index, or one is outside the gallery.
     """
     places = as_ids("query_index", index)
     if not len(places) or places.min() < 0 or places.max() >= len(gallery):
@@ -86,7 +87,7 @@ def _at(gallery: Embeddings, index: ArrayLike) -> Embeddings:
 
 
 def _score(ranks: Ranks, size: int, rules: Protocol) -> FloatArray:
-    """Each query's average precision, inverse negative penalty, rank of the first match: (3, size), 0 without one."""
+    """Compute average precision, INP and first match of each query: (3, size), 0 without a match."""
     count = np.bincount(ranks.query, minlength=size)
     end = count.cumsum()[count > 0]
     scores = np.zeros((3, size))
@@ -99,10 +100,10 @@ def _score(ranks: Ranks, size: int, rules: Protocol) -> FloatArray:
 def _summarise(
     scores: FloatArray, gallery: Embeddings, rules: Protocol, *, metric: str, frames: str | None
 ) -> RankingResult:
-    """The means that the protocol asks for, and the record of what they were computed under.
+    """Compute the means of the protocol, and record what they were computed under.
 
     Raises:
-        ValueError: nothing to take a mean of.
+        ValueError: If there is no query to average over.
     """
     precision, inverse_penalty, first = scores
     valid = first > 0

@@ -1,4 +1,4 @@
-"""Results that say how they were made."""
+"""Results, with the protocol, distance and counts that they were computed under."""
 
 from __future__ import annotations
 
@@ -24,25 +24,25 @@ PER_QUERY = ("average_precision", "first_match")
 
 @dataclass(frozen=True, eq=False)
 class RankingResult:
-    """Scores in [0, 1], and everything they were computed under.
+    """Scores in [0, 1], and what they were computed under.
 
     Args:
-        mAP: mean average precision.
-        cmc: (20,) share of queries whose first match is at rank 1, 2, ... 20 or before.
-        mINP: mean inverse negative penalty: the precision at a query's last match.
-        num_query: queries asked.
-        num_valid: queries with a match in the gallery.
-        num_gallery: gallery items, junk and distractors included.
-        num_junk: gallery items of pid -1, which are ignored.
-        num_distractors: gallery items of pid 0.
-        protocol: name of the protocol, which says over which queries the means are.
-        metric: name of the distance.
-        frames: which frames of each tracklet made its vector; None where nobody said.
+        mAP: Mean average precision.
+        cmc: (20,) share of queries with the first match at rank k or before, for k = 1 to 20.
+        mINP: Mean inverse negative penalty, the precision at a query's last match.
+        num_query: Number of queries.
+        num_valid: Number of queries with a match in the gallery.
+        num_gallery: Number of gallery items, including junk and distractors.
+        num_junk: Number of gallery items of pid -1, which are ignored.
+        num_distractors: Number of gallery items of pid 0.
+        protocol: Name of the protocol, which defines the means.
+        metric: Name of the distance.
+        frames: Frames of a tracklet that its vector was computed from; None if unknown.
         average_precision: (num_query,) NaN for a query that is left out. Not saved.
         first_match: (num_query,) rank of the first match, 0 for a query without one. Not saved.
 
     Raises:
-        ValueError: a CMC that is not of 20 ranks.
+        ValueError: If the CMC does not have 20 ranks.
     """
 
     mAP: float  # noqa: N815
@@ -74,20 +74,20 @@ class RankingResult:
         )
 
     def to_dict(self) -> dict[str, Any]:
-        """What a saved result holds: all but the arrays of single queries."""
+        """Return plain data: all fields except the arrays of single queries."""
         values = {field.name: getattr(self, field.name) for field in fields(self) if field.name not in PER_QUERY}
         return {**values, "cmc": self.cmc.tolist()}
 
     def to_json(self) -> str:
-        """The result as JSON text."""
+        """Return the result as JSON text."""
         return json.dumps(self.to_dict(), indent=2) + "\n"
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> RankingResult:
-        """The result that `to_dict` wrote.
+        """Build a result from the output of `to_dict`.
 
         Raises:
-            ValueError: not the fields of a result.
+            ValueError: If the fields are not those of a result.
         """
         try:
             return cls(**values)
@@ -96,10 +96,10 @@ class RankingResult:
 
     @classmethod
     def from_json(cls, text: str) -> RankingResult:
-        """The result that `to_json` wrote.
+        """Build a result from the output of `to_json`.
 
         Raises:
-            ValueError: text that is not JSON, or not of a result.
+            ValueError: If the text is not JSON, or not a result.
         """
         return cls.from_dict(json.loads(text))
 
@@ -114,10 +114,10 @@ class RankingResult:
         return cls.from_json(Path(path).read_text(encoding="utf-8"))
 
     def plot(self, path: str | Path | None = None) -> Figure:
-        """Draw the CMC curve, and save it where a path is given, in the format its suffix names.
+        """Plot the CMC curve, and save it if a path is given, in the format of its suffix.
 
         Raises:
-            ModuleNotFoundError: matplotlib is not installed.
+            ModuleNotFoundError: If matplotlib is not installed.
         """
         figure = new_figure(5, 3.5)
         axes = figure.subplots()
@@ -134,5 +134,5 @@ HEADER = "    mAP    R-1    R-5   R-10   R-20   mINP"
 
 
 def table_row(mean_ap: float, cmc: FloatArray, mean_inp: float) -> str:
-    """The scores under `HEADER`, in percent."""
+    """Format the scores in percent, under `HEADER`."""
     return "".join(f"{100 * value:7.2f}" for value in (mean_ap, *cmc[[0, 4, 9, 19]], mean_inp))

@@ -1,4 +1,4 @@
-"""The mean over the random splits of one data set, as iLIDS-VID and PRID-2011 are reported."""
+"""The mean over random splits of one dataset, as for iLIDS-VID and PRID-2011."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ from denseil.metrics.result import HEADER, RankingResult, table_row
 
 @dataclass(frozen=True, eq=False)
 class SplitResult:
-    """Mean and spread of scores over splits that were judged alike; made by `mean_of_splits`.
+    """Mean and standard deviation of scores over splits; made by `mean_of_splits`.
 
     Args:
-        mAP: mean over the splits, as are `cmc` (20,) and `mINP`.
-        cmc: see `mAP`.
-        mINP: see `mAP`.
-        mAP_std: sample standard deviation over the splits, as are `cmc_std` (20,) and `mINP_std`.
-        cmc_std: see `mAP_std`.
-        mINP_std: see `mAP_std`.
-        splits: the result of each split.
+        mAP: Mean of mAP.
+        cmc: Mean of the CMC (20,).
+        mINP: Mean of mINP.
+        mAP_std: Sample standard deviation of mAP.
+        cmc_std: Sample standard deviation of the CMC (20,).
+        mINP_std: Sample standard deviation of mINP.
+        splits: The result of each split.
     """
 
     mAP: float  # noqa: N815
@@ -47,16 +47,16 @@ class SplitResult:
         )
 
     def to_json(self) -> str:
-        """The result, and that of each split, as JSON text."""
+        """Return the result, with that of each split, as JSON text."""
         values: dict[str, Any] = {**vars(self), "splits": [split.to_dict() for split in self.splits]}
         return json.dumps({**values, "cmc": self.cmc.tolist(), "cmc_std": self.cmc_std.tolist()}, indent=2) + "\n"
 
     @classmethod
     def from_json(cls, text: str) -> SplitResult:
-        """The result that `to_json` wrote, its means made anew from the splits.
+        """Build a result from the output of `to_json`; the means are recomputed from the splits.
 
         Raises:
-            ValueError: text that is not JSON, or not of splits.
+            ValueError: If the text is not JSON, or not a result over splits.
         """
         saved = json.loads(text)
         if not isinstance(saved, dict) or not isinstance(saved.get("splits"), list):
@@ -75,17 +75,18 @@ class SplitResult:
 
 
 def mean_of_splits(results: Iterable[RankingResult]) -> SplitResult:
-    """Mean and sample standard deviation of each score over splits, usually ten; every split weighs the same.
+    """Average scores over splits, usually ten, each with the same weight.
 
     Raises:
-        ValueError: fewer than two splits, or splits judged under different protocols, distances or frames.
+        ValueError: If there are fewer than two splits, or they were evaluated under different protocols, distances or
+            frames.
     """
     splits = tuple(results)
     if len(splits) < 2:
         raise ValueError(f"got {len(splits)} split(s); a spread needs at least two")
     ways = sorted({f"{split.protocol}, {split.metric}, frames {split.frames}" for split in splits})
     if len(ways) > 1:
-        raise ValueError(f"splits were judged in different ways ({'; '.join(ways)}); judge all in one way")
+        raise ValueError(f"splits were evaluated in different ways ({'; '.join(ways)}); evaluate all in the same way")
     scores = np.stack([[split.mAP, *split.cmc, split.mINP] for split in splits])  # (S, 22)
     mean, std = scores.mean(0), scores.std(0, ddof=1)
     return SplitResult(
