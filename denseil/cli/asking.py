@@ -14,6 +14,7 @@ from denseil.gallery import Gallery, Where, features_model, name_model, read_fea
 from denseil.gallery.checks import check_opened
 from denseil.gallery.record import FloatArray
 from denseil.gallery.same import is_itself
+from denseil.models import model_id
 from denseil.viz import attend
 
 
@@ -38,7 +39,8 @@ def _embed(
     folder: Path, model: str, held: Gallery, device: torch.device | None, *, attention: bool
 ) -> tuple[list[Query], FloatArray]:
     embedder = Embedder(model, device=device)
-    name = name_model(model_name(embedder.model), weights_digest(embedder.model))
+    identity = model_id(embedder.model, embedder.preprocessing)
+    name = name_model(model_name(embedder.model), weights_digest(embedder.model), identity)
     check_opened(held, embedder.num_features, name)
     tracklets = read_folder(folder)
     queries = [

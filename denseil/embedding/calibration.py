@@ -10,7 +10,7 @@ from torch import nn
 
 from denseil.embedding.cache import weights_digest
 from denseil.metrics import Verification, load_features, verify
-from denseil.models import create_model, update_config
+from denseil.models import create_model, model_id, update_config
 
 
 def calibrate(features: str | Path, folder: str | Path, *, rates: Sequence[float] | None = None) -> Verification:
@@ -31,7 +31,8 @@ def calibrate(features: str | Path, folder: str | Path, *, rates: Sequence[float
     embeddings, metadata = load_features(features)
     model = create_model(f"local-dir:{os.fspath(folder)}", pretrained=True)
     digest = weights_digest(model)
-    if metadata.get("weights") != digest:
+    identity = model_id(model)
+    if metadata.get("weights") != digest or metadata.get("model_id", identity) != identity:
         made_by = "another model" if "weights" in metadata else "nobody knows which model"
         raise ValueError(f"{features} was made by {made_by}: run `denseil embed --model {folder}` on the labelled set")
     found = verify(embeddings, rates=rates)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Protocol
 
 import numpy as np
 from torch import Tensor
 
+from denseil.common.text import plain
 from denseil.gallery.record import ArrayLike, FloatArray, Record
 
 
@@ -74,14 +76,34 @@ class _Opened(Protocol):
     model: str
 
 
+def same_model(one: str, other: str) -> bool:
+    """Decide whether two names stand for one model.
+
+    Two names that end in an identity (40 hexadecimal digits, from `denseil.models.model_id`) are compared by it; else
+    by what comes before: galleries and files of earlier versions have only the architecture and a digest of weights.
+    """
+    (first, first_id), (second, second_id) = (_split(name) for name in (one, other))
+    return first_id == second_id if first_id and second_id else first == second
+
+
+def _split(name: str) -> tuple[str, str]:
+    before, _, last = name.rpartition(" ")
+    return (before, last) if re.fullmatch("[0-9a-f]{40}", last) else (name, "")
+
+
 def check_opened(gallery: _Opened, dim: int | None, model: str) -> None:
-    """Raise ValueError if a gallery has another model or width than requested."""
-    if model and gallery.model and model != gallery.model:
+    """Check that a gallery holds vectors of a model, if both are known, and of a width.
+
+    Raises:
+        ValueError: If it does not.
+    """
+    if model and gallery.model and not same_model(model, gallery.model):
         raise ValueError(
-            f"the gallery {gallery.uri} was filled by the model {gallery.model}, not by {model}: their vectors cannot "
-            "be compared; embed with the model that filled it, or fill another gallery"
+            f"the gallery {plain(gallery.uri)} was filled by the model {plain(gallery.model)}, not by {plain(model)}: "
+            "their vectors cannot be compared; embed with the model that filled it, or fill another gallery"
         )
     if dim not in (None, gallery.dim):
         raise ValueError(
-            f"the gallery {gallery.uri} is {gallery.dim} wide, not {dim}; take vectors of the model that filled it"
+            f"the gallery {plain(gallery.uri)} is {gallery.dim} wide, not {dim}; take vectors of the model that filled "
+            "it"
         )

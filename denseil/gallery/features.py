@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
+from denseil.gallery.checks import check_opened
 from denseil.gallery.protocol import Gallery
 from denseil.gallery.record import FloatArray, Record
 from denseil.gallery.same import differences, refuse
@@ -37,19 +38,29 @@ def read_features(path: str | Path) -> tuple[list[Record], FloatArray]:
 
 
 def features_model(path: str | Path) -> str:
-    """Return the model of a features file, for `open`; "" if the file does not name the weights.
+    """Name the model that made the vectors of a features file, as `open` takes it; "" if the file does not say.
 
     Raises:
-        FileNotFoundError: If the file does not exist.
-        TypeError, ValueError: If the file is damaged.
+        FileNotFoundError: If there is no such file.
+        TypeError, ValueError: If it is damaged.
     """
     metadata = load_features(path).metadata
-    return name_model(metadata.get("model", ""), metadata.get("weights", ""))
+    return name_model(metadata.get("model", ""), metadata.get("weights", ""), metadata.get("model_id", ""))
 
 
-def name_model(architecture: str, weights: str) -> str:
-    """Join a model's architecture and weights (a digest) to the name that galleries compare; "" without weights."""
-    return f"{architecture} {weights[:16]}".strip() if weights else ""
+def name_model(architecture: str, weights: str, model_id: str = "") -> str:
+    """Name a model in the words that galleries compare; see `same_model`.
+
+    Args:
+        architecture: Its name for people.
+        weights: Digest of its weights, of which 16 digits are used.
+        model_id: Its identity, from `denseil.models.model_id`.
+
+    Returns:
+        The three, as far as they are known; "" if neither weights nor identity are.
+    """
+    words = [architecture, weights[:16], model_id] if weights or model_id else []
+    return " ".join(word for word in words if word)
 
 
 def copy(source: Gallery, target: Gallery) -> int:
@@ -59,8 +70,10 @@ def copy(source: Gallery, target: Gallery) -> int:
         The number of new records.
 
     Raises:
-        ValueError: If the target holds ids of the source with another camera, time or vector; nothing is added.
+        ValueError: If the target holds vectors of another model or width, or ids of the source with another camera,
+            time or vector; nothing is added.
     """
+    check_opened(target, source.dim, source.model)
     if target.count():
         differing: dict[str, list[str]] = {}
         total = 0

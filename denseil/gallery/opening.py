@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import os
 from difflib import get_close_matches
 
+from denseil.common.arguments import shown
+from denseil.gallery.fields import check_integer
 from denseil.gallery.protocol import Gallery
 
 STORES = ("s3", "gs", "az")
 SERVERS = ("http", "https", "milvus")
+MAX_WIDTH = 2**20
 SCHEMES = ("memory", *STORES, *SERVERS)
 
 
@@ -15,20 +19,25 @@ def open(uri: str, dim: int | None = None, model: str = "") -> Gallery:
     """Open a gallery, or create it.
 
     Args:
-        uri: A folder, `s3://`, `gs://` or `az://` for LanceDB (extra `gallery`); `http(s)://` or `milvus://` for a
-            Milvus server (extra `milvus`); `memory://` for a new one in memory.
-        dim: Width of the vectors, to create the gallery if it does not exist; None to open an existing one.
-        model: Identity of the model that makes the vectors, as `features_model` reads it from a file. A new gallery
-            stores it; an existing one refuses another identity. "" skips the check.
+        uri: A folder, or `s3://`, `gs://`, `az://`: LanceDB (extra `gallery`); `http(s)://` or `milvus://`: a Milvus
+            server (extra `milvus`); `memory://`: a new one in memory.
+        dim: Width of the vectors. If given, the gallery is created if there is none; if None, it must exist.
+        model: The model that makes the vectors: a name from `features_model` or `name_model`, or the identity from
+            `denseil.models.model_id`. A new gallery records it, and one that has recorded its own refuses another;
+            "" asks for no check.
 
     Raises:
         ConnectionError: If no server answers.
-        FileNotFoundError: If the gallery does not exist and `dim` is None.
+        FileNotFoundError: If there is no gallery, and no width is given.
         ModuleNotFoundError: If the extra is not installed.
-        ValueError: If the URI is of an unknown kind, the gallery has another model or width, or `dim` is below 1.
+        TypeError: If the address or the model is not text, or the width is not an integer.
+        ValueError: If the address is of no known kind, the gallery holds vectors of another model or width, or the
+            width is below 1.
     """
-    if dim is not None and dim < 1:
-        raise ValueError(f"dim is {dim}; a gallery's vectors are at least 1 wide")
+    if not isinstance(uri, (str, os.PathLike)) or not isinstance(model, str):
+        raise TypeError(f"uri is {shown(uri)}, model is {shown(model)}; both must be text")
+    if dim is not None:
+        dim = check_integer("dim", dim, least=1, most=MAX_WIDTH)
     scheme, mark, _ = str(uri).partition("://")
     if not mark:
         scheme = "path"

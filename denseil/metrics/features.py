@@ -18,6 +18,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
 from denseil.common.files import replacing
+from denseil.common.text import plain
 from denseil.metrics.embeddings import Embeddings
 from denseil.metrics.ranking import rank
 from denseil.metrics.result import RankingResult
@@ -140,10 +141,11 @@ def rank_features(
         metric: See `rank`.
 
     Raises:
-        FileNotFoundError: If a file does not exist.
-        ValueError: If a file is damaged, the files differ in `frames`, or as `rank`.
+        FileNotFoundError: no such file.
+        ValueError: If a file is damaged, the files record different models or `frames`, or `rank` refuses them.
     """
     queries, items = load_features(query), load_features(gallery)
+    check_same_model((query, queries.metadata), (gallery, items.metadata))
     frames = queries.metadata.get("frames")
     if frames != items.metadata.get("frames"):
         raise ValueError(
@@ -151,3 +153,25 @@ def rank_features(
             "embed both from the same frames policy"
         )
     return rank(queries.embeddings, items.embeddings, protocol=protocol, metric=metric, frames=frames)
+
+
+def check_same_model(one: tuple[str | Path, Mapping[str, str]], other: tuple[str | Path, Mapping[str, str]]) -> None:
+    """Check that two features files were made by one model, as far as both record it.
+
+    Args:
+        one: Path and metadata of a file.
+        other: Of another.
+
+    Raises:
+        ValueError: If they record different identities, or different weights.
+    """
+    (path, first), (path_2, second) = one, other
+    for name in ("model_id", "weights"):
+        if name in first and name in second:
+            if first[name] != second[name]:
+                models = [f"{file.get('model', 'a model')} {file[name][:12]}" for file in (first, second)]
+                raise ValueError(
+                    plain(f"{path} was made by {models[0]}, {path_2} by {models[1]}: vectors of two models cannot be ")
+                    + "compared; embed both with one"
+                )
+            return

@@ -15,7 +15,7 @@ from denseil import gallery
 from denseil.cli import main
 from denseil.cli.gallery import seconds
 from denseil.gallery import features_model
-from denseil.metrics import Embeddings, save_features
+from denseil.metrics import Embeddings, load_features, save_features
 from tests.gallery.conftest import HOSTILE, unit
 
 pytest.importorskip("lancedb")
@@ -186,7 +186,15 @@ def test_vectors_of_another_model_are_refused(
     assert main(["gallery", "copy", uri, str(tmp_path / "other")]) == 0
     assert main(["gallery", "add", str(tmp_path / "other"), files[1]]) == 2
     assert main(["gallery", "info", uri]) == 0
+    identity = load_features(files[0]).metadata["model_id"]
+    assert features_model(files[0]).endswith(f" {identity}")
     assert features_model(files[0]) in capsys.readouterr().out
+    with gallery.open(uri, model=identity) as held, pytest.raises(ValueError, match="by the model other"):
+        gallery.copy(held, gallery.MemoryGallery(held.dim, "other " + "0" * 40))
+    assert main(["evaluate", "--features", files[0], files[1]]) == 2
+    err = capsys.readouterr().err
+    assert "vectors of two models cannot be compared" in err
+    assert err.count("\n") == 1
 
 
 def test_attention_of_crops_on_the_page(

@@ -10,6 +10,7 @@ import torch
 
 from denseil import gallery
 from denseil.gallery import Gallery, MemoryGallery, Record, Where, check_recall, copy
+from denseil.gallery.checks import check_opened
 from tests.gallery.conftest import DIM, KINDS, MODEL, names, records, unit
 
 pytestmark = pytest.mark.parametrize("address", KINDS, indirect=True)
@@ -217,6 +218,16 @@ def test_another_model_is_refused(empty: Gallery, address: str):
     with pytest.raises(ValueError, match=f"was filled by the model {MODEL}, not by other 5678") as caught:
         gallery.open(address, DIM, "other 5678")
     assert "\n" not in str(caught.value)
+
+
+def test_the_identity_decides_where_both_names_have_one(address: str):
+    same, other = "a" * 40, "b" * 40
+    with gallery.open(address, DIM, f"net 1234 {same}") as held:
+        for name in (same, f"renamed {same}", "net 1234", ""):
+            check_opened(held, DIM, name)
+        for name in (other, f"net 1234 {other}", "net 5678"):
+            with pytest.raises(ValueError, match="was filled by the model net 1234"):
+                check_opened(held, DIM, name)
 
 
 def test_who_names_no_model_is_not_asked_for_one(address: str):
