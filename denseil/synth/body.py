@@ -1,8 +1,8 @@
 """Bodies: a low-rank space of adults and teenagers, their skeleton, and skinning.
 
 Metres, z up; a body at rest faces -y with its left side at +x, soles at z = 0, arms 45 degrees down. Parts of a body
-are named in *canonical* coordinates: where a vertex lies on the mean body, 1.79 m tall. A sleeve that ends at `arm` 0.6
-ends there on everyone.
+are addressed by *canonical* coordinates: the position of a vertex on the mean body, 1.79 m tall. A sleeve that ends at
+`arm` 0.6 ends there on every body.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from scipy.sparse import csr_array
 from denseil.synth.loops import skin, turn
 from denseil.synth.sample import ASSETS
 
-Array = NDArray[np.floating[Any]]  # single precision where it is kept
+Array = NDArray[np.floating[Any]]  # single precision for storage
 
 ASSET = ASSETS / "body.safetensors"
 PHENOTYPES = ("gender", "age", "muscle", "weight", "height", "proportions")  # gender 0 is female, 1 is male
@@ -53,18 +53,18 @@ PARENTS = tuple(_parent(joint) for joint in JOINTS)
 
 
 def f32(values: ArrayLike) -> Array:
-    """Numbers as a single-precision array."""
+    """Convert to a single-precision array."""
     return np.asarray(values, dtype=np.float32)
 
 
 @dataclass(frozen=True)
 class BodySpace:
-    """What all bodies share, and how they differ.
+    """The low-rank space of bodies.
 
     Attributes:
-        mean: Mean vertices with the joints after them (V + J, 3).
-        directions: How they vary (K, V + J, 3).
-        coefficients: The bodies that were drawn (bodies, K).
+        mean: Mean vertices followed by joints (V + J, 3).
+        directions: Principal directions (K, V + J, 3).
+        coefficients: Coefficients of the sampled bodies (bodies, K).
         phenotypes: Their phenotypes in [0, 1] (bodies, 6), named by PHENOTYPES.
         faces: Triangles (F, 3).
         weights: Skinning weights (V, J).
@@ -82,7 +82,7 @@ class BodySpace:
 
     @cached_property
     def neighbours(self) -> csr_array:
-        """The mean over a vertex's neighbours, as a matrix (V, V)."""
+        """Matrix (V, V) that averages over a vertex's neighbours."""
         count = len(self.canonical)
         a, b = self.faces[:, [0, 1, 2]].ravel(), self.faces[:, [1, 2, 0]].ravel()
         links = csr_array((np.ones(2 * len(a), dtype=np.float32), (np.r_[a, b], np.r_[b, a])), shape=(count, count))
@@ -90,7 +90,7 @@ class BodySpace:
         return csr_array(links.multiply(1 / np.maximum(links.sum(1), 1)[:, None]))
 
     def rest(self, body: int) -> tuple[Array, Array]:
-        """Vertices (V, 3) and joints (J, 3) of a body at rest."""
+        """Compute vertices (V, 3) and joints (J, 3) of a body at rest."""
         points = self.mean + np.tensordot(self.coefficients[body], self.directions, axes=1)
         points[:, 2] -= points[: -len(JOINTS), 2].min()
         return points[: -len(JOINTS)], points[-len(JOINTS) :]
@@ -98,7 +98,7 @@ class BodySpace:
 
 @cache
 def body_space(path: Path = ASSET) -> BodySpace:
-    """Read the file that `denseil.synth.bake` writes."""
+    """Read the file written by `denseil.synth.bake`."""
     tensors = load_file(path)
     mean = tensors["mean"].astype(np.float32)
     weights = tensors["weights"].astype(np.float32)
@@ -121,14 +121,14 @@ def _canonical(vertices: Array, joints: Array, weights: Array) -> Array:
 
 
 def _along(vertices: Array, joints: Array, weights: Array, chain: tuple[str, str, str]) -> Array:
-    """0 at the first joint of a limb, 1 at the second, 2 at the third; at most 0 off the limb."""
+    """Position along a limb: 0 at the first joint, 1 at the second, 2 at the third; at most 0 elsewhere."""
     result = np.full(len(vertices), -0.2, dtype=np.float32)
     for side in "LR":
         index = [JOINT[f"{name}.{side}"] for name in chain]
         a, b, c = joints[index]
         upper = (vertices - a) @ (b - a) / ((b - a) @ (b - a))
         lower = (vertices - b) @ (c - b) / ((c - b) @ (c - b))
-        bend = weights[:, index[1:]].sum(1)  # the upper bone's measure gives way to the lower one's around the joint
+        bend = weights[:, index[1:]].sum(1)  # blend from the upper bone to the lower one around the joint
         value = (1 - bend) * np.minimum(upper, 1) + bend * (1 + np.maximum(lower, -0.2))
         on = weights[:, index].sum(1)
         result = np.where(on > 0.35, value, np.where(on > 0, np.minimum(value, 0), result))
@@ -136,36 +136,36 @@ def _along(vertices: Array, joints: Array, weights: Array, chain: tuple[str, str
 
 
 def rotation(axis: str, angle: float) -> Array:
-    """Rotation matrix (3, 3) about x, y or z by an angle in radians, right-handed."""
+    """Return the right-handed rotation matrix (3, 3) about x, y or z by an angle in radians."""
     return turn("xyz".index(axis), np.cos(angle), np.sin(angle))
 
 
 @dataclass(frozen=True)
 class Posed:
-    """Where the joints of a body are: global rotations (J, 3, 3), places (J, 3) and places at rest (J, 3)."""
+    """Pose of a body: global rotations (J, 3, 3), positions (J, 3) and positions at rest (J, 3) of its joints."""
 
     rotations: Array
     places: Array
     rest: Array
 
     def carry(self, points: Array, joint: str) -> Array:
-        """Points (N, 3), given at rest, carried along with one joint."""
+        """Move points (N, 3), given at rest, with one joint."""
         j = JOINT[joint]
         return (points - self.rest[j]) @ self.rotations[j].T + self.places[j]
 
     def skin(self, vertices: Array, weights: Array) -> Array:
-        """Points (V, 3), given at rest, carried along with all joints by their weights (V, J)."""
+        """Move points (V, 3), given at rest, with all joints by their weights (V, J)."""
         shift = self.places - np.einsum("jab,jb->ja", self.rotations, self.rest)
         matrices = np.concatenate([self.rotations, shift[..., None]], axis=2).reshape(len(shift), 12)
         return skin(weights @ matrices, vertices)
 
 
 def pose(joints: Array, turns: dict[str, Array], root: Array) -> Posed:
-    """Forward kinematics.
+    """Compute forward kinematics.
 
     Args:
         joints: Joints at rest (J, 3).
-        turns: Rotation of each joint against its parent, in the axes of the body at rest.
+        turns: Rotation of each joint relative to its parent, in the axes of the body at rest.
         root: Rotation of the whole body (3, 3).
     """
     rotations = np.empty((len(JOINTS), 3, 3), dtype=np.float32)

@@ -1,4 +1,4 @@
-"""Cameras, and what a detector cuts out of their pictures."""
+"""Cameras, and the boxes of a detector."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ class View:
     """A window of a pinhole camera's image plane, at depth 1: u to the right, v downwards.
 
     Attributes:
-        height: Of the camera above the ground, metres.
-        pitch: How far it looks down, radians.
-        window: Left, top, right and bottom of what the crop shows, in the image plane.
+        height: Height of the camera above the ground in metres.
+        pitch: Downward angle in radians.
+        window: Left, top, right and bottom of the crop in the image plane.
     """
 
     height: float
@@ -25,18 +25,18 @@ class View:
     window: tuple[float, float, float, float] = (-1.0, -1.0, 1.0, 1.0)
 
     def plane(self, points: Array) -> Array:
-        """Points (N, 3) -> u, v and depth in metres (N, 3)."""
+        """Project points (N, 3) to u, v and depth in metres (N, 3)."""
         return plane(points, self.height, float(np.cos(self.pitch)), float(np.sin(self.pitch)))
 
     def pixels(self, points: Array, height: int, width: int) -> Array:
-        """Points (N, 3) -> column, row and depth in a crop of H x W pixels (N, 3)."""
+        """Project points (N, 3) to column, row and depth (N, 3) in a crop of H x W pixels."""
         left, top, right, bottom = self.window
         uvd = self.plane(points)
         to_pixels(uvd, left, top, right - left, bottom - top, height, width)
         return uvd
 
     def rays(self, height: int, width: int) -> Array:
-        """Directions of the crop's pixels in the world (H, W, 3), not normalised."""
+        """Compute the directions of the crop's pixels in the world (H, W, 3), not normalised."""
         left, top, right, bottom = self.window
         u = left + (np.arange(width, dtype=np.float32) + 0.5) / width * (right - left)
         v = top + (np.arange(height, dtype=np.float32) + 0.5) / height * (bottom - top)
@@ -47,11 +47,11 @@ class View:
 
 @dataclass(frozen=True)
 class BoxNoise:
-    """How far a detector's boxes are off, in shares of the person's height.
+    """Errors of a detector's boxes, as shares of the person's height.
 
     Attributes:
-        shift: Standard deviation of the centre, for a whole tracklet.
-        shake: The same from frame to frame.
+        shift: Standard deviation of the centre, per tracklet.
+        shake: Standard deviation of the centre, per frame.
         scale: Standard deviation of the log of the height.
         cut: Probability that a tracklet's boxes cut feet or head.
     """
@@ -63,9 +63,9 @@ class BoxNoise:
 
 
 def draw_boxes(rng: np.random.Generator, noise: BoxNoise, frames: int) -> Array:
-    """Errors of a tracklet's boxes (frames, 4): shift right, shift down, log scale of height, log scale of width.
+    """Sample errors of a tracklet's boxes (frames, 4): shift right, shift down, log scale of height and width.
 
-    They drift: one frame's error is near the last one's.
+    The errors of consecutive frames are correlated.
     """
     still = rng.normal(0, [noise.shift * 0.6, noise.shift, noise.scale, noise.scale])
     if rng.random() < noise.cut:
@@ -77,7 +77,7 @@ def draw_boxes(rng: np.random.Generator, noise: BoxNoise, frames: int) -> Array:
 
 
 def box_window(uvd: Array, error: Array) -> tuple[float, float, float, float]:
-    """The window of a detector's box.
+    """Compute the window of a detector's box.
 
     Args:
         uvd: The person's points in the image plane (N, 3), as `View.plane` gives them.

@@ -1,7 +1,7 @@
-"""Clothes that are the body's own surface moved outwards.
+"""Clothes as the body's surface moved outwards.
 
-Such cloth cannot be pierced by the body, and nobody can be rendered without clothes: between neck and ankle the painter
-gives all points a garment's colour, but for arms and legs below a sleeve or a hem.
+The body cannot pierce such clothes, and nobody is rendered without: between neck and ankle all points get a garment's
+colour, except arms and legs below a sleeve or a hem.
 """
 
 from __future__ import annotations
@@ -18,21 +18,21 @@ NECK = 1.525  # canonical height of the neckline at the middle of the neck
 
 
 def smoothstep(low: float, high: float, x: Array) -> Array:
-    """0 below `low`, 1 above `high`, smooth between."""
+    """Smooth step: 0 below `low`, 1 above `high`."""
     t = np.clip((x - low) / (high - low), 0, 1)
     return t * t * (3 - 2 * t)
 
 
 @dataclass(frozen=True)
 class Fitting:
-    """A body with its clothes on, at rest.
+    """A dressed body at rest.
 
     Attributes:
-        space: All bodies.
-        vertices: Of the dressed body (V, 3), metres.
-        coords: What they are painted by (V, 5).
-        joints: Places (J, 3), metres.
-        scale: The body's height against the mean one's.
+        space: The space of bodies.
+        vertices: Vertices of the dressed body (V, 3) in metres.
+        coords: Coordinates for painting (V, 5).
+        joints: Positions of joints (J, 3) in metres.
+        scale: Height relative to the mean body.
     """
 
     space: BodySpace
@@ -42,7 +42,7 @@ class Fitting:
     scale: float
 
     def at(self, joint: str) -> Array:
-        """A joint's place (3,)."""
+        """Position (3,) of a joint."""
         return self.joints[JOINT[joint]]
 
 
@@ -54,7 +54,7 @@ def dress(space: BodySpace, look: Look) -> Fitting:
 
 
 def _smooth(space: BodySpace, vertices: Array, amount: Array, rounds: int) -> Array:
-    """Relax vertices towards their neighbours, each by its amount (V,) in [0, 1]."""
+    """Smooth vertices towards their neighbours, by an amount (V,) in [0, 1] each."""
     moving = np.flatnonzero(amount)
     links, share = space.neighbours[moving], amount[moving, None]
     vertices = vertices.copy()
@@ -64,13 +64,13 @@ def _smooth(space: BodySpace, vertices: Array, amount: Array, rounds: int) -> Ar
 
 
 def _dress(space: BodySpace, look: Look, bare: Array) -> tuple[Array, Array]:
-    """Vertices of the body with clothes on (V, 3), and the coordinates that they are painted by (V, 5)."""
+    """Return the vertices of the dressed body (V, 3), and their coordinates for painting (V, 5)."""
     _, y, z, arm, leg = space.canonical.T
     trunk = (arm <= 0.05) & (z < NECK + 0.02) & ((z < 1.47) | (y > -0.08))  # not the chin
     covered = (trunk | (arm > 0) & (arm < look.sleeve) | (leg > 0)).astype(np.float32)
     rounds = 6 + int(look.thick * 400)
     relax = covered * np.where(trunk, 0.6, 0.35).astype(np.float32)
-    both = _smooth(space, np.hstack([bare, space.canonical[:, :3]]), relax, rounds)  # patterns go with the cloth
+    both = _smooth(space, np.hstack([bare, space.canonical[:, :3]]), relax, rounds)  # patterns follow the cloth
     vertices, coords = both[:, :3], np.hstack([both[:, 3:], space.canonical[:, 3:]])
     vertices = _loose_fists(space, vertices, arm)
     offset = _cloth_offset(look, space.canonical) + _head_offset(look, space.canonical)
@@ -81,7 +81,7 @@ def _dress(space: BodySpace, look: Look, bare: Array) -> tuple[Array, Array]:
 
 
 def _loose_fists(space: BodySpace, vertices: Array, arm: Array) -> Array:
-    """Hands at rest are spread like stars; people in streets let their fingers hang together."""
+    """Close the fingers, which are spread in the body at rest."""
     vertices = vertices.copy()
     for left in (True, False):
         hand = np.flatnonzero((arm > 2.0) & ((vertices[:, 0] > 0) == left))
@@ -100,7 +100,7 @@ def _loose_fists(space: BodySpace, vertices: Array, arm: Array) -> Array:
 
 
 def _cloth_offset(look: Look, canonical: Array) -> Array:
-    """How far cloth stands off the body (V,), metres."""
+    """Distance of cloth from the body (V,) in metres."""
     _, y, z, arm, leg = canonical.T
     on_arm, thick = arm > 0.02, look.thick
     folds = (noise(canonical[:, :3], 0.07, look.texture) - 0.5) * f32(0.3)
@@ -131,7 +131,7 @@ def hairline(canonical: Array) -> Array:
 
 
 def _head_offset(look: Look, canonical: Array) -> Array:
-    """Hair, hats and hoods as a thicker head (V,), metres."""
+    """Thickness of hair, hats and hoods on the head (V,) in metres."""
     z = canonical[:, 2]
     above = z - hairline(canonical).astype(np.float32)
     grown = smoothstep(-0.005, 0.025, above) * (0.75 + 0.5 * noise(canonical[:, :3], 0.03, look.texture))
@@ -155,7 +155,7 @@ def hat_rim(look: Look, canonical: Array) -> Array:
 
 
 def hood_depth(canonical: Array) -> Array:
-    """How far behind the opening of a hood a point of the head lies, metres (N,)."""
+    """Distance of points of the head behind the opening of a hood (N,) in metres."""
     x, y, z = canonical[:, :3].T
     opening = np.sqrt((x / 0.075) ** 2 + ((z - 1.635) / 0.105) ** 2)
     return np.where(y > -0.05, 0.1, (opening - 1) * 0.08).astype(np.float32)

@@ -1,4 +1,4 @@
-"""Cloth that hangs around the legs: skirts, and the lower halves of dresses and coats."""
+"""Loose cloth around the legs: skirts, and the lower halves of dresses and coats."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from denseil.synth.mesh import Mesh, grid_mesh
 
 @dataclass(frozen=True)
 class Drape:
-    """Cloth that falls around the legs: a skirt, or the lower half of a coat or a dress.
+    """Loose cloth around the legs: a skirt, or the lower half of a coat or a dress.
 
     Attributes:
-        top: Where it starts, metres above the soles at rest.
-        length: How long it is, metres.
-        margin: How far it stands off the legs at the top and at the hem, metres.
-        gap: Half the angle that is open in front, radians.
-        points: Vertices of the body it may not touch.
+        top: Upper edge in metres above the soles at rest.
+        length: Length in metres.
+        margin: Distance from the legs at the top and at the hem, in metres.
+        gap: Half the angle that is open in front, in radians.
+        points: Vertices of the body that it must enclose.
     """
 
     top: float
@@ -34,7 +34,7 @@ class Drape:
 
 
 def drapes(look: Look, fit: Fitting) -> list[Drape]:
-    """What hangs around a person's legs."""
+    """Make the loose cloth around a person's legs."""
     _, _, z, arm, _ = fit.space.canonical.T
     found = []
 
@@ -54,7 +54,7 @@ def drapes(look: Look, fit: Fitting) -> list[Drape]:
 
 
 def fall(drape: Drape, body: Array, posed: Posed, heading: float, scale: float) -> Mesh:
-    """Cloth around the legs as they are: every ring is the convex hull of what it hangs around, and a margin.
+    """Compute the cloth around posed legs: every ring is the convex hull of the enclosed points, with a margin.
 
     The hull comes from its support function h: the point of the hull in direction d is h d + h' d', d' normal to d.
     """
@@ -73,7 +73,7 @@ def fall(drape: Drape, body: Array, posed: Posed, heading: float, scale: float) 
         margin = drape.margin[0] * (1 - share) + drape.margin[1] * share
         support[r] = reach[near].max(0) + margin if near.any() else support[r - 1]
         if r:
-            support[r] = np.maximum(support[r], support[r - 1] - 0.012)  # cloth falls; it does not cling
+            support[r] = np.maximum(support[r], support[r - 1] - 0.012)  # cloth hangs straight down
     for shift in (1, 2):
         support = 0.5 * support + 0.25 * (np.roll(support, shift, 1) + np.roll(support, -shift, 1))
     slope = (np.roll(support, -1, 1) - np.roll(support, 1, 1)) / (2 * (angle[1] - angle[0]))
@@ -81,7 +81,7 @@ def fall(drape: Drape, body: Array, posed: Posed, heading: float, scale: float) 
     tangent = np.stack([-outward[:, 1], outward[:, 0]], -1)
     flat = support[..., None] * folds[..., None] * outward + slope[..., None] * tangent + pelvis[:2]
     rings = np.concatenate([flat, np.broadcast_to(heights[:, None, None], (rows, columns, 1))], -1).astype(np.float32)
-    front = heading - np.pi / 2  # where the person faces
+    front = heading - np.pi / 2  # direction that the person faces
     away = np.abs((angle - front + np.pi) % (2 * np.pi) - np.pi)
     first = int(away.argmin())
     rings = np.roll(rings, -first, axis=1)
@@ -92,7 +92,7 @@ def fall(drape: Drape, body: Array, posed: Posed, heading: float, scale: float) 
         mesh = grid_mesh(np.concatenate([rings, rings[:, :1]], 1), drape.part, closed=False)
     coords = mesh.coords.copy()
     turn = coords[:, 0] * 2 * np.pi
-    coords[:, 0] = 0.2 * np.sin(turn)  # as if on a body: x and y around it, z along it, metres
+    coords[:, 0] = 0.2 * np.sin(turn)  # coordinates as on a body: x and y around it, z along it, in metres
     coords[:, 1] = -0.2 * np.cos(turn)
     coords[:, 2] = (drape.top - (1 - coords[:, 2]) * drape.length) / scale
     coords[:, 3:] = -0.2

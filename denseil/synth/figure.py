@@ -12,11 +12,11 @@ from denseil.synth.pieces import pieces
 
 
 class Figure:
-    """A person, dressed once, posed for every frame.
+    """A dressed person, posed for every frame.
 
     Args:
-        space: The bodies.
-        look: The person.
+        space: The space of bodies.
+        look: The person's appearance.
     """
 
     def __init__(self, space: BodySpace, look: Look) -> None:
@@ -26,7 +26,7 @@ class Figure:
         self.drapes = drapes(look, self.fit)
 
     def meshes(self, posed: Posed, heading: float) -> list[Mesh]:
-        """The person in a pose, soles at z = 0."""
+        """Return the meshes of the person in a pose, soles at z = 0."""
         fit = self.fit
         body = posed.skin(fit.vertices, fit.space.weights)
         meshes = [Mesh(body, fit.space.faces, fit.coords, "body")]

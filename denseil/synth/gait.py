@@ -1,4 +1,4 @@
-"""How a person walks: joint angles over the phase of a step, after the curves that gait laboratories print."""
+"""Gait: joint angles over the phase of a step, after curves from gait laboratories."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from denseil.synth.body import Array, Posed, pose, rotation
 
 @dataclass(frozen=True)
 class Gait:
-    """One person's way to walk; every number is about 1 unless said otherwise.
+    """Parameters of a person's gait; factors around 1 unless a unit is given.
 
     Attributes:
         stride: Length of the step.
-        cadence: Full cycles (two steps) a second.
+        cadence: Full cycles (two steps) per second.
         arms: Swing of the arms.
         elbow: Bend of the elbows, radians.
         sway: Turn of hips and shoulders.
@@ -38,7 +38,7 @@ class Gait:
 
 
 def draw_gait(rng: np.random.Generator) -> Gait:
-    """A way to walk."""
+    """Sample a gait."""
     return Gait(
         stride=rng.uniform(0.7, 1.15),
         cadence=rng.uniform(0.8, 1.05),
@@ -53,13 +53,13 @@ def draw_gait(rng: np.random.Generator) -> Gait:
 
 
 def _bump(t: float, centre: float, width: float) -> float:
-    """A bell on the circle of phases [0, 1)."""
+    """Bell-shaped function on the circle of phases [0, 1)."""
     distance = (t - centre + 0.5) % 1 - 0.5
     return exp(-((distance / width) ** 2))
 
 
 def _leg(t: float, stride: float) -> tuple[float, float, float]:
-    """Flexion of hip, knee and ankle in radians at phase t of one leg, 0 where its heel touches the ground."""
+    """Return the flexion of hip, knee and ankle in radians at phase t of one leg; 0 is heel contact."""
     hip = 0.07 + 0.38 * cos(2 * pi * t + 0.25)
     knee = 0.06 + 0.22 * _bump(t, 0.14, 0.09) + 0.95 * _bump(t, 0.70, 0.13)
     ankle = -0.08 * _bump(t, 0.07, 0.05) + 0.16 * _bump(t, 0.42, 0.13) - 0.12 * _bump(t, 0.63, 0.07)
@@ -67,7 +67,7 @@ def _leg(t: float, stride: float) -> tuple[float, float, float]:
 
 
 def stand_or_walk(joints: Array, gait: Gait, t: float, *, moving: float, heading: float, arms: dict[str, str]) -> Posed:
-    """A body in mid-step.
+    """Pose a body at a phase of its step.
 
     Args:
         joints: Joints at rest (J, 3).
@@ -75,7 +75,7 @@ def stand_or_walk(joints: Array, gait: Gait, t: float, *, moving: float, heading
         t: Phase in cycles.
         moving: 1 walks, 0 stands.
         heading: Direction of the walk in radians; 0 faces -y.
-        arms: What an arm does when it does not swing, by side L or R: "phone", "hold", "carry" or "pocket".
+        arms: Pose of an arm that does not swing, by side L or R: "phone", "hold", "carry" or "pocket".
     """
     swing = 2 * pi * t
     turn = gait.sway * 0.10 * moving * cos(swing)
@@ -98,7 +98,7 @@ def stand_or_walk(joints: Array, gait: Gait, t: float, *, moving: float, heading
 
 
 def _arm(side: str, sign: int, forward: float, gait: Gait, moving: float, does: str) -> dict[str, Array]:
-    """Turns of one arm; at rest the forearm is already bent forward by about 0.75 rad."""
+    """Return the rotations of one arm; at rest the forearm is bent forward by about 0.75 rad."""
     down = 0.78 - gait.spread
     if does == "phone":  # forearm folded up: the hand before the chest
         return _bent(side, sign, lower=down, raised=0.15, inward=0.50, elbow=1.55)

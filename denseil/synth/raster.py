@@ -238,7 +238,7 @@ def _mix(h: Any) -> float:
 
 @njit(cache=True, error_model="numpy")
 def noise(points: Array, scale: float, seed: int) -> Array:
-    """Smooth noise in [0, 1] at points (N, 3) whose features are about `scale` large, in the points' own unit."""
+    """Compute smooth noise in [0, 1] at points (N, 3), with features of size `scale` in the unit of the points."""
     out = np.empty(len(points), dtype=np.float32)
     salt = np.uint32(seed) * np.uint32(0x27D4EB2F)  # NOTE: Numba multiplies uint32 into uint64, and these bits count
     for i in range(len(points)):

@@ -1,4 +1,4 @@
-"""From light to a JPEG file: lens, sensor, tone curve, resolution, compression."""
+"""Image formation, from light to a JPEG file: lens, sensor, tone curve, resolution, compression."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from denseil.synth.loops import expose, saturate
 
 @dataclass(frozen=True)
 class Sensor:
-    """What a camera does to an image.
+    """Parameters of a camera's image.
 
     Attributes:
-        gain: Exposure.
+        gain: Exposure factor.
         cast: White balance (3,).
         contrast: Power of the tone curve; 1 is sRGB-like.
         haze: Light that the lens scatters, added everywhere.
-        saturation: 1 leaves colours as they are.
-        lines: Height in pixels at which the person was filmed; less than the output means it was enlarged.
+        saturation: Factor on saturation; 1 leaves colours unchanged.
+        lines: Height in pixels at which the person was filmed; smaller than the output if it was enlarged.
         blur: Standard deviation of the lens blur, output pixels at a height of 128.
         smear: Length of motion blur, output pixels at a height of 128.
         noise: Standard deviation of the noise, in [0, 1].
@@ -43,7 +43,7 @@ class Sensor:
 
 
 def develop(light: Array, sensor: Sensor, rng: np.random.Generator) -> Image.Image:
-    """Linear light (H, W, 3) -> an image as the camera's recorder had it."""
+    """Convert linear light (H, W, 3) to the image of a camera."""
     height, width = light.shape[:2]
     scale = height / 128
     light = expose(light, f32(sensor.cast), sensor.gain, sensor.haze)
@@ -66,7 +66,7 @@ def develop(light: Array, sensor: Sensor, rng: np.random.Generator) -> Image.Ima
 
 
 def to_jpeg(image: Image.Image, quality: int) -> bytes:
-    """The bytes of a JPEG file."""
+    """Encode an image as a JPEG file."""
     buffer = io.BytesIO()
     image.save(buffer, "JPEG", quality=quality)
     return buffer.getvalue()
