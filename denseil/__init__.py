@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from denseil import exporters as exporters
     from denseil import gallery as gallery
     from denseil import layers as layers
+    from denseil import linking as linking
     from denseil import losses as losses
     from denseil import metrics as metrics
     from denseil import models as models
@@ -50,6 +51,7 @@ _ROOMS = {
     "denseil.exporters": "export",
     "denseil.gallery": "",
     "denseil.layers": "",
+    "denseil.linking": "",
     "denseil.losses": "",
     "denseil.metrics": "",
     "denseil.models": "DenseIL Preprocessing create_model is_model list_models list_pretrained optimize profile "

@@ -13,6 +13,7 @@ FLOORS = (
     ("cli",),
     ("demo",),
     ("training",),
+    ("linking",),
     ("gallery", "viz", "exporters"),
     ("embedding",),
     ("synth",),

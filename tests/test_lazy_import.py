@@ -11,7 +11,7 @@ import denseil
 
 PUBLIC = [
     *("DenseIL", "Embedder", "Preprocessing", "TrackletEmbedder", "create_model", "data", "embedding", "evaluate"),
-    *("export", "exporters", "gallery", "is_model", "keep_heap", "layers", "list_models", "list_pretrained"),
+    *("export", "exporters", "gallery", "is_model", "keep_heap", "layers", "linking", "list_models", "list_pretrained"),
     *("losses", "metrics", "models", "optimize", "profile", "push_to_hub", "register_model", "save_pretrained"),
     *("synth", "train", "training", "viz"),
 ]
