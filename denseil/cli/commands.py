@@ -12,12 +12,26 @@ from denseil.cli import (
     features,
     gallery,
     models,
+    reembedding,
     training,
     video,
 )
 from denseil.cli.parser import Verbs
 
-FILES = (models, data, training, adapting, evaluation, video, features, calibration, gallery, exporting, completion)
+FILES = (
+    models,
+    data,
+    training,
+    adapting,
+    evaluation,
+    video,
+    features,
+    calibration,
+    gallery,
+    reembedding,
+    exporting,
+    completion,
+)
 """Files with a `declare(verbs)`. Linking, adapting and publishing have a file each of their own."""
 
 
