@@ -20,7 +20,10 @@ def declare(verbs: Verbs) -> None:
         "gallery reembed",
         reembed,
         "Embed the records of a gallery with another model, into a new gallery.",
-        examples=("denseil gallery reembed people adapted-people --model adapted",),
+        examples=(
+            "denseil gallery reembed people adapted-people --model adapted",
+            "denseil gallery reembed people http://127.0.0.1:19530 --model runs/mars/final --device cuda",
+        ),
         more="The crops of a record are the images in the folder of its thumbnail. Records whose folder is gone, or "
         "is shared with another record, are left out, and the exit status is then 1.",
         again="run the same command again: records that are in the new gallery already stay",
