@@ -1,4 +1,4 @@
-"""How else a clip could have been seen: by another camera, through a looser box, from farther away."""
+"""Appearance augmentation of clips: other cameras, loose boxes, distance."""
 
 from __future__ import annotations
 
@@ -13,17 +13,18 @@ LUMA = np.array([0.299, 0.587, 0.114], dtype=np.float32)  # BT.601, as Pillow
 
 @dataclass(frozen=True)
 class Appearance:
-    """What may change in a clip, all its frames alike; nothing with the defaults.
+    """Appearance augmentation, equal for all frames of a clip; the defaults change nothing.
 
-    For training on data of other cameras than those of use, such as rendered people. The paper has none of it.
+    It is meant for training on data from other cameras than those of the application, such as rendered people. The
+    paper does not use it.
 
     Attributes:
-        crop: Largest share that is cut off each side, 0 to below 0.5, as a box that fits badly would.
-        low_res: Probability that the clip is seen at 1/4 to 3/4 of its size.
-        blur: Probability of Gaussian blur, of 0.3 to 1.5 pixels.
-        jitter: Strength s of the change of colour: brightness, contrast and saturation within 1 - s to 1 + s, and each
+        crop: Largest share that is cut off each side, 0 to below 0.5, like a badly fitting box.
+        low_res: Probability of reducing the resolution to 1/4 to 3/4.
+        blur: Probability of Gaussian blur of 0.3 to 1.5 pixels.
+        jitter: Strength s of the colour jitter: brightness, contrast and saturation within 1 - s to 1 + s, and each
             channel within 1 - s/4 to 1 + s/4.
-        gray: Probability that colour is lost.
+        gray: Probability of conversion to greyscale.
 
     Raises:
         ValueError: If a value is out of its range.
@@ -40,7 +41,7 @@ class Appearance:
             raise ValueError(f"crop is 0 to below 0.5, low_res, blur, jitter and gray are 0 to 1; got {self}")
 
     def draw(self, rng: np.random.Generator) -> Look:
-        """A look for one clip. What is off draws nothing."""
+        """Sample the parameters of one clip; disabled parts consume no random numbers."""
         sides = rng.uniform(0, self.crop, 4) if self.crop else np.zeros(4)
         scale = rng.uniform(0.25, 0.75) if self.low_res and rng.random() < self.low_res else 1.0
         blur = rng.uniform(0.3, 1.5) if self.blur and rng.random() < self.blur else 0.0
@@ -53,13 +54,13 @@ class Appearance:
 
 @dataclass(frozen=True, eq=False)
 class Look:
-    """One way to see a clip, made by `Appearance.draw`.
+    """Parameters of the appearance of one clip, sampled by `Appearance.draw`.
 
     Attributes:
         sides: Shares cut off at the top, the bottom, the left and the right.
-        scale: Of the size at which it is seen.
-        blur: Pixels.
-        gains: (6,) of brightness, contrast, saturation, red, green and blue.
+        scale: Scale of the reduced resolution.
+        blur: Radius of the blur in pixels.
+        gains: (6,) gains of brightness, contrast, saturation, red, green and blue.
     """
 
     sides: tuple[float, ...]
@@ -68,14 +69,14 @@ class Look:
     gains: NDArray[np.float32]
 
     def crop(self, frame: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        """The frame (H, W, 3) without its cut sides."""
+        """Cut the sides of a frame (H, W, 3)."""
         height, width = frame.shape[:2]
         top, bottom = int(self.sides[0] * height), height - int(self.sides[1] * height)
         left, right = int(self.sides[2] * width), width - int(self.sides[3] * width)
         return frame[top:bottom, left:right]
 
     def degrade(self, frame: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        """The frame (H, W, 3), seen small and blurred."""
+        """Reduce the resolution of a frame (H, W, 3), and blur it."""
         if self.scale == 1 and not self.blur:
             return frame
         image = Image.fromarray(np.ascontiguousarray(frame))

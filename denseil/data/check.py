@@ -1,4 +1,4 @@
-"""Is this dataset the published one, complete and readable?"""
+"""Check of a dataset: complete, readable, and equal to the published counts."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from denseil.data.tracklet import Tracklet, VideoReIDDataset
 
 
 class Count(NamedTuple):
-    """Something counted, and what the publication says (None: it says nothing, or is not asked)."""
+    """A count and its published value; None if there is none or it is not compared."""
 
     what: str
     found: int
@@ -23,13 +23,13 @@ class Count(NamedTuple):
 
     @property
     def differs(self) -> bool:
-        """Whether the publication says another number."""
+        """Whether the published value differs."""
         return self.published not in (None, self.found)
 
 
 @dataclass(frozen=True)
 class DatasetReport:
-    """What `check_dataset` found. Printed, it is a table of counts and a list of problems."""
+    """Result of `check_dataset`. Prints as a table of counts and a list of problems."""
 
     name: str
     root: str
@@ -62,13 +62,13 @@ def check_dataset(
     counts: Literal["published", "none"] = "published",
     **options: Any,
 ) -> DatasetReport:
-    """Read a dataset and list everything that is wrong with it.
+    """Read a dataset and list all problems.
 
     Args:
         name: As for `read_dataset`.
         root: As for `read_dataset`.
-        images: Also decode each frame. Without it no image file is looked at.
-        counts: Compare with the published counts, or with nothing (for a part of a dataset, or data of your own).
+        images: Whether to decode every frame. If False, no image file is opened.
+        counts: "published" to compare with the published counts, or "none" (for a part of a dataset, or your own data).
         **options: As for `read_dataset`.
 
     Raises:
@@ -93,7 +93,7 @@ def check_dataset(
 
 
 def count_dataset(dataset: VideoReIDDataset) -> dict[str, int]:
-    """The numbers that publications give. Junk (pid -1) counts as test, not as gallery."""
+    """Count what publications report. Junk (pid -1) counts as test, not as gallery."""
     test = [*dataset.query, *dataset.gallery]
     gallery = sum(tracklet.pid != -1 for tracklet in dataset.gallery)
     return {
@@ -116,7 +116,7 @@ def _frames(tracklets: Sequence[Tracklet]) -> int:
 
 
 def _image_problems(tracklet: Tracklet) -> list[str]:
-    """Frames that are not there, in one line, and each that does not decode, in its own."""
+    """List missing frames in one line, and each frame that does not decode in a line."""
     faults = {frame: fault for frame in tracklet.frames if (fault := _fault(frame))}
     missing = [frame for frame, fault in faults.items() if isinstance(fault, FileNotFoundError)]
     problems = [str(fault) for fault in faults.values() if not isinstance(fault, FileNotFoundError)]

@@ -1,4 +1,4 @@
-"""Tracklets to batches of clips: the torch dataset and its loader."""
+"""The torch dataset of clips, and its loader."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ Plan: TypeAlias = "list[tuple[int, NDArray[np.int64], NDArray[np.bool_]]]"
 
 
 class ClipBatch(NamedTuple):
-    """N clips and what is known of them.
+    """A batch of N clips with their labels.
 
     Attributes:
         clips: (N, T, 3, H, W) uint8, each frame channels-last in memory; `normalize` makes them a model's input.
-        labels: (N,) int64, class labels, or identities where the dataset has no label map.
+        labels: (N,) int64, class labels, or identities if the dataset has no label map.
         camids: (N,) int64.
         mask: (N, T) bool, True where a frame is real.
-        owner: (N,) int64, the tracklet each clip is of, as a position in `ClipDataset.tracklets`.
+        owner: (N,) int64, index of each clip's tracklet in `ClipDataset.tracklets`.
     """
 
     clips: Tensor
@@ -43,21 +43,21 @@ class ClipBatch(NamedTuple):
 class ClipDataset(Dataset[ClipBatch]):
     """Clips of tracklets, decoded and augmented in uint8.
 
-    `dataset[i]` is the batch of tracklet i's clips: one clip, or several where `sampling` is "all". `clip_loader` makes
-    the whole batch in one piece of memory, which is what makes it fast.
+    `dataset[i]` is the batch of tracklet i's clips: one clip, or several if `sampling` is "all". `clip_loader` makes a
+    whole batch in one block of memory, which is faster.
 
-    What is drawn depends on (seed, epoch, the batch's tracklets) alone, not on the number of workers. So call
-    `set_epoch` before each epoch; workers that stay alive hear of it too.
+    Random choices depend only on (seed, epoch, the batch's tracklets), not on the number of workers. Call `set_epoch`
+    before each epoch; persistent workers receive it too.
 
     Args:
-        tracklets: What to make clips of.
+        tracklets: Tracklets to sample clips from.
         clip_len: T, frames of a clip.
         sampling: "random" (restricted random sampling, for training), "even" or "all"; see `denseil.data.sampling`.
-        transform: What is done to the frames. None only resizes them to 256 x 128.
-        labels: Identity -> class label, from `label_map(dataset.train)`. None leaves identities as they are.
-        on_corrupt: What a frame that cannot be read becomes: "neighbour", the readable frame nearest in time, with a
-            warning logged that names it; or "raise", an error.
-        seed: Of all that is drawn.
+        transform: Augmentation of the frames. None only resizes them to 256 x 128.
+        labels: Class label of each identity, from `label_map(dataset.train)`. None keeps identities.
+        on_corrupt: Handling of an unreadable frame: "neighbour" takes the nearest readable frame in time and logs a
+            warning; "raise" raises an error.
+        seed: Random seed.
 
     Raises:
         KeyError: If `labels` lacks an identity.
@@ -86,11 +86,11 @@ class ClipDataset(Dataset[ClipBatch]):
         self.tracklets, self.labels = tracklets, labels
         self.clip_len, self.sampling, self.on_corrupt, self.seed = clip_len, sampling, on_corrupt, seed
         self.transform = transform or ClipTransform()
-        self._epoch = torch.zeros((), dtype=torch.int64).share_memory_()  # so that workers see it change
+        self._epoch = torch.zeros((), dtype=torch.int64).share_memory_()  # shared with workers
         self._ring: deque[Tensor] = deque(maxlen=0)
 
     def reuse_memory(self, batches: int) -> None:
-        """Write every so many batches into the same memory, as `clip_loader(reuse=True)` wants; 0 never does."""
+        """Reuse memory after the given number of batches, for `clip_loader(reuse=True)`; 0 disables it."""
         self._ring = deque(maxlen=batches)
 
     def __len__(self) -> int:
@@ -100,14 +100,14 @@ class ClipDataset(Dataset[ClipBatch]):
         return {**self.__dict__, "_ring": deque(maxlen=self._ring.maxlen)}  # each process writes to its own memory
 
     def set_epoch(self, epoch: int) -> None:
-        """Choose the epoch, from 0, before iterating it."""
+        """Set the epoch, from 0, before iterating over it."""
         self._epoch.fill_(epoch)
 
     def __getitem__(self, index: int) -> ClipBatch:
         return self.__getitems__([index])
 
     def __getitems__(self, indices: Sequence[int]) -> ClipBatch:
-        """The batch of some tracklets' clips; a DataLoader calls this with the indices of a batch."""
+        """Return the batch of several tracklets' clips; DataLoader calls this with the indices of a batch."""
         rng = np.random.default_rng((self.seed, int(self._epoch), *indices))
         plan = [(index, *rows) for index in indices for rows in zip(*self._sample(index, rng), strict=True)]
         clips = self._render(plan, rng)
@@ -130,7 +130,7 @@ class ClipDataset(Dataset[ClipBatch]):
         return clips.movedim(-1, -3)
 
     def _sample(self, index: int, rng: np.random.Generator) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
-        """Positions and mask of a tracklet's clips, both (C, T)."""
+        """Sample positions and mask of a tracklet's clips, both (C, T)."""
         num_frames = len(self.tracklets[index].frames)
         if self.sampling == "all":
             return sample_all(num_frames, self.clip_len)
@@ -141,7 +141,7 @@ class ClipDataset(Dataset[ClipBatch]):
         return positions[None], np.ones((1, self.clip_len), dtype=np.bool_)
 
     def _pixels(self, shape: tuple[int, ...]) -> Tensor:
-        """Uint8 memory for a batch: that of the oldest batch once the ring is full, else fresh."""
+        """Return uint8 memory for a batch: that of the oldest batch once the ring is full, else new memory."""
         if self._ring and len(self._ring) == self._ring.maxlen and self._ring[0].shape == shape:
             self._ring.rotate(-1)
             return self._ring[-1]
@@ -163,30 +163,29 @@ def clip_loader(
     reuse: bool = False,
     **options: Any,
 ) -> DataLoader[ClipBatch]:
-    """A DataLoader whose batches are `ClipBatch`.
+    """Build a DataLoader with batches of type `ClipBatch`.
 
     Args:
-        dataset: What to load.
-        batch_size: Tracklets in a batch: P x K with a `PKSampler`. With sampling "all" a batch has more clips.
-        sampler: The order. None goes through the tracklets in theirs.
-        num_workers: Processes that decode; 0 decodes in this one.
-        reuse: Write batches into the same memory in turn, which is faster. A batch is then good until the second next
-            one is asked for: use it and let it go, or clone it; never collect batches. One loader at a time for a
-            dataset.
-        **options: `DataLoader`'s other arguments, such as `drop_last=True`.
+        dataset: The dataset.
+        batch_size: Tracklets per batch: P x K with a `PKSampler`. With sampling "all" a batch has more clips.
+        sampler: The order; None for the order of the tracklets.
+        num_workers: Worker processes that decode; 0 decodes in this process.
+        reuse: Write batches alternately into the same memory, which is faster. A batch is then valid until the second
+            next one is requested: clone batches to keep them. Only one loader per dataset may do so at a time.
+        **options: Other arguments of `DataLoader`, such as `drop_last=True`.
     """
-    ahead = (options.get("prefetch_factor") or 2) if num_workers else 0  # what a worker makes before it is asked for
+    ahead = (options.get("prefetch_factor") or 2) if num_workers else 0  # batches that a worker prepares in advance
     dataset.reuse_memory(ahead + 2 if reuse else 0)
     return DataLoader(dataset, batch_size, sampler=sampler, num_workers=num_workers, collate_fn=_keep, **options)
 
 
 def _keep(batch: Any) -> Any:
-    """`__getitems__` has made the batch; there is nothing left to collate."""
+    """Return the batch made by `__getitems__`; nothing is left to collate."""
     return batch
 
 
 def _fresh_pixels(shape: tuple[int, ...]) -> Tensor:
-    """Uint8 memory; shared in a worker process, so that a batch moves to the main process without a copy."""
+    """Allocate uint8 memory; shared in a worker process, so that a batch moves to the main process without a copy."""
     if get_worker_info() is None:
         return torch.empty(shape, dtype=torch.uint8)
     storage = torch.UntypedStorage._new_shared(math.prod(shape))

@@ -1,4 +1,4 @@
-"""One image file to one upright uint8 array, exactly as Pillow decodes it, only faster."""
+"""Decoding of image files to upright uint8 arrays, with the pixels of Pillow but faster."""
 
 from __future__ import annotations
 
@@ -34,23 +34,23 @@ _MODES = {"1", "L", "LA", "La", "P", "PA", "RGB", "RGBA", "RGBa", "RGBX", "CMYK"
 def decode_image(path: str | os.PathLike[str], *, buffer: NDArray[np.uint8] | None = None) -> NDArray[np.uint8]:
     """Decode an image file to RGB, upright.
 
-    It is turned as its EXIF orientation says, as OpenCV and viewers do. JPEG goes through simplejpeg (libjpeg-turbo,
-    about three times as fast as Pillow, the same pixels) where it is installed; all else, and JPEG that it refuses,
-    through Pillow. Grey is repeated, transparency is dropped, CMYK is converted as Pillow does, 16-bit grey keeps its
+    It is rotated by its EXIF orientation, as in OpenCV and viewers. JPEG is decoded by simplejpeg if it is installed
+    (libjpeg-turbo, about three times as fast as Pillow, with the same pixels); other formats, and JPEG that it refuses,
+    by Pillow. Grey is repeated, transparency is dropped, CMYK is converted as in Pillow, and 16-bit grey keeps its
     upper 8 bits.
 
     Args:
         path: A regular file: JPEG, PNG, BMP, WebP, TIFF, PPM or GIF (its first frame).
-        buffer: Memory to decode into if it is large enough, for callers that are done with one image before the next:
-            fresh memory costs a fifth of the decoding.
+        buffer: Memory to decode into if it is large enough, for callers that use one image at a time; new memory costs
+            a fifth of the decoding.
 
     Returns:
-        Array (H, W, 3), writable; maybe in `buffer`.
+        Array (H, W, 3), writable; possibly in `buffer`.
 
     Raises:
-        FileNotFoundError: If there is no such file.
-        ValueError: If it is not a readable image, is no regular file (a folder, a pipe, a device), or has more than
-            `MAX_PIXELS` pixels or `MAX_BYTES` bytes; the path is in the text.
+        FileNotFoundError: If the file does not exist.
+        ValueError: If it is not a readable image, not a regular file (a folder, a pipe, a device), or has more than
+            `MAX_PIXELS` pixels or `MAX_BYTES` bytes; the message names the path.
     """
     data = _read(path)
     try:
@@ -94,7 +94,7 @@ def _decode_fast(data: bytes, buffer: NDArray[np.uint8] | None) -> NDArray[np.ui
         return None
     try:
         height, width, colours, _ = fast.decode_jpeg_header(data)
-    except ValueError:  # of damage Pillow is the judge
+    except ValueError:  # Pillow decides whether it is damaged
         return None
     _check_size(width, height)
     if colours not in _FAST_COLOURS:
@@ -103,7 +103,7 @@ def _decode_fast(data: bytes, buffer: NDArray[np.uint8] | None) -> NDArray[np.ui
     with suppress(ValueError):
         pixels: NDArray[np.uint8] = fast.decode_jpeg(data, "RGB", buffer=buffer if fits else None)
         if _EXIF in data:
-            with Image.open(io.BytesIO(data), formats=("JPEG",)) as image:  # reads the header alone
+            with Image.open(io.BytesIO(data), formats=("JPEG",)) as image:  # reads only the header
                 return _turned(pixels, _orientation(image))
         return pixels
     return None
@@ -123,21 +123,21 @@ def read_frame(
     on_corrupt: Literal["neighbour", "raise"] = "neighbour",
     buffer: NDArray[np.uint8] | None = None,
 ) -> NDArray[np.uint8]:
-    """Decode one frame of a tracklet, or the readable one nearest to it in time.
+    """Decode one frame of a tracklet, or the nearest readable frame in time.
 
     Args:
         frames: Paths of the tracklet's frames in time order.
-        position: Which.
-        name: What to call the tracklet in messages.
-        on_corrupt: What is done about a frame that cannot be read: "neighbour" takes the nearest one that can, each
-            tried once, and logs a warning that names it; "raise" raises.
+        position: Index of the frame.
+        name: Name of the tracklet in messages.
+        on_corrupt: Handling of an unreadable frame: "neighbour" takes the nearest readable one, trying each once, and
+            logs a warning; "raise" raises an error.
         buffer: See `decode_image`.
 
     Returns:
-        Array (H, W, 3), maybe in `buffer`.
+        Array (H, W, 3), possibly in `buffer`.
 
     Raises:
-        FileNotFoundError: If `on_corrupt` is "raise" and there is no such file.
+        FileNotFoundError: If `on_corrupt` is "raise" and the file does not exist.
         ValueError: If the frame, with "raise", or every frame, with "neighbour", is unreadable.
     """
     try:
@@ -165,7 +165,7 @@ def decode_buffer(shape: tuple[int, ...]) -> NDArray[np.uint8]:
 
 
 def resize_image(image: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]:
-    """Resize (H, W, 3) to size (height, width), bilinear with antialiasing, as Pillow and published pipelines do."""
+    """Resize (H, W, 3) to (height, width), bilinear with antialiasing, as Pillow and published pipelines do."""
     if image.shape[:2] == size:
         return image
     height, width = size
@@ -181,7 +181,7 @@ def _fast_jpeg() -> Any:
 
 
 def pillow_rgb(image: Image.Image) -> NDArray[np.uint8]:
-    """A Pillow image of any mode as RGB (H, W, 3), upright and converted as `decode_image` says.
+    """Convert a Pillow image of any mode to upright RGB (H, W, 3), as `decode_image` does.
 
     Raises:
         ValueError: If it has no pixels, or its mode has no plain conversion.
@@ -202,7 +202,7 @@ def pillow_rgb(image: Image.Image) -> NDArray[np.uint8]:
 
 
 def _orientation(image: Image.Image) -> object:
-    """The EXIF orientation, 1 to 8; 1, upright, where there is none or it cannot be read."""
+    """Return the EXIF orientation, 1 to 8; 1 (upright) if it is missing or unreadable."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # "corrupt EXIF data"
@@ -212,7 +212,7 @@ def _orientation(image: Image.Image) -> object:
 
 
 def _turned(pixels: NDArray[np.uint8], orientation: object) -> NDArray[np.uint8]:
-    """Stored pixels (H, W, 3) as they are to be seen; orientations from 5 on exchange height and width."""
+    """Rotate stored pixels (H, W, 3) upright; orientations 5 to 8 swap height and width."""
     if orientation in (5, 6, 7, 8):
         pixels = pixels.swapaxes(0, 1)
     if orientation in (3, 4, 7, 8):  # the stored rows begin below

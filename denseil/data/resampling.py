@@ -1,4 +1,4 @@
-"""Cropping, resizing and blurring of many clips at once, as one matrix along each axis of a clip.
+"""Cropping, resizing and blurring of many clips at once, by one matrix per axis and clip.
 
 Pillow's bilinear resize and Gaussian blur are linear along each axis. So cutting sides off, resizing back, low
 resolution and blur of a clip are one matrix for its columns and one for its rows, which differ from Pillow's result
@@ -12,12 +12,12 @@ from torch import Tensor
 
 
 def resize_matrix(start: Tensor, length: Tensor, out: Tensor, *, rows: int, columns: int) -> Tensor:
-    """Pillow's bilinear resize of a stretch of pixels, with antialiasing.
+    """Build matrices of Pillow's bilinear resize of an interval of pixels, with antialiasing.
 
     Args:
-        start: (B,) first pixel of the stretch.
-        length: (B,) its pixels.
-        out: (B,) pixels that come out, at most `rows`.
+        start: (B,) first pixel of the interval.
+        length: (B,) length in pixels.
+        out: (B,) length of the result in pixels, at most `rows`.
         rows: Rows of the matrices; those past `out` are zero.
         columns: Columns, the pixels of the whole axis.
 
@@ -36,7 +36,7 @@ def resize_matrix(start: Tensor, length: Tensor, out: Tensor, *, rows: int, colu
 
 
 def blur_matrix(sigma: Tensor, size: int) -> Tensor:
-    """Pillow's Gaussian blur: three box blurs of fractional radius (Gwosdek et al., 2011), edges repeated.
+    """Build matrices of Pillow's Gaussian blur: three box blurs of fractional radius (Gwosdek et al., 2011).
 
     Args:
         sigma: (B,) radius in pixels, above 0.
@@ -60,7 +60,7 @@ def blur_matrix(sigma: Tensor, size: int) -> Tensor:
 
 
 def axis_matrix(start: Tensor, length: Tensor, scale: Tensor, sigma: Tensor, size: int) -> Tensor:
-    """One matrix for an axis: a stretch resized to the whole axis, then low resolution, then blur.
+    """Build the matrices of an axis: an interval resized to the whole axis, then low resolution, then blur.
 
     Args:
         start: (B,) first pixel that is kept.

@@ -1,4 +1,4 @@
-"""Which frames of a tracklet make a clip: numbers in, numbers out."""
+"""Sampling of the frames of a clip from a number of frames."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from numpy.typing import NDArray
 
 
 def sample_random(num_frames: int, clip_len: int, rng: np.random.Generator) -> NDArray[np.int64]:
-    """Restricted random sampling: one random frame from each of `clip_len` equal chunks, in time order.
+    """Sample one random frame from each of `clip_len` equal chunks, in time order (restricted random sampling).
 
-    Chunk k holds the frames from floor(k n / T) to floor((k + 1) n / T). A tracklet with fewer frames than the clip has
-    nothing to choose from: its frames are repeated by even spacing.
+    Chunk k has the frames from floor(k n / T) to floor((k + 1) n / T). The frames of a tracklet shorter than the clip
+    are repeated by even spacing.
 
     Args:
         num_frames: Frames of the tracklet, n >= 1.
         clip_len: Frames of the clip, T >= 1.
-        rng: The source of the choice.
+        rng: Random generator.
 
     Returns:
         Positions (T,), not decreasing.
@@ -27,7 +27,7 @@ def sample_random(num_frames: int, clip_len: int, rng: np.random.Generator) -> N
 
 
 def sample_even(num_frames: int, clip_len: int) -> NDArray[np.int64]:
-    """The middle frame of each chunk of `sample_random`; no choice in it.
+    """Take the middle frame of each chunk of `sample_random`.
 
     Returns:
         Positions (T,), not decreasing.
@@ -39,11 +39,11 @@ def sample_even(num_frames: int, clip_len: int) -> NDArray[np.int64]:
 def sample_all(
     num_frames: int, clip_len: int, *, order: Literal["interleaved", "contiguous"] = "interleaved"
 ) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
-    """Every frame once, as clips.
+    """Split all frames into clips.
 
-    Interleaved, clip c of C takes the frames c, c + C, c + 2C, ...: each clip spans the whole tracklet, as the clips
-    of training do, and no two differ by more than one frame in length. Contiguous, clip c takes the frames cT to
-    (c + 1)T - 1, and only the last is short.
+    Interleaved, clip c of C has the frames c, c + C, c + 2C, ...: each clip spans the whole tracklet, as in training,
+    and lengths differ by at most one frame. Contiguous, clip c has the frames cT to (c + 1)T - 1, and only the last is
+    shorter.
 
     Returns:
         Positions (C, T), C = ceil(n / T), each row in time order, and a mask (C, T), True where a frame is real. The
@@ -63,7 +63,7 @@ def sample_all(
 
 
 def _chunks(num_frames: int, clip_len: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """First positions (T,) and ends (T,) of equal chunks, none empty."""
+    """Return starts (T,) and ends (T,) of equal chunks, none of them empty."""
     _check(num_frames, clip_len)
     edges = np.arange(clip_len + 1) * num_frames // clip_len
     return edges[:-1], np.maximum(edges[1:], edges[:-1] + 1)

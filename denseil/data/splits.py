@@ -1,4 +1,4 @@
-"""The ten random half splits of iLIDS-VID and PRID-2011: made, read, written.
+"""Random half splits of iLIDS-VID and PRID-2011: making, reading and writing.
 
 Two published formats are read and written:
 
@@ -22,14 +22,14 @@ from denseil.data.readers._files import load_mat
 
 
 class Split(NamedTuple):
-    """Persons, by the names of their folders, sorted."""
+    """Training and test persons, as sorted folder names."""
 
     train: tuple[str, ...]
     test: tuple[str, ...]
 
 
 def make_splits(persons: Sequence[str], *, num_splits: int = 10, seed: int = 0) -> list[Split]:
-    """Random halves. Of an odd number the larger half is for training.
+    """Make random half splits. For an odd number of persons the larger half is for training.
 
     Raises:
         ValueError: If there are fewer than two persons, or one twice.
@@ -46,7 +46,7 @@ def read_splits(path: Path | str, persons: Sequence[str]) -> list[Split]:
 
     Args:
         path: A `.mat` or `.json` file.
-        persons: The dataset's persons. A `.mat` file counts through them in sorted order.
+        persons: The dataset's persons; a `.mat` file refers to them by their sorted order.
 
     Raises:
         ValueError: If the file does not fit the persons, or a split has a person on both sides.
@@ -78,11 +78,11 @@ def read_splits(path: Path | str, persons: Sequence[str]) -> list[Split]:
 
 
 def write_splits(splits: Sequence[Split], path: Path | str) -> Path:
-    """Write splits as `.json`, or as `.mat` if the path says so. The file appears complete or not at all.
+    """Write splits atomically, as `.json` or `.mat` by the suffix of the path.
 
     Raises:
-        ValueError: If the format is not known, or `.mat` cannot hold the splits: it has no room for persons left out or
-            for a test half larger than the training half.
+        ValueError: If the format is unknown, or `.mat` cannot represent the splits: persons that are left out, or a
+            test half larger than the training half.
     """
     path = Path(path)
     if path.suffix not in (".json", ".mat"):

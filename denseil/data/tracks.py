@@ -37,18 +37,18 @@ class Tracks(NamedTuple):
 
 
 def read_tracks(path: str | Path) -> Tracks:
-    """Read a tracks file: a line a box, `frame,id,left,top,width,height` and whatever follows, in any order.
+    """Read a tracks file with one box per line, `frame,id,left,top,width,height` and further fields, in any order.
 
     Commas, semicolons, tabs or spaces stand between the fields. A first line that names the columns may give them in
     another order. Ground truth of the MOT Challenge (nine fields: a flag, a class and a visibility follow the box) and
     labels of KITTI's tracking benchmark are known: ignored boxes and classes other than pedestrians are left out. So
-    are boxes with an id below 0, which trackers give to what they have not confirmed.
+    are boxes with an id below 0, which trackers give to unconfirmed tracks.
 
     Args:
-        path: The file, UTF-8 text. Blank lines are passed over.
+        path: The file, UTF-8 text. Blank lines are skipped.
 
     Raises:
-        FileNotFoundError: If there is no such file.
+        FileNotFoundError: If the file does not exist.
         ValueError: If a line has too few fields, a text where a number belongs, a frame below 1 or an id outside of
             64 bits; if a track has two boxes in a frame; if no box is left; if all boxes lie between 0 and 1. The line
             is named.
@@ -90,12 +90,12 @@ def _check(kept: list[Line], left_out: Counter[str], path: Path) -> None:
 
 
 def crop_box(image: NDArray[np.uint8], left: float, top: float, width: float, height: float) -> NDArray[np.uint8]:
-    """The pixels of an image (H, W, 3) that a box touches, without a copy; none if it lies outside or has no area."""
+    """Crop the pixels of an image (H, W, 3) that a box touches, without a copy; empty if there are none."""
     if width <= 0 or height <= 0:
         return image[:0, :0]
     return image[_span(top, height), _span(left, width)]
 
 
 def _span(start: float, length: float) -> slice:
-    """The pixels that an extent touches, from 0 on; slices end with the picture by themselves."""
+    """Return the slice of pixels that an interval touches, from 0; slices are clipped at the end of the picture."""
     return slice(max(0, math.floor(start)), max(0, math.ceil(start + length)))

@@ -41,17 +41,17 @@ class ClipAugmentation(NamedTuple):
 class ClipTransform:
     """Resize, mirror, shift and erase the frames of a clip, all in uint8.
 
-    With the defaults it only resizes, as for testing. `ClipTransform.training()` is the paper's (Section 4.2): each
-    frame is mirrored or not for itself, the box that is erased is one for the clip. Padding and cropping, which the
-    paper does not mention and its base code has, is one shift for the clip.
+    The defaults only resize, as for testing. `ClipTransform.training()` is the paper's augmentation (Section 4.2): each
+    frame is mirrored independently, and one box is erased in all frames of a clip. Padding and cropping, which the
+    paper does not mention but its base code has, use one offset per clip.
 
     Attributes:
-        size: Height and width, pixels.
+        size: Height and width in pixels.
         flip: Probability that a frame is mirrored.
-        pad: Black border, pixels, put around each frame before a crop of `size` is taken at a random place.
+        pad: Black border in pixels, added before a random crop of `size`.
         erase: Probability that a box is erased (Zhong et al., 2020: 2 to 40 % of the area, aspect ratio 0.3 to 3.3).
-        fill: What it is filled with, RGB 0 to 255. The mean colour is zero once normalised.
-        looks: How another camera or a loose detector would show the clip; not in the paper.
+        fill: Colour of erased boxes, RGB 0 to 255. The mean colour becomes zero after normalisation.
+        looks: Appearance augmentation; not in the paper.
     """
 
     size: tuple[int, int] = (256, 128)
@@ -67,7 +67,7 @@ class ClipTransform:
 
     @classmethod
     def training(cls, size: tuple[int, int] = (256, 128), *, mean: Sequence[float] = IMAGENET_MEAN) -> ClipTransform:
-        """The paper's augmentation. `mean`, the model's (`pretrained_cfg["mean"]`), is the colour of erased boxes."""
+        """Build the paper's augmentation; erased boxes get the colour `mean`, the model's `pretrained_cfg["mean"]`."""
         red, green, blue = (round(255 * value) for value in mean)
         return cls(size, flip=0.5, pad=10, erase=0.5, fill=(red, green, blue))
 
@@ -75,8 +75,8 @@ class ClipTransform:
         """Write transformed frames into `out`.
 
         Args:
-            frames: T arrays (H, W, 3) of any sizes. They are taken one at a time, so each may live in the same memory.
-            rng: The source of all chance.
+            frames: T arrays (H, W, 3) of any sizes, read one at a time, so they may share memory.
+            rng: Random generator.
             out: Array (T, *size, 3), overwritten.
         """
         chosen = self.sample(len(out), rng)
@@ -96,7 +96,7 @@ class ClipTransform:
             out[:, top : top + h, left : left + w] = np.full((h, w, 3), self.fill, dtype=np.uint8)
 
     def sample(self, num_frames: int, rng: np.random.Generator) -> ClipAugmentation:
-        """Sample the random parameters of one clip; the pixels have no part in it."""
+        """Sample the random parameters of one clip, independently of its pixels."""
         down, right = rng.integers(-self.pad, self.pad + 1, 2).tolist()
         mirrored = rng.random(num_frames) < self.flip
         look = self.looks.draw(rng)
@@ -115,12 +115,12 @@ class ClipTransform:
 
 
 def _inside(shift: int) -> slice:
-    """Where, along one axis, an image moved by `shift` pixels still covers its frame."""
+    """Return the slice of one axis that an image moved by `shift` pixels still covers."""
     return slice(shift, None) if shift >= 0 else slice(None, shift)
 
 
 def _outside(shift: int) -> slice:
-    """Where it no longer does."""
+    """Return the slice that it no longer covers."""
     return slice(None, shift) if shift >= 0 else slice(shift, None)
 
 
@@ -133,15 +133,15 @@ def _affine(mean: tuple[float, ...], std: tuple[float, ...], device: torch.devic
 
 
 def normalize(clips: Tensor, mean: Sequence[float], std: Sequence[float]) -> Tensor:
-    """Uint8 pixels to what a model expects: (pixel / 255 - mean) / std, on the clips' device.
+    """Normalise uint8 pixels for a model: (pixel / 255 - mean) / std, on the clips' device.
 
     Args:
         clips: (..., 3, H, W) uint8.
-        mean: Per channel, as in `model.pretrained_cfg["mean"]`.
-        std: Per channel, as in `model.pretrained_cfg["std"]`.
+        mean: Mean per channel, as in `model.pretrained_cfg["mean"]`.
+        std: Standard deviation per channel, as in `model.pretrained_cfg["std"]`.
 
     Returns:
-        Float32 of the same shape and the same order in memory.
+        Float32 of the same shape and memory format.
 
     Raises:
         TypeError: If the clips are not uint8: they may be normalised already.

@@ -1,1 +1,1 @@
-"""One small file a dataset: the published layout in, a `VideoReIDDataset` out."""
+"""Readers of datasets, one file each: from the published layout to a `VideoReIDDataset`."""

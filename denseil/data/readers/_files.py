@@ -1,4 +1,4 @@
-"""What the readers share: files that must be there, sorted listings, whole numbers, MATLAB variables."""
+"""Helpers of the readers: required files, sorted listings, whole numbers, MATLAB variables."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ _HDF5 = b"\x89HDF\r\n\x1a\n"
 
 
 def require(root: Path, *, files: Iterable[str] = (), folders: Iterable[str] = ()) -> None:
-    """Check that paths under a root exist, and name all that do not.
+    """Check that paths under a root exist.
 
     Raises:
-        FileNotFoundError: If any is missing, or a folder stands where a file should, or the reverse.
+        FileNotFoundError: If any is missing, or is a folder instead of a file, or the reverse; all are named.
     """
     if not root.is_dir():
         raise FileNotFoundError(f"{root} is not a folder: give the folder that holds the dataset")
@@ -43,7 +43,7 @@ def _state(path: Path) -> str:
 
 
 def first_of(root: Path, names: Sequence[str], *, what: str) -> Path:
-    """The first of the paths under a root that exists.
+    """Return the first of the paths under a root that exists.
 
     Raises:
         FileNotFoundError: If none does; all are named.
@@ -55,20 +55,20 @@ def first_of(root: Path, names: Sequence[str], *, what: str) -> Path:
 
 
 def folders_in(folder: Path) -> list[str]:
-    """Names of the folders in a folder, in natural order, hidden ones left out."""
+    """List the folders in a folder, in natural order, without hidden ones."""
     with os.scandir(folder) as entries:
         return natural_order(entry.name for entry in entries if entry.is_dir() and not entry.name.startswith("."))
 
 
 def images_in(folder: Path) -> list[str]:
-    """Names of the image files in a folder, in natural order, hidden ones left out."""
+    """List the image files in a folder, in natural order, without hidden ones."""
     with os.scandir(folder) as entries:
         names = [entry.name for entry in entries if not entry.name.startswith(".")]
     return natural_order(name for name in names if name.lower().endswith(IMAGE_SUFFIXES))
 
 
 def natural_order(names: Iterable[str]) -> list[str]:
-    """Sort names so that 2 comes before 10, as people count."""
+    """Sort names in natural order, so that 2 comes before 10."""
     found = list(names)
     if len({name.translate(_DIGITS) for name in found}) == 1:  # numbers of one length: a plain sort is the same
         return sorted(found)
@@ -76,21 +76,21 @@ def natural_order(names: Iterable[str]) -> list[str]:
 
 
 def _natural(name: str) -> tuple[list[tuple[str, int]], str]:
-    """Texts and the numbers after them, in turn; the name itself decides between 7 and 07."""
+    """Return the sort key of a name: alternating texts and numbers, then the name itself for 7 and 07."""
     parts = [*_RUNS.split(name), "-1"]
     return [(text, int(number)) for text, number in zip(parts[::2], parts[1::2], strict=True)], name
 
 
 def whole_number(text: str, what: str, *, least: int = 0) -> int:
-    """Read an integer label, ASCII digits only: Python's `int` takes "0001_02" for 102.
+    """Convert an integer label of ASCII digits; Python's `int` would accept "0001_02" as 102.
 
     Args:
-        text: The digits; spaces around them are passed over.
-        what: What it is, for the error: where it stands, and "pid" or "camid".
-        least: The smallest that is allowed.
+        text: The digits; surrounding spaces are ignored.
+        what: Its location and name ("pid" or "camid"), for the error.
+        least: The smallest allowed value.
 
     Raises:
-        ValueError: If it is no whole number from `least` to 2^31 - 1.
+        ValueError: If it is not a whole number from `least` to 2^31 - 1.
     """
     digits = text.strip()
     if re.fullmatch("[+-]?[0-9]{1,10}", digits) and least <= int(digits) <= MOST:
@@ -99,10 +99,10 @@ def whole_number(text: str, what: str, *, least: int = 0) -> int:
 
 
 def read_names(path: Path) -> list[bytes]:
-    r"""The lines of a text file that are not blank, as bytes; `\r\n` is as good as `\n`.
+    r"""Read the non-blank lines of a text file as bytes, with line ends `\n` or `\r\n`.
 
     Raises:
-        ValueError: If there is none.
+        ValueError: If there are none.
     """
     names = [line for line in map(bytes.strip, path.read_bytes().splitlines()) if line]
     if not names:
@@ -111,12 +111,12 @@ def read_names(path: Path) -> list[bytes]:
 
 
 def load_mat(path: Path, variable: str, *, columns: int | None = None) -> NDArray[np.int64]:
-    """An integer variable of a MATLAB file, of any version.
+    """Read an integer variable of a MATLAB file of any version.
 
     Args:
         path: The file.
         variable: Its name in the file.
-        columns: The width that a table must have; None for a list, which is flattened.
+        columns: Required number of columns of a table; None for a list, which is flattened.
 
     Returns:
         Array (N, columns), or (N,) for a list.

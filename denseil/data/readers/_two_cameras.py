@@ -1,4 +1,4 @@
-"""What iLIDS-VID and PRID-2011 share: one tracklet a person and camera, ten random half splits."""
+"""Helpers of iLIDS-VID and PRID-2011: one tracklet per person and camera, ten random half splits."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from denseil.data.tracklet import Frames, Tracklet, VideoReIDDataset
 
 
 def person_number(person: str) -> int:
-    """`person_0012` -> 12."""
+    """Return the number in a name such as `person_0012`."""
     digits = re.search(r"\d+", person)
     if digits is None:
         raise ValueError(f"folder {person!r} has no number in its name; persons are named like 'person001'")
@@ -20,7 +20,7 @@ def person_number(person: str) -> int:
 
 
 def tracklets_by_person(cameras: Mapping[int, Path], *, min_frames: int = 1) -> dict[str, dict[int, Tracklet]]:
-    """The tracklets of each person that every camera saw in at least `min_frames` frames, by camera, sorted by name."""
+    """Return the tracklets of persons with at least `min_frames` frames in every camera, by camera, sorted by name."""
     seen = set.intersection(*({*folders_in(folder)} for folder in cameras.values()))
     people: dict[str, dict[int, Tracklet]] = {}
     for person in sorted(seen):
@@ -38,10 +38,10 @@ def tracklets_by_person(cameras: Mapping[int, Path], *, min_frames: int = 1) -> 
 def split_dataset(
     people: Mapping[str, Mapping[int, Tracklet]], *, name: str, split: int, split_file: Path, problems: list[str]
 ) -> VideoReIDDataset:
-    """Both cameras' tracklets to train on; the first camera's to ask for, the second's to search.
+    """Build the dataset of a split: training tracklets of both cameras, queries of the first, gallery of the second.
 
     Raises:
-        ValueError: If the file has no such split.
+        ValueError: If the split does not exist.
     """
     splits = read_splits(split_file, list(people))
     if not 0 <= split < len(splits):

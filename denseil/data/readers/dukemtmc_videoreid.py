@@ -1,10 +1,10 @@
-"""DukeMTMC-VideoReID (Wu et al., CVPR 2018), for those who hold it and may use it.
+"""DukeMTMC-VideoReID (Wu et al., CVPR 2018), for users who have a copy and may use it.
 
     ROOT/train/0001/0003/0001C6F0099X30823.jpg    split, identity, tracklet; identity, camera, frame, frame of the video
     ROOT/query/..., ROOT/gallery/...              older copies say train_split, query_split, gallery_split
 
-`gallery/` holds the queries' tracklets as well; they are left out of `gallery` here, and `gallery_with_queries` puts
-them back, as the published protocol has it.
+`gallery/` repeats the queries' tracklets; they are left out of `gallery` here, and `gallery_with_queries` adds them
+again, as the published protocol requires.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ def read_dukemtmc_videoreid(root: Path, *, i_have_the_right_to_use_this: bool = 
 
 
 def _tracklets(folder: Path, problems: list[str]) -> dict[str, Tracklet]:
-    """Tracklets by 'identity/tracklet', sorted; what cannot be read as one is added to `problems`."""
+    """Return tracklets sorted by 'identity/tracklet'; errors are added to `problems`."""
     tracklets = {}
     for name in (f"{person}/{track}" for person in folders_in(folder) for track in folders_in(folder / person)):
         frames = images_in(folder / name)

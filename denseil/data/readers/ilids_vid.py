@@ -1,11 +1,11 @@
-"""iLIDS-VID (Wang et al., ECCV 2014), read as it is distributed.
+"""iLIDS-VID (Wang et al., ECCV 2014), in the distributed layout.
 
     ROOT/i-LIDS-VID/sequences/cam1/person001/cam1_person001_00317.png
     ROOT/i-LIDS-VID/sequences/cam2/person001/...
     ROOT/train-test people splits/train_test_splits_ilidsvid.mat
 
-300 persons, each seen once by each of two cameras. Half the persons train, half test; results are the mean over the
-ten published splits.
+300 persons, each with one tracklet in each of two cameras. Half of the persons are for training, half for testing;
+results are means over the ten published splits.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ def read_ilids_vid(root: Path, *, split: int = 0, split_file: Path | str | None 
     """Read one split of iLIDS-VID.
 
     Args:
-        root: The folder that holds `i-LIDS-VID/` and `train-test people splits/`.
+        root: The folder that contains `i-LIDS-VID/` and `train-test people splits/`.
         split: Which of the ten splits, from 0.
         split_file: Another file of splits, `.mat` or `.json`; see `denseil.data.splits`.
 
@@ -60,7 +60,7 @@ def read_ilids_vid(root: Path, *, split: int = 0, split_file: Path | str | None 
 
 
 def ilids_vid_people(root: Path) -> dict[str, dict[int, Tracklet]]:
-    """The two tracklets, by camera, of each person that both cameras saw."""
+    """Return the two tracklets, by camera, of each person seen by both cameras."""
     sequences = first_of(root, ("i-LIDS-VID/sequences", "sequences"), what="folder of sequences")
     require(sequences, folders=["cam1", "cam2"])
     return tracklets_by_person({1: sequences / "cam1", 2: sequences / "cam2"})

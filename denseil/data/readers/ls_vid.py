@@ -1,11 +1,11 @@
-"""LS-VID (Li et al., ICCV 2019), read as it is distributed.
+"""LS-VID (Li et al., ICCV 2019), in the distributed layout.
 
     ROOT/tracklet_train/..., ROOT/tracklet_test/...    frames named IDENTITY_SEQUENCE_CAMERA_FRAME.jpg
-    ROOT/list_sequence/list_seq_{train,test}.txt       a line a tracklet: beginning of its frames' paths, identity
+    ROOT/list_sequence/list_seq_{train,test}.txt       one line per tracklet: prefix of its frames' paths, identity
     ROOT/test/data/info_test.mat                       `query`: which test tracklets are queries (from 1)
 
-Some copies hold the lists in `info/list_sequence/` and `info/data/`; they are found there too.
-Each query is ranked against all test tracklets, the other queries included.
+Some copies have the lists in `info/list_sequence/` and `info/data/`, which are tried as well.
+Each query is ranked against all test tracklets, including the other queries.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ def read_ls_vid(root: Path) -> VideoReIDDataset:
 
 
 def _tracklets(root: Path, path: Path, problems: list[str]) -> list[Tracklet | None]:
-    """A list's tracklets in its order; None, and a problem, where it names no frame or frames of two kinds."""
+    """Return the tracklets of a list in order; None, and a problem, for entries without frames or with mixed frames."""
     listing = lru_cache(maxsize=None)(_listing)
     tracklets: list[Tracklet | None] = []
     for line in read_names(path):
@@ -86,7 +86,7 @@ def _listing(folder: Path) -> list[str]:
 
 
 def _beginning_with(names: list[str], prefix: str) -> list[str]:
-    """The names, of a sorted list, that are `prefix` and more; the next character must not be a letter or digit."""
+    """Return the names of a sorted list that start with `prefix`, followed by neither a letter nor a digit."""
     start = bisect_left(names, prefix)
     stop = bisect_left(names, prefix + "\U0010ffff")
     return [name for name in names[start:stop] if not name[len(prefix) :][:1].isalnum()]

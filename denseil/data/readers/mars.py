@@ -1,4 +1,4 @@
-"""MARS (Zheng et al., ECCV 2016), read as it is distributed.
+"""MARS (Zheng et al., ECCV 2016), in the distributed layout.
 
     ROOT/bbox_train/0001/0001C1T0001F001.jpg   identity, camera, tracklet, frame
     ROOT/bbox_test/{00-1,0000,0002,...}/       00-1 is junk, 0000 distractors
@@ -6,7 +6,7 @@
     ROOT/info/tracks_{train,test}_info.mat     per tracklet: first frame, last frame (from 1), identity, camera
     ROOT/info/query_IDX.mat                    which test tracklets are queries (from 1)
 
-The official protocol ranks each query against all 12,180 test tracklets, the other queries included; without them 140
+The official protocol ranks each query against all 12,180 test tracklets, including the other queries; without them 140
 of the 1,980 queries have no match.
 """
 
@@ -37,11 +37,11 @@ PUBLISHED = {
 
 
 def read_mars(root: Path) -> VideoReIDDataset:
-    """Read MARS, or any dataset laid out as MARS is.
+    """Read MARS, or another dataset in the layout of MARS.
 
     Raises:
         FileNotFoundError: If a file or folder of the layout is missing.
-        ValueError: If an info file is damaged or points outside the names it is about.
+        ValueError: If an info file is damaged, or refers to rows outside its list of names.
     """
     info = [f"info/{name}" for name in ("train_name.txt", "test_name.txt")]
     info += [f"info/{name}.mat" for name in ("tracks_train_info", "tracks_test_info", "query_IDX")]
@@ -61,7 +61,7 @@ def read_mars(root: Path) -> VideoReIDDataset:
 
 
 def _tracklets(root: Path, part: str, problems: list[str]) -> list[Tracklet]:
-    """Tracklets of one part; what is wrong with their labels is added to `problems`."""
+    """Return the tracklets of one part; errors in their labels are added to `problems`."""
     names = np.array(read_names(root / "info" / f"{part}_name.txt"), dtype=np.bytes_)
     path = root / "info" / f"tracks_{part}_info.mat"
     tracks = load_mat(path, f"track_{part}_info", columns=4)
@@ -84,7 +84,7 @@ def _tracklets(root: Path, part: str, problems: list[str]) -> list[Tracklet]:
 
 
 def _mixed(names: NDArray[np.bytes_], tracks: NDArray[np.int64], path: Path) -> list[str]:
-    """Tracklets of which a frame's name says another identity or camera than the info file."""
+    """List tracklets with a frame whose name has another identity or camera than the info file."""
     lengths = tracks[:, 1] - tracks[:, 0] + 1
     labels = [f"{'00-1' if pid == -1 else f'{pid:04d}'}C{camid}T".encode() for _, _, pid, camid in tracks.tolist()]
     owner = np.repeat(np.arange(len(tracks)), lengths)
@@ -101,7 +101,7 @@ def _mixed(names: NDArray[np.bytes_], tracks: NDArray[np.int64], path: Path) -> 
 
 
 def _queries(path: Path, num_test: int) -> dict[int, None]:
-    """Positions of the queries among the test tracklets, from 0, in the file's order."""
+    """Return the indices of the queries among the test tracklets, from 0, in the order of the file."""
     rows = load_mat(path, "query_IDX") - 1
     queries = dict.fromkeys(rows.tolist())
     if len(queries) != len(rows) or not len(rows) or rows.min() < 0 or rows.max() >= num_test:

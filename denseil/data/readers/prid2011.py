@@ -1,12 +1,12 @@
-"""PRID-2011 (Hirzer et al., SCIA 2011), multi-shot, read as it is distributed.
+"""PRID-2011 (Hirzer et al., SCIA 2011), multi-shot, in the distributed layout.
 
     ROOT/prid_2011/multi_shot/cam_a/person_0001/0001.png
     ROOT/prid_2011/multi_shot/cam_b/person_0001/...
     ROOT/splits_prid2011.json                   torchreid's, or
     ROOT/train_test_splits_prid.mat             Wang et al.'s, distributed with iLIDS-VID
 
-Only persons 1 to 200 are the same in both cameras. Video re-ID uses those of them with at least 27 frames in each: 178.
-Half of these train, half test; results are the mean over ten splits.
+Only persons 1 to 200 are in both cameras. Video re-ID uses the 178 of them with at least 27 frames in each. Half of
+these are for training, half for testing; results are means over ten splits.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ def read_prid2011(
     """Read one split of PRID-2011.
 
     Args:
-        root: The folder that holds `prid_2011/`.
+        root: The folder that contains `prid_2011/`.
         split: Which of the ten splits, from 0.
         split_file: Another file of splits, `.mat` or `.json`; see `denseil.data.splits`.
         min_frames: Persons with fewer frames in either camera are left out.
@@ -58,7 +58,7 @@ def read_prid2011(
 
 
 def prid2011_people(root: Path, *, min_frames: int = 27) -> dict[str, dict[int, Tracklet]]:
-    """The two tracklets, by camera, of each person that both cameras saw for long enough."""
+    """Return the two tracklets, by camera, of each person with enough frames in both cameras."""
     shots = first_of(root, ("prid_2011/multi_shot", "multi_shot"), what="folder of frames")
     require(shots, folders=["cam_a", "cam_b"])
     people = tracklets_by_person({1: shots / "cam_a", 2: shots / "cam_b"}, min_frames=min_frames)
