@@ -49,7 +49,10 @@ def _declare_forgetting(verbs: Verbs) -> None:
         "gallery forget",
         forget,
         "Remove one person, track or record, also from the files.",
-        examples=("denseil gallery forget people --id street/9", "denseil gallery forget people --pid 12 --alone"),
+        examples=(
+            "denseil gallery forget people --id c3/street.avi/9@1777617000",
+            "denseil gallery forget people --pid 12 --alone",
+        ),
     )
     verb.subject("input").add("gallery", help=WHERE)
     which = verb.subject("selection, one of these")

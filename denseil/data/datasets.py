@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -61,7 +62,16 @@ def read_dataset(name: str, root: Path | str, **options: Any) -> VideoReIDDatase
     if dataset.problems:
         shown = "\n".join(f"  {problem}" for problem in dataset.problems[:20])
         raise ValueError(f"{len(dataset.problems)} problems in {name} at {root} (the first 20 are shown):\n{shown}")
-    return dataset
+    return _with_source(dataset)
+
+
+def _with_source(dataset: VideoReIDDataset) -> VideoReIDDataset:
+    """Give tracklets without a source the dataset's name as theirs, for their ids."""
+    train, query, gallery = (
+        [one if one.source else replace(one, source=dataset.name) for one in part]
+        for part in (dataset.train, dataset.query, dataset.gallery)
+    )
+    return replace(dataset, train=train, query=query, gallery=gallery)
 
 
 def dataset_splits(name: str, root: Path | str, *, new: int | None = None, seed: int = 0) -> list[Split]:

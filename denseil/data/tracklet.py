@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -9,6 +10,8 @@ from typing import overload
 
 import numpy as np
 from numpy.typing import NDArray
+
+from denseil.common.track_key import TrackKey
 
 
 class Frames(Sequence[str]):
@@ -57,6 +60,14 @@ class Frames(Sequence[str]):
         return f"Frames({len(self)} in {self.folder!r})"
 
 
+def _digest(frames: Sequence[str]) -> str:
+    """Name a tracklet by the paths of its frames."""
+    digest = hashlib.blake2b(digest_size=8)
+    for frame in frames:
+        digest.update(os.fsencode(frame) + b"\0")
+    return f"frames-{digest.hexdigest()}"
+
+
 @dataclass(frozen=True, slots=True)
 class Tracklet:
     """One person as one camera saw them, once.
@@ -65,9 +76,10 @@ class Tracklet:
         frames: Paths of the crops in time order, at least one.
         pid: Identity, as the dataset gives it. -1 is junk: judging ignores it. In MARS 0 is a distractor.
         camid: Camera, as the dataset gives it (the published sets count from 1).
-        name: What the dataset calls this tracklet.
+        name: Its name in its source; or its whole id, as `str(key)` gives it.
         start: When its first frame was taken, seconds (since 1970, or since the video began); None if not known.
         end: When its last frame was taken.
+        source: Where it is from: the name of a dataset, a folder or a video.
 
     Raises:
         ValueError: If there is no frame.
@@ -79,12 +91,28 @@ class Tracklet:
     name: str = ""
     start: float | None = None
     end: float | None = None
+    source: str = ""
 
     def __post_init__(self) -> None:
         if not len(self.frames):
             raise ValueError(
                 f"tracklet {self.name!r} (pid {self.pid}, camera {self.camid}) has no frames: leave it out"
             )
+
+    @property
+    def key(self) -> TrackKey:
+        """Identity among the tracklets of all cameras and sources; `str(key)` is its id in files and galleries.
+
+        If the name is an id of this camera and start, as `denseil tracklets` writes it, this id is kept. A tracklet
+        without a name is named by a digest of the paths of its frames.
+        """
+        try:
+            written = TrackKey.parse(self.name)
+        except ValueError:
+            written = None
+        if written is not None and (written.camid, written.start) == (self.camid, self.start):
+            return written
+        return TrackKey(self.camid, self.source, self.name or _digest(self.frames), self.start)
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any, NamedTuple, TextIO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +17,7 @@ from PIL import Image
 
 from denseil.common.extras import need
 from denseil.common.text import plain
+from denseil.common.track_key import TrackKey
 from denseil.data.readers.manifest import COLUMNS, TIME
 from denseil.data.tracks import Tracks, crop_box, read_tracks
 
@@ -76,7 +77,8 @@ def cut_tracklets(
     Args:
         video: Anything that ffmpeg decodes.
         tracks: Boxes; see `read_tracks`. Pixels are counted from 0.
-        output: A folder, made if it does not exist: `manifest.csv`, and the crops as `crops/TRACKLET/FRAME.jpg`.
+        output: A folder, made if it does not exist: `manifest.csv`, and the crops as `crops/TRACK/FRAME.jpg`. The
+            manifest names a tracklet by camera, video, track and start, such as `c1/clip.mp4/12@30.5`.
         camid: The camera, for the manifest.
         start: When the video began, ISO 8601 with its time zone, such as 2026-05-01T08:30:00+02:00. Times are then
             seconds since 1970, else since the video's first frame.
@@ -105,7 +107,7 @@ def cut_tracklets(
     output.mkdir(parents=True, exist_ok=True)
     partial = output / f"{MANIFEST}.partial"
     with partial.open("w", encoding="utf-8", newline="") as file:
-        cutter = _Cutter(report, file, video=Path(video).stem, camid=camid, began=began, max_gap=max_gap)
+        cutter = _Cutter(report, file, video=frames.name, camid=camid, began=began, max_gap=max_gap)
         damage = _cut_all(frames, boxes, cutter)
     if report.crops:
         partial.replace(report.manifest)
@@ -146,6 +148,15 @@ def _cut_all(frames: _Frames, tracks: Tracks, cutter: _Cutter) -> Exception | No
     return None
 
 
+class _Piece(NamedTuple):
+    """A tracklet that is being cut: a part of a track without a long pause."""
+
+    number: int
+    name: str
+    id: str
+    seen: float
+
+
 class _Cutter:
     """Writes crops and their rows."""
 
@@ -156,7 +167,7 @@ class _Cutter:
         self.folder = report.manifest.parent / CROPS
         self.writer = csv.writer(file)
         self.writer.writerow([*COLUMNS, TIME])
-        self.last: dict[int, tuple[int, float]] = {}  # track -> which of its tracklets, when seen
+        self.last: dict[int, _Piece] = {}  # by track
 
     def cut(self, image: NDArray[np.uint8], frame: int, seconds: float, track: int, box: list[float]) -> None:
         """Write one crop, or count why not."""
@@ -168,24 +179,26 @@ class _Cutter:
         if not crop.size:
             self.report.skipped["boxes outside of the picture"] += 1
             return
-        name = self._tracklet(track, seconds)
-        Image.fromarray(crop).save(self.folder / name / f"{frame:06}.jpg", quality=JPEG_QUALITY)
-        path = f"{CROPS}/{name}/{frame:06}.jpg"
         time = f"{self.began + seconds:.3f}"
-        self.writer.writerow([f"{self.video}/{name}", path, UNKNOWN_PID, self.camid, "gallery", time])
+        piece = self._piece(track, seconds, time)
+        Image.fromarray(crop).save(self.folder / piece.name / f"{frame:06}.jpg", quality=JPEG_QUALITY)
+        path = f"{CROPS}/{piece.name}/{frame:06}.jpg"
+        self.writer.writerow([piece.id, path, UNKNOWN_PID, self.camid, "gallery", time])
         self.report.crops += 1
 
-    def _tracklet(self, track: int, seconds: float) -> str:
-        """The tracklet that a track's next crop goes to: "7", after a long pause "7-2"."""
-        piece, seen = self.last.get(track, (0, -math.inf))
-        begins = seconds - seen > self.max_gap or not piece
-        piece += begins
-        name = f"{track}-{piece}" if piece > 1 else f"{track}"
-        if begins:
-            (self.folder / name).mkdir(parents=True, exist_ok=True)
-            self.report.tracklets += 1
-        self.last[track] = piece, seconds
-        return name
+    def _piece(self, track: int, seconds: float, time: str) -> _Piece:
+        """The tracklet that the next crop of a track belongs to: "7", after a long pause "7-2"."""
+        before = self.last.get(track)
+        if before is not None and seconds - before.seen <= self.max_gap:
+            self.last[track] = before._replace(seen=seconds)
+            return before
+        number = 1 if before is None else before.number + 1
+        name = f"{track}-{number}" if number > 1 else f"{track}"
+        (self.folder / name).mkdir(parents=True, exist_ok=True)
+        self.report.tracklets += 1
+        piece = _Piece(number, name, str(TrackKey(self.camid, self.video, name, float(time))), seconds)
+        self.last[track] = piece
+        return piece
 
 
 class _Frame:
@@ -207,6 +220,7 @@ class _Frames:
         self.av = need("av", to="read video")
         self.error: type[Exception] = self.av.error.FFmpegError
         self.path = Path(path)
+        self.name = self.path.name  # for ids
         if not self.path.is_file():
             raise FileNotFoundError(f"no video {path}")
         try:

@@ -6,7 +6,6 @@ import json
 import logging
 import os
 import shutil
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +19,7 @@ from tqdm import tqdm
 from denseil.common.files import replacing
 from denseil.common.processes import rank_and_world, wait_for_all
 from denseil.common.text import plain
+from denseil.common.track_key import check_unique
 from denseil.data import Tracklet
 from denseil.embedding.cache import features_key, label, model_name, weights_digest
 from denseil.embedding.embedder import Embedder
@@ -70,8 +70,8 @@ def embed_to_file(
     `denseil.common.processes.join_processes`), on one machine or on many that see the same folder, each makes its share
     of the parts, and the first writes the file. A vector does not depend on who makes it.
 
-    A record says `id` (the tracklet's name; numbered where it is empty or not the only one), `frames` (how many),
-    `start` and `end` where known, and `thumbnail`, the path of the middle frame.
+    A record says `id` (see `Tracklet.key`), `frames` (how many), `start` and `end` where known, and `thumbnail`, the
+    path of the middle frame.
 
     Args:
         embedder: What embeds them.
@@ -87,8 +87,8 @@ def embed_to_file(
     Raises:
         FileExistsError: If the file exists.
         FileNotFoundError: If its folder does not exist.
-        ValueError: If there are no tracklets, no frame of any can be read, the parts are those of another run, or
-            there is no such shard.
+        ValueError: If there are no tracklets, two have the same id, a label is out of range, no frame of any can be
+            read, the parts are those of another run, or there is no such shard.
         RuntimeError: If the model makes NaN of a tracklet.
     """
     output = Path(output)
@@ -96,6 +96,8 @@ def embed_to_file(
     folder = output.with_name(output.name + ".parts")
     if not tracklets:
         raise ValueError("no tracklets to embed: is it the right part of the dataset?")
+    check_unique(tracklet.key for tracklet in tracklets)
+    _check_labels(tracklets)
     tracklets = _share(tracklets, *shard)
     if rank == 0:
         _open(folder, output, _key(embedder, tracklets))
@@ -110,6 +112,16 @@ def embed_to_file(
                 save_file({"vectors": vectors}, temporary)
     wait_for_all()
     return _finish(embedder, tracklets, folder, output, len(parts), shard) if rank == 0 else None
+
+
+def _check_labels(tracklets: Sequence[Tracklet]) -> None:
+    """Raise a ValueError for labels that a features file cannot hold, before anything is embedded."""
+    for one in tracklets:
+        if not (-1 <= one.pid < 2**63 and 0 <= one.camid < 2**63):
+            raise ValueError(
+                f"tracklet {one.name!r} has pid {one.pid} and camid {one.camid}: a pid is a whole number from -1, a "
+                "camid one from 0, and both are below 2^63"
+            )
 
 
 def _share(tracklets: Sequence[Tracklet], number: int, shards: int) -> Sequence[Tracklet]:
@@ -205,10 +217,8 @@ def _finish(
 
 
 def _records(tracklets: Sequence[Tracklet]) -> Iterator[dict[str, Any]]:
-    times = Counter(tracklet.name for tracklet in tracklets)
-    for number, tracklet in enumerate(tracklets):
-        alone = tracklet.name and times[tracklet.name] == 1
-        record: dict[str, Any] = {"id": tracklet.name if alone else f"{tracklet.name}#{number}"}
+    for tracklet in tracklets:
+        record: dict[str, Any] = {"id": str(tracklet.key)}
         known = {"start": tracklet.start, "end": tracklet.end}
         record |= {key: value for key, value in known.items() if value is not None}
         middle = os.path.abspath(tracklet.frames[len(tracklet.frames) // 2])  # noqa: PTH100 (links stay as they are)
@@ -220,7 +230,7 @@ def _part_file(folder: Path, number: int) -> Path:
 
 
 def _key(embedder: Embedder, tracklets: Sequence[Tracklet]) -> str:
-    """A text that changes whenever the file or its parts would."""
+    """A text that changes whenever the parts would. They hold vectors alone: corrected labels keep them."""
     return features_key(
         embedder.model,
         tracklets,
@@ -230,5 +240,5 @@ def _key(embedder: Embedder, tracklets: Sequence[Tracklet]) -> str:
         dtype=embedder.dtype,
         budget=embedder.budget,
         part_frames=PART_FRAMES,
-        labels=[(t.name, t.pid, t.camid, t.start, t.end, len(t.frames)) for t in tracklets],
+        lengths=[len(tracklet.frames) for tracklet in tracklets],
     )

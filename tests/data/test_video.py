@@ -35,7 +35,10 @@ def assert_shows(path, expected):
 
 def test_crops_are_the_boxes_of_their_frames(tmp_path, video):
     report, found = cut(tmp_path, video, "2,7,8,4,16,32,1,-1,-1,-1", "3,7,9.5,4.2,16.1,32,1,-1,-1,-1", "1,9,0,0,64,48")
-    assert [(t.name, t.pid, t.camid, len(t.frames)) for t in found] == [("gate/9", -1, 1, 1), ("gate/7", -1, 1, 2)]
+    assert [(t.name, t.pid, t.camid, len(t.frames)) for t in found] == [
+        ("c1/gate.mov/9@0", -1, 1, 1),
+        ("c1/gate.mov/7@0.1", -1, 1, 2),
+    ]
     assert_shows(found[1].frames[0], picture(1)[4:36, 8:24])
     assert_shows(found[1].frames[1], picture(2)[4:37, 9:26])  # rounded outwards
     assert_shows(found[0].frames[0], picture(0))
@@ -57,7 +60,7 @@ def test_boxes_past_the_border_of_no_area_outside_and_after_the_end(tmp_path, vi
     )
     assert_shows(found[0].frames[0], picture(0)[:12, :8])
     assert_shows(found[1].frames[0], picture(0)[40:, 56:])
-    assert found[2].name == f"gate/{2**31 + 5}"
+    assert found[2].name == f"c1/gate.mov/{2**31 + 5}@0"
     assert report.skipped == {
         "boxes of no area": 2,
         "boxes outside of the picture": 2,
@@ -79,7 +82,28 @@ def test_a_track_that_pauses_stays_one_until_told(tmp_path):
     _, (whole,) = cut(tmp_path, video, *lines)
     assert (whole.start, whole.end, len(whole.frames)) == (0, 10, 4)
     _, pieces = cut(tmp_path / "out", video, *lines, max_gap=5)
-    assert [(t.name, t.start, t.end) for t in pieces] == [("gate/7", 0, 1), ("gate/7-2", 9, 10)]
+    assert [(t.name, t.start, t.end) for t in pieces] == [
+        ("c1/gate.mov/7@0", 0, 1),
+        ("c1/gate.mov/7-2@9", 9, 10),
+    ]
+
+
+def test_videos_of_one_name_share_no_ids(tmp_path):
+    """Two cameras, two suffixes, two days."""
+    ids = set()
+    for folder, name, options in (
+        ("a", "clip.mov", {"camid": 1}),
+        ("b", "clip.mov", {"camid": 2}),
+        ("c", "clip.avi", {"camid": 1}),
+        ("d", "clip.mov", {"camid": 1, "start": "2026-05-01T08:30:00Z"}),
+        ("e", "clip.mov", {"camid": 1, "start": "2026-05-02T08:30:00Z"}),
+    ):
+        (tmp_path / folder).mkdir()
+        video = write_video(tmp_path / folder / name, [0.0, 0.1])
+        _, found = cut(tmp_path / folder, video, "1,7,0,0,9,9", "2,8,0,0,9,9", **options)
+        assert [str(tracklet.key) for tracklet in found] == [tracklet.name for tracklet in found]
+        ids |= {str(tracklet.key) for tracklet in found}
+    assert len(ids) == 10
 
 
 @pytest.mark.parametrize("rotation", [90, 180, -90])
@@ -158,7 +182,7 @@ def test_the_real_video(tmp_path, capsys):
     assert main(["tracklets", str(PETS_VIDEO), str(PETS_TRACKS), str(tmp_path), "--camid", "4"]) == 0
     assert "1,223 crops of 8 tracklets from 200 frames" in capsys.readouterr().out
     found = {t.name: t for t in read_dataset("manifest", tmp_path).gallery}
-    nine = found["vtest/9"]
+    nine = found["c4/vtest.avi/9@0"]
     assert (len(nine.frames), nine.camid, nine.start, nine.end) == (200, 4, 0.0, 19.9)
     assert decode_image(nine.frames[0]).shape == (76, 32, 3)  # 499.20..530.23 x 157.69..232.86
     with (tmp_path / "manifest.csv").open(newline="") as file:

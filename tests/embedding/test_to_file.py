@@ -1,5 +1,6 @@
 """`denseil embed`: the vectors of `Embedder`, whoever computes them and however often they are killed."""
 
+import dataclasses
 import os
 import re
 import shutil
@@ -16,7 +17,7 @@ from safetensors.torch import load_file, save_file
 import denseil
 from denseil import DenseIL, Embedder
 from denseil.cli import main
-from denseil.data import Tracklet, read_dataset
+from denseil.data import Tracklet, read_dataset, read_folder
 from denseil.embedding import embed_to_file
 from denseil.metrics import load_features, load_records, merge_features
 
@@ -74,7 +75,11 @@ def test_parts_of_a_dataset(folder, tmp_path, split, count):
 def test_a_folder_of_crops(folder, tmp_path):
     out = tmp_path / "v.safetensors"
     assert main(["embed", str(MARS / "bbox_test"), "--model", str(folder), "-o", str(out), "--no-progress"]) == 0
-    assert [record["id"] for record in load_records(out)] == ["0003", "0008", "0009"]
+    assert [record["id"] for record in load_records(out)] == [
+        "c0/bbox_test/0003",
+        "c0/bbox_test/0008",
+        "c0/bbox_test/0009",
+    ]
     assert load_features(out).embeddings.pids.tolist() == [-1, -1, -1]
 
 
@@ -92,6 +97,40 @@ def test_what_cannot_be_read_is_named_and_what_can_is_kept(model, tmp_path, capl
     assert "broken.jpg" in caplog.text
     with pytest.raises(ValueError, match=r"no frame of the 1 tracklets can be read, first of .*broken.jpg"):
         embed_to_file(embedder, [bad], tmp_path / "none.safetensors")
+
+
+def test_ids_of_folders_and_of_unnamed_tracklets_do_not_collide(model, tmp_path):
+    embedder, (one, other, *_) = Embedder(model, device="cpu"), every_tracklet()
+    ids = []
+    for folder in ("fa", "fb"):
+        shutil.copytree(MARS / "bbox_test" / "0003", tmp_path / folder / "person1")
+        embed_to_file(embedder, read_folder(tmp_path / folder), tmp_path / f"{folder}.safetensors")
+        ids += [record["id"] for record in load_records(tmp_path / f"{folder}.safetensors")]
+    assert ids == ["c0/fa/person1", "c0/fb/person1"]
+    unnamed = [dataclasses.replace(each, name="") for each in (one, other)]
+    assert len({str(each.key) for each in unnamed}) == 2
+    assert unnamed[0].key == dataclasses.replace(one, name="").key  # the same in any file
+
+
+def test_tracklets_that_share_an_id_are_refused_before_anything_is_embedded(model, tmp_path):
+    tracklet = every_tracklet()[0]
+    named = [dataclasses.replace(tracklet, name=name) for name in ("x", "x", "x#1")]
+    with pytest.raises(ValueError, match="2 of 3 tracklets share 1 ids"):
+        embed_to_file(Embedder(model, device="cpu"), named, tmp_path / "v.safetensors", shard=(1, 3))
+    wrong = dataclasses.replace(tracklet, pid=2**63)
+    with pytest.raises(ValueError, match="below 2\\^63"):
+        embed_to_file(Embedder(model, device="cpu"), [wrong], tmp_path / "v.safetensors")
+    assert not list(tmp_path.iterdir())
+
+
+def test_corrected_labels_keep_the_parts(model, tmp_path, monkeypatch):
+    embedder, tracklets, out = Embedder(model, device="cpu"), every_tracklet(), tmp_path / "v.safetensors"
+    with monkeypatch.context() as patch:
+        patch.setattr("denseil.embedding.to_file._finish", lambda *_: None)
+        embed_to_file(embedder, tracklets, out)
+    monkeypatch.setattr("denseil.embedding.to_file._embed_part", None)
+    embed_to_file(embedder, [dataclasses.replace(each, pid=each.pid + 100) for each in tracklets], out)
+    assert load_features(out).embeddings.pids.tolist() == [each.pid + 100 for each in tracklets]
 
 
 def test_nothing_is_overwritten_or_mixed_up(model, tmp_path, monkeypatch):

@@ -20,8 +20,8 @@ def read_folder(root: str | Path) -> list[Tracklet]:
 
     Returns:
         A tracklet for each folder that holds images, which are its frames in the natural order of their names: frame 2
-        comes before frame 10. It is named by its path from the root (the root itself by its own name); its pid is -1
-        and its camid 0, as both are unknown.
+        comes before frame 10. It is named by its path from the root (the root itself by its own name), and its source
+        is the name of the root; its pid is -1 and its camid 0, as both are unknown.
 
     Raises:
         FileNotFoundError: If there is no such folder, or no image in it.
@@ -42,7 +42,7 @@ def read_folder(root: str | Path) -> list[Tracklet]:
         if images := images_in(Path(folder)):
             name = Path(folder).relative_to(root).as_posix()
             name = root.resolve().name if name == "." else name
-            found.append(Tracklet(Frames(folder, images), UNKNOWN_PID, UNKNOWN_CAMID, name))
+            found.append(Tracklet(Frames(folder, images), UNKNOWN_PID, UNKNOWN_CAMID, name, source=root.resolve().name))
         others += sum(not name.startswith(".") for name in files) - len(images)
     known = ", ".join(IMAGE_SUFFIXES)
     if not found:

@@ -40,7 +40,7 @@ def read_manifest(root: Path) -> VideoReIDDataset:
     path = first_of(root, ("manifest.csv", "manifest.parquet"), what="manifest") if root.is_dir() else root
     if not path.is_file():
         raise FileNotFoundError(f"no manifest {path}")
-    rows, folder = _rows(path), str(path.parent)
+    rows, folder, source = _rows(path), str(path.parent), path.parent.resolve().name
     labels: dict[str, dict[tuple[str, str, str], None]] = {}
     frames: dict[str, list[str]] = {}
     times: dict[str, tuple[float, float]] = {}
@@ -65,7 +65,9 @@ def read_manifest(root: Path) -> VideoReIDDataset:
         elif split not in SPLITS:
             problems.append(f"{path.name}: tracklet {name!r} has split {split!r}, expected one of {SPLITS}")
         else:
-            parts[split].append(Tracklet(Frames("", frames[name]), pid_, camid_, name, *times.get(name, (None, None))))
+            span: tuple[float | None, float | None] = times.get(name, (None, None))
+            own_frames = Frames("", frames[name])
+            parts[split].append(Tracklet(own_frames, pid_, camid_, name, span[0], span[1], source))
     return VideoReIDDataset(parts["train"], parts["query"], parts["gallery"], name=path.stem, problems=tuple(problems))
 
 
@@ -94,16 +96,19 @@ def _rows(path: Path) -> Iterator[Sequence[str]]:
 def write_manifest(dataset: VideoReIDDataset, path: Path | str) -> Path:
     """Write a dataset as a CSV manifest, with frames relative to the manifest's folder where they are under it.
 
-    The times of a tracklet stand beside its first and its last frame. The file appears complete or not at all.
+    Tracklets are named by their ids (see `Tracklet.key`), or by split, number and name if two have the same. The times
+    of a tracklet stand beside its first and its last frame. The file appears complete or not at all.
     """
     path = Path(path).absolute()
     inside = os.path.join(path.parent, "")  # noqa: PTH118 (with its separator)
+    keys = [tracklet.key for split in SPLITS for tracklet in getattr(dataset, split)]
+    once = len(set(keys)) == len(keys)
     with replacing(path) as partial, partial.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file)
         writer.writerow([*COLUMNS, TIME])
         for split in SPLITS:
             for number, tracklet in enumerate(getattr(dataset, split)):
-                name = f"{split}/{number}/{tracklet.name}"
+                name = str(tracklet.key) if once else f"{split}/{number}/{tracklet.name}"
                 times = {len(tracklet.frames) - 1: tracklet.end, 0: tracklet.start}
                 for place, frame in enumerate(map(os.path.abspath, tracklet.frames)):
                     row = [name, frame.removeprefix(inside), tracklet.pid, tracklet.camid, split]
