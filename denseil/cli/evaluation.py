@@ -38,6 +38,7 @@ def declare(verbs: Verbs) -> None:
     how = verb.subject("protocol")
     how.add("--protocol", default="standard", metavar="NAME", help="standard or mars-official")
     how.add("--metric", choices=("cosine", "euclidean"), default="cosine", help="distance between embeddings")
+    how.flag("--rerank", help="re-rank by k-reciprocal neighbours (Zhong et al., CVPR 2017)")
     how.add("--frames", choices=options.FRAMES, default="all", help="all frames of a tracklet, or 8 evenly spaced ones")
     options.compute(verb, precision=True)
     out = verb.subject("output")
@@ -88,6 +89,7 @@ def evaluate(
     model_args: dict[str, Any] | None,
     protocol: str,
     metric: str,
+    rerank: bool,
     frames: Literal["all", "even8"],
     device: str,
     precision: Literal["fp32", "bf16", "fp16"],
@@ -100,12 +102,13 @@ def evaluate(
 ) -> int:
     """Evaluate a model on a dataset, or saved features of any code base."""
     _check(model, dataset, root, features, page, attention=attention)
-    from denseil.metrics import rank_features
+    from denseil.metrics import KReciprocal, rank_features
 
+    reranking = KReciprocal() if rerank else None
     main, as_json = True, json == STDOUT
     write_page: Callable[[], None] | None = None
     if features is not None:
-        result = rank_features(*features, protocol=protocol, metric=metric)
+        result = rank_features(*features, protocol=protocol, metric=metric, rerank=reranking)
         if page is not None:
             write_page = partial(_page_of_features, result, features, page)
     else:
@@ -124,6 +127,7 @@ def evaluate(
             frames=frames,
             protocol=protocol,
             metric=metric,
+            rerank=reranking,
             cache=output,
             dtype=dtype,
             progress=progressing(),
@@ -134,7 +138,8 @@ def evaluate(
                 _page_of_model, result, net, data, embed, page, f"{name} on {dataset}", attention=attention
             )
         if main:
-            _save(result, output / f"{name}-{dataset}-{frames}-{protocol}-{metric}.json", quietly=as_json)
+            ending = f"{metric}-reranked" if rerank else metric
+            _save(result, output / f"{name}-{dataset}-{frames}-{protocol}-{ending}.json", quietly=as_json)
     if main:
         show(result, as_json=as_json)
         if json is not None and not as_json:

@@ -15,7 +15,7 @@ from denseil.data import Tracklet, VideoReIDDataset
 from denseil.embedding.cache import cached_vectors, features_key, keep_vectors, label, model_name
 from denseil.embedding.clip_encoder import ClipEncoder
 from denseil.embedding.tracklet_vectors import FramesPolicy, embed_tracklets
-from denseil.metrics import Embeddings, RankingResult, rank
+from denseil.metrics import Embeddings, KReciprocal, RankingResult, rank
 from denseil.metrics.counting import METRICS
 from denseil.metrics.protocols import get_protocol
 from denseil.models.interface import Preprocessing
@@ -30,6 +30,7 @@ def evaluate(
     flip: bool = False,
     protocol: str = "standard",
     metric: str = "cosine",
+    rerank: KReciprocal | None = None,
     cache: str | Path | None = None,
     dtype: torch.dtype | None = None,
     budget: int = 256,
@@ -50,6 +51,7 @@ def evaluate(
         flip: Whether vectors are means over frames and mirrored frames.
         protocol: A name in `denseil.metrics.PROTOCOLS`.
         metric: "cosine" or "euclidean".
+        rerank: Re-ranking, such as `denseil.metrics.KReciprocal()`; see `denseil.metrics.rank`.
         cache: A folder for embeddings. Those that are there already, for the same weights, files and `frames`, are not
             computed again, whatever the protocol. None keeps none.
         dtype: The type to autocast to, such as `torch.bfloat16`.
@@ -83,9 +85,16 @@ def evaluate(
     )
     query_index = dataset.gallery_with_queries()[1]
     if protocol == "mars-official":
-        return rank(gallery=everything, query_index=query_index, protocol=protocol, metric=metric, frames=frames)
+        return rank(
+            gallery=everything,
+            query_index=query_index,
+            protocol=protocol,
+            metric=metric,
+            frames=frames,
+            rerank=rerank,
+        )
     query, gallery = everything[query_index.start :], everything[: query_index.start]
-    return rank(query, gallery, protocol=protocol, metric=metric, frames=frames)
+    return rank(query, gallery, protocol=protocol, metric=metric, frames=frames, rerank=rerank)
 
 
 def embed_dataset(

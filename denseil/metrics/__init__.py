@@ -12,6 +12,7 @@ from denseil.metrics.nearest import NearestItems as NearestItems
 from denseil.metrics.nearest import nearest as nearest
 from denseil.metrics.protocols import PROTOCOLS as PROTOCOLS
 from denseil.metrics.ranking import rank as rank
+from denseil.metrics.rerank import KReciprocal as KReciprocal
 from denseil.metrics.result import RankingResult as RankingResult
 from denseil.metrics.splits import SplitResult as SplitResult
 from denseil.metrics.splits import mean_of_splits as mean_of_splits

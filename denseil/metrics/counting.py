@@ -154,6 +154,24 @@ class BlockedGallery:
         found = np.arange(1, len(row_m) + 1) - np.take(start, row_m)
         return Ranks(row_m, found, found + others_before)
 
+    def rank_lines(self, lines: KeyArray, pids: IntArray, camids: IntArray) -> Ranks:
+        """Rank the matches of queries by distances (B, N) that were computed elsewhere; they are written over."""
+        row, col = self._same_person(pids)
+        match = self.camids[col] != camids[row]
+        row_m, col_m = row[match], col[match]
+        keys = lines[row_m, col_m]
+        order = np.lexsort((keys, row_m))  # stable: equal keys stay in gallery order
+        keys, col_m = keys[order], col_m[order]
+        start = row_m.searchsorted(np.arange(len(pids) + 1)).tolist()
+        lines[row, col] = np.nan
+        lines[:, np.isnan(self.weights)] = np.nan
+        others_before = np.zeros(len(row_m), np.int64)
+        for line, first, end in zip(lines, start[:-1], start[1:], strict=True):
+            if first < end:
+                others_before[first:end] = count_before(line, keys[first:end], col_m[first:end])
+        found = np.arange(1, len(row_m) + 1) - np.take(start, row_m)
+        return Ranks(row_m, found, found + others_before)
+
     def _same_person(self, pids: IntArray) -> tuple[IntArray, IntArray]:
         """Return all pairs (query, item) of one person, by query, then gallery index; junk has none."""
         first = self.sorted_pids.searchsorted(pids)

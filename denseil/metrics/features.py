@@ -21,6 +21,7 @@ from denseil.common.files import replacing
 from denseil.common.text import plain
 from denseil.metrics.embeddings import Embeddings
 from denseil.metrics.ranking import rank
+from denseil.metrics.rerank import KReciprocal
 from denseil.metrics.result import RankingResult
 
 TENSORS = ("vectors", "pids", "camids")
@@ -130,7 +131,12 @@ def load_records(path: str | Path) -> list[dict[str, Any]] | None:
 
 
 def rank_features(
-    query: str | Path, gallery: str | Path, *, protocol: str = "standard", metric: str = "cosine"
+    query: str | Path,
+    gallery: str | Path,
+    *,
+    protocol: str = "standard",
+    metric: str = "cosine",
+    rerank: KReciprocal | None = None,
 ) -> RankingResult:
     """Evaluate two features files with `rank`.
 
@@ -139,6 +145,7 @@ def rank_features(
         gallery: Features of the gallery; for `mars-official`, of all test tracklets, including the queries.
         protocol: See `rank`.
         metric: See `rank`.
+        rerank: See `rank`.
 
     Raises:
         FileNotFoundError: no such file.
@@ -152,7 +159,7 @@ def rank_features(
             f"{query} records frames {frames!r}, {gallery} {items.metadata.get('frames')!r}; "
             "embed both from the same frames policy"
         )
-    return rank(queries.embeddings, items.embeddings, protocol=protocol, metric=metric, frames=frames)
+    return rank(queries.embeddings, items.embeddings, protocol=protocol, metric=metric, frames=frames, rerank=rerank)
 
 
 def check_same_model(one: tuple[str | Path, Mapping[str, str]], other: tuple[str | Path, Mapping[str, str]]) -> None:

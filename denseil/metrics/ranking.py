@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
+from denseil.common.arguments import shown
 from denseil.metrics.counting import METRICS, BlockedGallery, Ranks, lengths
 from denseil.metrics.embeddings import DISTRACTOR_PID, JUNK_PID, ArrayLike, Embeddings, as_ids
 from denseil.metrics.protocols import FloatArray, Protocol, get_protocol
+from denseil.metrics.rerank import KReciprocal, reranked
 from denseil.metrics.result import MAX_RANK, RankingResult
 
 
@@ -18,6 +22,7 @@ def rank(
     metric: str = "cosine",
     query_index: ArrayLike | None = None,
     frames: str | None = None,
+    rerank: KReciprocal | None = None,
     block: tuple[int, int] = (512, 65536),
 ) -> RankingResult:
     """Rank the gallery for each query and score the ranks under a named protocol.
@@ -35,6 +40,7 @@ def rank(
         metric: `cosine` or `euclidean`.
         query_index: Indices (Q,) of the queries in the gallery, instead of `query`.
         frames: Frames of a tracklet that its vector was computed from, such as "all"; only recorded.
+        rerank: Re-ranking, such as `KReciprocal()`; its name is recorded. Published results are mostly without.
         block: Numbers of queries and of gallery items compared at a time.
 
     Raises:
@@ -60,15 +66,22 @@ def rank(
             "both must come from one model"
         )
     lengths(query.vectors)  # only to check the range of float32
+    if rerank is not None and not isinstance(rerank, KReciprocal):
+        raise TypeError(f"rerank is {shown(rerank)}; it must be None or denseil.metrics.KReciprocal()")
     height = min(block[0], len(query))
     blocks = BlockedGallery(gallery, metric=metric, block=(height, block[1]))
     vectors, pids, camids = query.vectors.to(gallery.vectors.device), query.pids.numpy(), query.camids.numpy()
     scores = []
-    for top in range(0, len(query), height):
-        part = slice(top, top + height)
-        ranks = blocks.rank_matches(vectors[part], pids[part], camids[part])
-        scores.append(_score(ranks, len(pids[part]), rules))
-    return _summarise(np.concatenate(scores, axis=1), gallery, rules, metric=metric, frames=frames)
+    if rerank is not None:
+        for part, lines in reranked(vectors, gallery.vectors, rerank, metric=metric, height=height):
+            scores.append(_score(blocks.rank_lines(lines, pids[part], camids[part]), len(lines), rules))
+    else:
+        for top in range(0, len(query), height):
+            part = slice(top, top + height)
+            ranks = blocks.rank_matches(vectors[part], pids[part], camids[part])
+            scores.append(_score(ranks, len(pids[part]), rules))
+    result = _summarise(np.concatenate(scores, axis=1), gallery, rules, metric=metric, frames=frames)
+    return replace(result, rerank=None if rerank is None else str(rerank))
 
 
 def _at(gallery: Embeddings, index: ArrayLike) -> Embeddings:

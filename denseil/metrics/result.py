@@ -40,6 +40,7 @@ class RankingResult:
         frames: Frames of a tracklet that its vector was computed from; None if unknown.
         average_precision: (num_query,) NaN for a query that is left out. Not saved.
         first_match: (num_query,) rank of the first match, 0 for a query without one. Not saved.
+        rerank: Name and parameters of the re-ranking; None without.
 
     Raises:
         ValueError: If the CMC does not have 20 ranks.
@@ -58,6 +59,7 @@ class RankingResult:
     frames: str | None = None
     average_precision: FloatArray | None = None
     first_match: npt.NDArray[np.int64] | None = None
+    rerank: str | None = None
 
     def __post_init__(self) -> None:
         cmc = np.array(self.cmc, dtype=np.float64)
@@ -67,7 +69,8 @@ class RankingResult:
 
     def __str__(self) -> str:
         return (
-            f"{self.protocol}, {self.metric} distance, frames: {plain(self.frames or 'not recorded')}\n"
+            f"{self.protocol}, {self.metric} distance, frames: {plain(self.frames or 'not recorded')}"
+            f"{plain(f', re-ranked: {self.rerank}') if self.rerank else ''}\n"
             f"{HEADER}\n{table_row(self.mAP, self.cmc, self.mINP)}\n"
             f"{self.num_query:,} queries, {self.num_valid:,} with a match\n"
             f"{self.num_gallery:,} in the gallery, {self.num_junk:,} of them junk, {self.num_distractors:,} distractors"
