@@ -1,10 +1,7 @@
-"""Linking: one person, one number, across cameras and visits."""
+"""One person, one number: tracklets of all cameras and visits are linked to persons."""
 
-from denseil.linking.cluster import ConflictError as ConflictError
-from denseil.linking.cluster import average_linkage as average_linkage
-from denseil.linking.constraints import Sightings as Sightings
-from denseil.linking.constraints import Travel as Travel
-from denseil.linking.links import Links as Links
-from denseil.linking.links import link as link
+from denseil.linking.link import link as link
+from denseil.linking.result import Links as Links
+from denseil.linking.rules import Rules as Rules
 from denseil.linking.threshold import Threshold as Threshold
 from denseil.linking.threshold import auto_threshold as auto_threshold

@@ -1,128 +1,133 @@
-"""The similarity from which on two tracklets are one person, from pairs whose answer the times give."""
+"""The threshold of linking: given, or from pairs of tracks that surely show two persons."""
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
-from statistics import NormalDist
+from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
-LEAST_PAIRS = 20  # of surely two persons; fewer say nothing of their own
-PRIOR_WEIGHT = 100  # pairs that the weights' own threshold counts as
-RESAMPLES = 200
-INTERVAL = (0.05, 0.95)
+from denseil.linking.checks import ArrayLike, Tracks, unit_rows
+from denseil.linking.rules import Rules
+
+Halves: TypeAlias = tuple[ArrayLike, ArrayLike]
+
+FAR = 0.01
+MEAN, SPREAD = 0.04, 0.245  # of the similarity of two rendered persons, with the packaged weights
+# Share of pairs of two persons that average linkage joins, by (threshold - mean) / spread; on rendered walks.
+RATES = (0.1, 0.05, 0.02, 0.01, 0.005, 0.001)
+STEPS = (0.7, 1.2, 2.0, 2.7, 3.4, 3.75)
+PRIOR = 50  # pairs that count as much as the rendered ones
+MOST_PAIRS = 200_000  # co-visible pairs looked at
+CAP = 0.97  # no threshold is above
+KEPT = 0.95  # share of the halves that the threshold keeps together
+BLOCK = 512
 
 
 @dataclass(frozen=True)
 class Threshold:
-    """A similarity, and what it rests on. Printed, it is a line.
+    """Least average cosine similarity of the tracklets of one person, and what it rests on.
 
     Attributes:
-        value: Cosine similarity from which on two tracklets are linked.
-        far: The wanted share of surely-two pairs at or above it; None for a threshold that was given.
-        low: Lower end of the interval (90 %) that resampling the tracklets gives; NaN where there is none.
+        value: The similarity, in [-1, 1].
+        how: "given" or "auto".
+        pairs: Pairs of tracklets that surely show two persons, seen at once in one camera.
+        halves: Pairs that surely show one person, halves of one track.
+        low: Lower end of the 95 % interval of the value, from resampled pairs; NaN without pairs.
         high: Upper end.
-        surely_two: Number of pairs that one camera shows at once.
-        surely_one: Number of pairs of halves of one track.
-        kept: Share of the surely-one pairs at or above the value; NaN where there are none.
-        prior: The threshold of the weights that it was blended with; None where there was none.
+        far: Wanted share of pairs of two persons that are linked; NaN if the value is given.
     """
 
     value: float
-    far: float | None = None
-    low: float = math.nan
-    high: float = math.nan
-    surely_two: int = 0
-    surely_one: int = 0
-    kept: float = math.nan
-    prior: float | None = None
+    how: str = "given"
+    pairs: int = 0
+    halves: int = 0
+    low: float = float("nan")
+    high: float = float("nan")
+    far: float = float("nan")
 
     def __str__(self) -> str:
-        if self.far is None:
-            return f"threshold {self.value:.3f}, as given"
-        text = f"threshold {self.value:.3f} for {100 * self.far:g} % false links"
-        if self.surely_two:
-            text += f", from {self.surely_two:,} pairs of tracklets seen at once"
-        if not math.isnan(self.low):
-            text += f" (90 % interval {self.low:.3f} to {self.high:.3f})"
-        if self.prior is not None:
-            text += f", and the weights' own {self.prior:.3f}"
-        if self.surely_one:
-            text += f"; {100 * self.kept:.0f} % of {self.surely_one:,} halves of one track are above it"
-        return text
+        if self.how == "given":
+            return f"threshold {self.value:.3f}"
+        interval = "" if np.isnan(self.low) else f" ({self.low:.3f} to {self.high:.3f})"
+        return (
+            f"threshold {self.value:.3f}{interval} for {100 * self.far:g} % false links, from {self.pairs:,} pairs "
+            f"seen at once and {self.halves:,} halved tracks"
+        )
 
 
-def auto_threshold(
-    vectors: NDArray[np.float32],
-    surely_two: NDArray[np.int64],
-    *,
-    far: float = 0.01,
-    prior: float | None = None,
-    halves: NDArray[np.float32] | None = None,
-) -> Threshold:
+def auto_threshold(tracks: Tracks, rules: Rules, *, far: float = FAR, halves: Halves | None = None) -> Threshold:
     """Choose a threshold without labels.
 
-    It is the similarity that a share `far` of the surely-two pairs reaches: of M sorted ones the
-    ceil((1 - far)(M + 1))-th, which holds for the next pair as well (split conformal prediction); where M is too small
-    for that, the quantile of a normal distribution of their mean and spread, and no less than the largest. It is then
-    averaged with `prior`, which weighs as much as 100 pairs.
+    The value for the packaged weights, measured on rendered walks, is moved to the mean and the spread of the
+    similarity of two persons in these recordings. They are those of tracklets seen at once in one camera, which surely
+    show two persons, together with 50 pairs' worth of a guess: the median of all pairs, at most one spread above the
+    mean of rendered people. If halves of tracks are given, the value keeps at least 95 % of them together.
 
     Args:
-        vectors: (N, D), of length 1.
-        surely_two: (M, 2) pairs that are surely two persons.
-        far: Wanted share of false links, between 0 and 1.
-        prior: The threshold of the weights for this share.
-        halves: (K, 2, D) vectors of the halves of tracks, for the report.
+        tracks: Tracklets.
+        rules: Their constraints; only pairs of one camera are looked at.
+        far: Wanted share of the pairs of two persons that are linked, in (0, 0.5].
+        halves: Vectors (M, D) of the first and of the second half of M tracks.
 
     Raises:
-        ValueError: If `far` is not between 0 and 1, or there are neither enough pairs nor a prior.
+        ValueError: If the rate is out of its range, or the halves are not two arrays of one shape.
     """
-    if not 0 < far < 1:
-        raise ValueError(f"far={far!r}: give a share between 0 and 1, such as 0.01")
-    similar = np.einsum("md,md->m", vectors[surely_two[:, 0]], vectors[surely_two[:, 1]])
-    count = len(similar)
-    if count < LEAST_PAIRS and prior is None:
-        raise ValueError(
-            f"threshold='auto' rests on tracklets that one camera shows at once, and there are {count} such pairs; it "
-            f"takes {LEAST_PAIRS}: give times to the tracklets, or a threshold"
-        )
-    low = high = math.nan
-    own = math.nan
-    if count >= LEAST_PAIRS:
-        own = _quantile(np.sort(similar), far)
-        low, high = _interval(similar, surely_two, far)
-    weight = count / (count + PRIOR_WEIGHT) if count >= LEAST_PAIRS else 0.0
-    value = own if prior is None else (prior if weight == 0 else weight * own + (1 - weight) * prior)
-    one = np.empty(0) if halves is None else np.einsum("kd,kd->k", halves[:, 0], halves[:, 1])
-    kept = float((one >= value).mean()) if len(one) else math.nan
-    return Threshold(float(value), far, low, high, count, len(one), kept, prior)
-
-
-def _quantile(similar: NDArray[np.floating], far: float) -> float:
-    """The threshold that a share `far` of sorted similarities reaches."""
-    place = math.ceil((1 - far) * (len(similar) + 1))
-    if place < len(similar):
-        return float(np.nextafter(similar[place - 1], np.float32(2)))
-    spread = float(similar.std(ddof=1)) if len(similar) > 1 else 0.0
-    estimate = float(similar.mean()) + NormalDist().inv_cdf(1 - far) * spread
-    return min(1.0, max(estimate, float(np.nextafter(similar[-1], np.float32(2)))))
-
-
-def _interval(similar: NDArray[np.floating], pairs: NDArray[np.int64], far: float) -> tuple[float, float]:
-    """What other tracklets of the same kind would give: whole tracklets are drawn anew, with all of their pairs."""
+    if not 0 < far <= 0.5:
+        raise ValueError(f"far={far!r}: give a rate above 0 and at most 0.5, such as 0.01")
+    similar = _seen_at_once(tracks, rules)
+    step = float(np.interp(np.log(far), np.log(RATES[::-1]), STEPS[::-1]))
+    guess = _guess(tracks)
+    value = _value(similar, step, *guess)
     rng = np.random.default_rng(0)
-    tracklets, places = np.unique(pairs, return_inverse=True)
-    places = places.reshape(-1, 2)
-    order = np.argsort(similar)
-    values = []
-    for _ in range(RESAMPLES):
-        drawn = np.bincount(rng.integers(len(tracklets), size=len(tracklets)), minlength=len(tracklets))
-        times = (drawn[places[:, 0]] * drawn[places[:, 1]])[order]
-        if times.sum() >= LEAST_PAIRS:
-            values.append(_quantile(np.repeat(similar[order], times), far))
-    if not values:
-        return math.nan, math.nan
-    low, high = np.quantile(values, INTERVAL)
-    return float(low), float(high)
+    drawn = [_value(rng.choice(similar, len(similar)), step, *guess) for _ in range(300 if len(similar) else 0)]
+    low, high = np.quantile(drawn, [0.025, 0.975]).tolist() if drawn else (float("nan"),) * 2
+    count = 0
+    if halves is not None:
+        one, other = (unit_rows(half) for half in halves)
+        if one.shape != other.shape:
+            raise ValueError(f"halves have shapes {one.shape} and {other.shape}; give two vectors for each track")
+        count = len(one)
+        if count:
+            value = min(value, float(np.quantile((one * other).sum(1), 1 - KEPT)))
+            low, high = min(low, value), max(high, value)
+    return Threshold(value, "auto", len(similar), count, low, high, far)
+
+
+def _value(similar: NDArray[np.float32], step: float, mean: float, spread: float) -> float:
+    total = len(similar) + PRIOR
+    middle = (similar.sum() + PRIOR * mean) / total
+    variance = (len(similar) * similar.var() if len(similar) else 0) + PRIOR * spread**2
+    return float(np.clip(middle + step * np.sqrt(variance / total), -1, CAP))
+
+
+def _guess(tracks: Tracks) -> tuple[float, float]:
+    """Guess the mean and spread of two persons' similarity from all pairs."""
+    if len(tracks) < 10:
+        return MEAN, SPREAD
+    rows = np.random.default_rng(0).integers(0, len(tracks), (2, 20_000))
+    rows = rows[:, rows[0] != rows[1]]
+    median = float(np.median((tracks.vectors[rows[0]] * tracks.vectors[rows[1]]).sum(1)))
+    mean = float(np.clip(median, MEAN, MEAN + SPREAD))
+    return mean, SPREAD * (1 - mean) / (1 - MEAN)
+
+
+def _seen_at_once(tracks: Tracks, rules: Rules) -> NDArray[np.float32]:
+    """Similarities (P,) of pairs that one camera shows at once."""
+    found = [np.empty(0, np.float32)]
+    count = 0
+    for camera in range(len(rules.names)):
+        own = np.flatnonzero(rules.camids == camera)
+        for first in range(0, len(own), BLOCK):
+            rows, columns = own[first : first + BLOCK], own[first:]
+            at_once = np.minimum(rules.end[rows, None], rules.end[columns]) >= np.maximum(
+                rules.start[rows, None], rules.start[columns]
+            )
+            at_once &= rows[:, None] < columns
+            if at_once.any():
+                found.append((tracks.vectors[rows] @ tracks.vectors[columns].T)[at_once])
+                count += len(found[-1])
+            if count > MOST_PAIRS:
+                return np.concatenate(found)
+    return np.concatenate(found)

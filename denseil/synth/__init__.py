@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from denseil.synth.benchmarks import verify as verify
     from denseil.synth.people import People as People
     from denseil.synth.people import Recipe as Recipe
+    from denseil.synth.walks import walks as walks
     from denseil.synth.write import synthesize as synthesize
     from denseil.synth.write import write_people as write_people
 
@@ -26,6 +27,7 @@ _HOME = {
     "People": "people",
     "Recipe": "people",
     "synthesize": "write",
+    "walks": "walks",
     "write_people": "write",
 }
 

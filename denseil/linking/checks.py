@@ -1,0 +1,119 @@
+"""Checks of the arguments of `link`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+from numpy.typing import NDArray
+from torch import Tensor
+
+ArrayLike: TypeAlias = Tensor | npt.ArrayLike
+
+
+@dataclass(frozen=True)
+class Tracks:
+    """Tracklets as arrays: unit vectors (N, D), cameras (N,), times in seconds (N,), NaN where unknown."""
+
+    vectors: NDArray[np.float32]
+    camids: NDArray[np.int64]
+    start: NDArray[np.float64]
+    end: NDArray[np.float64]
+
+    def __len__(self) -> int:
+        return len(self.vectors)
+
+    def __getitem__(self, rows: NDArray[np.int64]) -> Tracks:
+        return Tracks(self.vectors[rows], self.camids[rows], self.start[rows], self.end[rows])
+
+    def order(self) -> NDArray[np.int64]:
+        """Rows in an order that depends on the tracklets alone, not on the order they are given in."""
+        keys = np.column_stack([self.start, self.end, self.camids.astype(np.float64), self.vectors.astype(np.float64)])
+        order: NDArray[np.int64] = np.lexsort(keys[:, : 3 + ORDERING].T[::-1])
+        return order
+
+
+ORDERING = 16  # components of the vectors that break ties of cameras and times
+
+
+def check_tracks(vectors: ArrayLike, camids: ArrayLike, start: ArrayLike | None, end: ArrayLike | None) -> Tracks:
+    """Check tracklets, and scale their vectors to length 1.
+
+    Raises:
+        ValueError: If lengths differ, a vector is not finite or zero, a camera is not a whole number, a time is
+            infinite, or an end is before its start.
+    """
+    matrix = unit_rows(vectors)
+    count = len(matrix)
+    cameras = np.asarray(camids)
+    if cameras.shape != (count,):
+        raise ValueError(f"camids has shape {cameras.shape} for {count} vectors; give one camera for each")
+    if count and not (np.issubdtype(cameras.dtype, np.integer) or _whole(cameras)):
+        raise ValueError(f"camids holds {cameras[0]!r} of type {cameras.dtype}; give whole numbers")
+    first, last = times("start", start, count), times("end", start if end is None else end, count)
+    wrong = np.flatnonzero(last < first)
+    if len(wrong):
+        row = int(wrong[0])
+        raise ValueError(
+            f"tracklet {row} ends at {last[row]:g}, before it starts at {first[row]:g}; swap or correct it"
+        )
+    return Tracks(matrix, cameras.astype(np.int64), first, last)
+
+
+def unit_rows(vectors: ArrayLike) -> NDArray[np.float32]:
+    """Vectors (N, D) scaled to length 1, of which none is zero or not finite."""
+    matrix = np.asarray(vectors.detach().cpu() if isinstance(vectors, Tensor) else vectors)
+    if matrix.size == 0 and matrix.ndim == 1:
+        matrix = matrix.reshape(0, 1)
+    if matrix.ndim != 2 or matrix.dtype.kind not in "fiu":
+        raise ValueError(f"vectors has shape {matrix.shape} and type {matrix.dtype}; give numbers (N, D), a row each")
+    matrix = matrix.astype(np.float32)
+    lengths = np.linalg.norm(matrix, axis=1, keepdims=True)
+    wrong = np.flatnonzero(~(np.isfinite(lengths) & (lengths > 0)))
+    if len(wrong):
+        raise ValueError(
+            f"vector {int(wrong[0])} is zero or not finite; leave out tracklets that could not be embedded"
+        )
+    unit: NDArray[np.float32] = matrix / lengths
+    return unit
+
+
+def times(name: str, values: ArrayLike | None, count: int) -> NDArray[np.float64]:
+    """Times (N,) in seconds; NaN for all if None."""
+    if values is None:
+        return np.full(count, np.nan)
+    try:
+        found = np.asarray(values, dtype=np.float64)  # None becomes NaN
+    except (TypeError, ValueError):
+        raise ValueError(f"{name} holds other things than numbers; give seconds, NaN where unknown") from None
+    if found.shape != (count,):
+        raise ValueError(f"{name} has shape {found.shape} for {count} vectors; give one time for each")
+    if np.isinf(found).any():
+        raise ValueError(f"{name} is infinite in row {int(np.flatnonzero(np.isinf(found))[0])}; give NaN where unknown")
+    return found
+
+
+def check_pairs(name: str, pairs: Sequence[tuple[int, int]], count: int) -> list[tuple[int, int]]:
+    """Check pairs of rows.
+
+    Raises:
+        ValueError: If a pair is not two different rows.
+    """
+    found = []
+    for pair in pairs:
+        rows = tuple(pair)
+        if len(rows) != 2 or rows[0] == rows[1] or not all(_is_row(row, count) for row in rows):
+            raise ValueError(f"{name} holds {pair!r}; give pairs of two different rows from 0 to {count - 1}")
+        found.append((int(rows[0]), int(rows[1])))
+    return found
+
+
+def _is_row(row: object, count: int) -> bool:
+    return isinstance(row, (int, np.integer)) and not isinstance(row, bool) and bool(0 <= row < count)
+
+
+def _whole(values: NDArray[np.generic]) -> bool:
+    return values.dtype.kind == "f" and bool((values == np.trunc(values)).all())

@@ -1,0 +1,104 @@
+"""Tracklets to persons."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from denseil.common.arguments import checked
+from denseil.linking.agglomerate import agglomerate
+from denseil.linking.checks import ArrayLike, Tracks, check_pairs, check_tracks
+from denseil.linking.confidence import confidences
+from denseil.linking.graph import nearest_rows
+from denseil.linking.result import Links
+from denseil.linking.rules import Pairs, Rules, Travel
+from denseil.linking.threshold import FAR, Halves, Threshold, auto_threshold
+
+EXACT = 20_000  # tracklets; above, each merges only with its nearest
+NEAREST = 50
+
+
+@checked
+def link(
+    vectors: ArrayLike,
+    *,
+    camids: ArrayLike,
+    start: ArrayLike | None = None,
+    end: ArrayLike | None = None,
+    threshold: float | str = "auto",
+    far: float = FAR,
+    halves: Halves | None = None,
+    cannot_link: Pairs = (),
+    must_link: Pairs = (),
+    travel: Travel | None = None,
+    nearest: int | None = None,
+) -> Links:
+    """Give each tracklet a person: average linkage of the vectors, under constraints.
+
+    Two tracklets whose times in one camera overlap, if only in one instant, are never one person, nor are those that
+    `travel` or `cannot_link` bar; this holds for all tracklets of a person. The result does not depend on the order of
+    the tracklets, except among tracklets that are equal in all.
+
+    Args:
+        vectors: Embeddings (N, D).
+        camids: Camera of each (N,), whole numbers.
+        start: Time of the first frame of each (N,), seconds on one clock; NaN if unknown. None for all unknown.
+        end: Time of the last frame (N,); `start` by default.
+        threshold: Least average cosine similarity of one person's tracklets, or "auto"; see `auto_threshold`.
+        far: Wanted share of the pairs of two persons that reach the threshold "auto", in (0, 0.5].
+        halves: Vectors (M, D) of the first and of the second half of M tracks, for "auto"; see `auto_threshold`.
+        cannot_link: Pairs of rows that show two persons.
+        must_link: Pairs of rows that show one person.
+        travel: Least and most seconds from the end in one camera to the start in another, by (from, to); the way
+            back takes as long unless it is given, too. Pairs of cameras that are not named are not limited.
+        nearest: Most similar tracklets that each can be linked with at first; None for all up to 20,000 tracklets, and
+            50 above.
+
+    Returns:
+        A person and a confidence for each tracklet, and the threshold.
+
+    Raises:
+        TypeError: If an argument has a wrong type.
+        ValueError: If lengths differ, a vector is zero or not finite, an end is before its start, a threshold is not
+            in [-1, 1], or pairs of `must_link` are barred.
+    """
+    tracks = check_tracks(vectors, camids, start, end)
+    cannot, must = (
+        check_pairs(name, pairs, len(tracks))
+        for name, pairs in (("cannot_link", cannot_link), ("must_link", must_link))
+    )
+    order = tracks.order()
+    rank = np.empty(len(tracks), np.int64)
+    rank[order] = np.arange(len(tracks))
+    ordered = tracks[order]
+    rules = Rules(ordered.camids, ordered.start, ordered.end, [(int(rank[a]), int(rank[b])) for a, b in cannot], travel)
+    found = _threshold(threshold, ordered, rules, far, halves)
+    if nearest is None and len(tracks) > EXACT:
+        nearest = NEAREST
+    if nearest is not None and nearest < 1:
+        raise ValueError(f"nearest={nearest}: give at least 1")
+    cluster = agglomerate(
+        ordered.vectors,
+        rules,
+        found.value,
+        must_link=sorted((int(min(rank[a], rank[b])), int(max(rank[a], rank[b]))) for a, b in must),
+        neighbours=None if nearest is None else nearest_rows(ordered.vectors, nearest, found.value),
+    )
+    person = _number(cluster)
+    sure = confidences(ordered, person - 1, rules, found.value)
+    return Links(person[rank], sure[rank], found, tracks.camids, tracks.start, tracks.end)
+
+
+def _threshold(threshold: float | str, tracks: Tracks, rules: Rules, far: float, halves: Halves | None) -> Threshold:
+    if threshold == "auto":
+        return auto_threshold(tracks, rules, far=far, halves=halves)
+    if isinstance(threshold, str) or not -1 <= threshold <= 1:
+        raise ValueError(f"threshold={threshold!r}: give a cosine similarity from -1 to 1, or 'auto'")
+    return Threshold(float(threshold))
+
+
+def _number(cluster: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Number clusters from 1 by their first row."""
+    _, first, number = np.unique(cluster, return_index=True, return_inverse=True)
+    rank: NDArray[np.int64] = np.argsort(np.argsort(first))
+    return rank[number] + 1

@@ -1,0 +1,75 @@
+"""Which tracklets can never show one person: seen at once, too far apart for the time between, or told so."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+Travel: TypeAlias = Mapping[tuple[int, int], tuple[float, float]]
+Pairs: TypeAlias = Sequence[tuple[int, int]]
+
+
+class Rules:
+    """Pairs of tracklets that cannot show one person.
+
+    Two tracklets of one camera whose times overlap, if only in one instant, show two persons. A pair of cameras in
+    `travel` bars tracklets between which there is less time than the least, or more than the most. Unknown times (NaN)
+    bar nothing.
+
+    Args:
+        camids: Camera of each tracklet (N,).
+        start: Time of its first frame (N,), seconds; NaN if unknown.
+        end: Time of its last frame (N,).
+        cannot_link: Pairs of rows that show two persons.
+        travel: Least and most seconds from the end in one camera to the start in another, by (from, to); the way back
+            takes as long unless it is given, too.
+    """
+
+    def __init__(
+        self,
+        camids: NDArray[np.int64],
+        start: NDArray[np.float64],
+        end: NDArray[np.float64],
+        cannot_link: Pairs = (),
+        travel: Travel | None = None,
+    ) -> None:
+        self.names, self.camids = np.unique(camids, return_inverse=True)
+        self.start, self.end = start, end
+        self.cannot: dict[int, NDArray[np.int64]] = {}
+        for one, other in [*cannot_link, *[(b, a) for a, b in cannot_link]]:
+            self.cannot[one] = np.append(self.cannot.get(one, np.empty(0, np.int64)), other)
+        self.limits = self._limits(travel) if travel else None
+
+    def _limits(self, travel: Travel) -> NDArray[np.float64]:
+        """Least and most seconds (2, cameras, cameras)."""
+        place = {int(name): row for row, name in enumerate(self.names)}
+        limits = np.stack([np.full((len(place),) * 2, value) for value in (-np.inf, np.inf)])
+        for (one, other), (least, most) in travel.items():
+            if not 0 <= least <= most:
+                raise ValueError(f"travel from {one} to {other}: {least}, {most}; give 0 <= least <= most, in seconds")
+        for (one, other), (least, most) in ({(b, a): way for (a, b), way in travel.items()} | dict(travel)).items():
+            if one in place and other in place:
+                limits[:, place[one], place[other]] = least, most
+        return limits
+
+    def barred(self, rows: NDArray[np.int64], columns: NDArray[np.int64]) -> NDArray[np.bool_]:
+        """Whether each of some tracklets (R,) cannot show the person of each of others (C,), (R, C)."""
+        start, end, camera = self.start[rows, None], self.end[rows, None], self.camids[rows, None]
+        after = self.start[columns] - end  # (R, C): from the row's end to the column's start
+        before = start - self.end[columns]
+        barred: NDArray[np.bool_] = (camera == self.camids[columns]) & (after <= 0) & (before <= 0)
+        if self.limits is not None:
+            for gap, least, most in (
+                (after, *self.limits[:, camera, self.camids[columns]]),
+                (before, *self.limits[:, self.camids[columns], camera]),
+            ):
+                barred |= (gap >= 0) & ((gap < least) | (gap > most))
+                barred |= (after < 0) & (before < 0) & (least > 0)  # seen in both at once
+        if self.cannot:
+            for place, row in enumerate(rows.tolist()):
+                if row in self.cannot:
+                    barred[place] |= np.isin(columns, self.cannot[row])
+        return barred
