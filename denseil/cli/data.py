@@ -92,6 +92,13 @@ def _declare_synth(verbs: Verbs) -> None:
     )
     what.add("--test-share", type=values.number(0, 1), default=0.5, metavar="X", help="share of identities for testing")
     what.add("--seed", type=values.whole(0, 2**32 - 1), default=0, metavar="N", help="random seed")
+    what.add(
+        "--groups",
+        type=values.number(0, 1),
+        default=0.0,
+        metavar="X",
+        help="share of identities in groups of six who wear nearly the same clothes",
+    )
     look = verb.subject("appearance")
     look.add(
         "--difficulty",
@@ -162,6 +169,7 @@ def synth(
     tracklets: int,
     test_share: float,
     seed: int,
+    groups: float,
     difficulty: Literal["easy", "standard", "hard"],
     colours: Literal["street", "vivid"],
     height: int,
@@ -187,6 +195,7 @@ def synth(
             height=height,
             width=width,
             test_share=test_share,
+            groups=groups,
             workers=workers,
             progress=progress,
         )

@@ -20,7 +20,7 @@ SOURCE = Path(__file__).parent.parent / "training" / "config.py"
 SUBJECTS = {
     "data": "dataset root data_args",
     "model": "model model_args init",
-    "frames and batch": "height width clip_len num_ids num_tracklets mirrors",
+    "frames and batch": "height width clip_len num_ids num_tracklets group_share mirrors",
     "augmentation": "flip pad erase appearance",
     "losses": "objective objective_args margin distance label_smoothing triplet_weight contrastive_weight temperature "
     "gather standardize",

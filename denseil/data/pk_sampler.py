@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 from torch.utils.data import Sampler
 
 from denseil.data.tracklet import Tracklet
+
+MEMBERS = 3  # identities of one group that a batch holds together
 
 
 class PKSampler(Sampler[int]):
@@ -31,9 +33,12 @@ class PKSampler(Sampler[int]):
         seed: Of the private generator.
         rank: This process, from 0.
         world: Number of processes.
+        groups: Group of each identity that is in one, such as people who wear nearly the same clothes. Part of each
+            batch then comes in threes of one group: identities that are hard to tell apart meet in a batch.
+        group_share: Share of the identities of a batch that come in threes, rounded to whole threes.
 
     Raises:
-        ValueError: If P is not a multiple of `world`, or there are fewer than P identities.
+        ValueError: If P is not a multiple of `world`, or there are too few identities, in groups or outside them.
     """
 
     def __init__(
@@ -45,6 +50,8 @@ class PKSampler(Sampler[int]):
         seed: int = 0,
         rank: int = 0,
         world: int = 1,
+        groups: Mapping[int, int] | None = None,
+        group_share: float = 0.5,
     ) -> None:
         if num_ids < 1 or num_tracklets < 1:
             raise ValueError(f"num_ids and num_tracklets are at least 1, got {num_ids} and {num_tracklets}")
@@ -60,11 +67,38 @@ class PKSampler(Sampler[int]):
         self.num_ids, self.num_tracklets = num_ids, num_tracklets
         self.seed, self.rank, self.world, self.epoch = seed, rank, world, 0
         self._own = [own[pid] for pid in sorted(own)]
+        members: dict[int, list[int]] = {}
+        for identity, pid in enumerate(sorted(own)):
+            if groups and pid in groups:
+                members.setdefault(groups[pid], []).append(identity)
+        self._groups = [members[group] for group in sorted(members)]
+        self._threes = round(group_share * num_ids / world / MEMBERS) if groups else 0
+        self._check_groups(group_share)
 
     @property
     def num_batches(self) -> int:
-        """Batches in an epoch, the same on each rank: ceil(identities / P)."""
-        return -(-len(self._own) // self.num_ids)
+        """Batches in an epoch, the same on each rank, to meet every identity: ceil(identities / P) without groups."""
+        if not self._threes:
+            return -(-len(self._own) // self.num_ids)
+        threes, alone = self._counts()
+        outside = self.num_ids - self._threes * self.world * MEMBERS
+        return max(-(-threes // (self._threes * self.world)), -(-alone // outside) if outside else 0)
+
+    def _counts(self) -> tuple[int, int]:
+        """How many threes the groups give, and how many identities are left over or in no group."""
+        threes = sum(len(group) // MEMBERS for group in self._groups)
+        return threes, len(self._own) - threes * MEMBERS
+
+    def _check_groups(self, group_share: float) -> None:
+        if not self._threes:
+            return
+        threes, alone = self._counts()
+        outside = self.num_ids - self._threes * self.world * MEMBERS
+        if threes < self._threes * self.world or alone < outside or outside < 0:
+            raise ValueError(
+                f"group_share={group_share} asks each batch for {self._threes * self.world} threes of a group and "
+                f"{outside} other identities, and there are {threes} and {alone}: give another share or num_ids"
+            )
 
     def set_epoch(self, epoch: int) -> None:
         """Choose the epoch, from 0, before iterating it."""
@@ -77,6 +111,10 @@ class PKSampler(Sampler[int]):
         rng = np.random.default_rng((self.seed, self.epoch))
         share = rng.permutation(len(self._own))[self.rank :: self.world]
         rng = np.random.default_rng((self.seed, self.epoch, self.rank))
+        if self._threes:
+            for identity in self._in_threes():
+                yield from self._draw(self._own[identity], rng)
+            return
         per_batch = self.num_ids // self.world
         for batch in range(self.num_batches):
             chosen = share[batch * per_batch : (batch + 1) * per_batch]
@@ -84,6 +122,25 @@ class PKSampler(Sampler[int]):
             chosen = np.concatenate([chosen, rng.permutation(others)[: per_batch - len(chosen)]])
             for identity in chosen:
                 yield from self._draw(self._own[identity], rng)
+
+    def _in_threes(self) -> Iterator[int]:
+        """Identities of this rank, batch after batch; threes, and the others, start again when all have been met."""
+        rng = np.random.default_rng((self.seed, self.epoch))
+        threes: list[list[int]] = []
+        alone = set(range(len(self._own)))
+        for group in self._groups:
+            order = [int(identity) for identity in rng.permutation(group)]
+            cuts = range(0, len(order) - MEMBERS + 1, MEMBERS)
+            threes += [order[cut : cut + MEMBERS] for cut in cuts]
+        alone -= {identity for three in threes for identity in three}
+        mine = [threes[k] for k in rng.permutation(len(threes))][self.rank :: self.world]
+        others = [int(identity) for identity in rng.permutation(sorted(alone))][self.rank :: self.world]
+        outside = self.num_ids // self.world - self._threes * MEMBERS
+        for batch in range(self.num_batches):
+            for k in range(batch * self._threes, (batch + 1) * self._threes):
+                yield from mine[k % len(mine)]
+            for k in range(batch * outside, (batch + 1) * outside):
+                yield others[k % len(others)]
 
     def _draw(self, own: list[int], rng: np.random.Generator) -> list[int]:
         """K of an identity's tracklets, each as often as any other, give or take one."""

@@ -17,8 +17,11 @@ from denseil.synth.figure import Figure
 from denseil.synth.look import DETAILS, Look, draw_look, vary
 from denseil.synth.palette import Colours
 from denseil.synth.passage import LEVELS, Difficulty, Passage, Site, draw_passage, draw_site
+from denseil.synth.wardrobe import wear
 
-VERSION = 1  # of what a seed means; changes with every change of what is drawn
+VERSIONS = (1, 2)  # of what a seed means: 2 has wardrobe groups
+GROUP_SIZE = 6  # members of a wardrobe group
+WARDROBE = "wardrobe"  # the `detail` of their members
 _POPULATION, _LOOK, _SITE, _PASSAGE = range(4)  # streams of chance
 
 
@@ -37,7 +40,8 @@ class Recipe:
         height: Of the crops, pixels.
         width: Of the crops, pixels.
         test_share: Share of the identities that are not for training.
-        version: Of what a seed means.
+        version: Of what a seed means, 1 or 2.
+        groups: Share of the identities in wardrobe groups of six who wear nearly the same clothes; needs version 2.
 
     Raises:
         ValueError: If a value is outside its range.
@@ -53,11 +57,18 @@ class Recipe:
     height: int = 128
     width: int = 64
     test_share: float = 0.5
-    version: int = VERSION
+    version: int = 1
+    groups: float = 0.0
 
     def __post_init__(self) -> None:
         ranges = {"num_ids": (1, 99_999), "num_cameras": (1, 9), "frames": (1, 999), "tracklets": (1, 999)}
-        ranges |= {"seed": (0, 2**63 - 1), "height": (32, 1024), "width": (16, 1024), "test_share": (0, 1)}
+        ranges |= {
+            "seed": (0, 2**63 - 1),
+            "height": (32, 1024),
+            "width": (16, 1024),
+            "test_share": (0, 1),
+            "groups": (0, 1),
+        }
         for name, (low, high) in ranges.items():
             value = getattr(self, name)
             if not low <= value <= high:
@@ -67,10 +78,10 @@ class Recipe:
         for name, options in (("difficulty", get_args(Difficulty)), ("colours", get_args(Colours))):
             if getattr(self, name) not in options:
                 raise ValueError(f"{name}={getattr(self, name)!r}: choose one of {', '.join(options)}")
-        if self.version != VERSION:
-            raise ValueError(
-                f"version={self.version}: this release draws version {VERSION} alone; install the other one"
-            )
+        if self.version not in VERSIONS:
+            raise ValueError(f"version={self.version}: this release renders versions 1 and 2; install a later one")
+        if self.groups and self.version == 1:
+            raise ValueError(f"groups={self.groups}: version 1 has no wardrobe groups; give version=2 as well")
 
 
 @dataclass(frozen=True)
@@ -80,9 +91,9 @@ class Identity:
     Attributes:
         pid: From 1.
         train: Whether they are for training.
-        family: Number of their family, -1 for none.
+        family: Number of their family or wardrobe group, -1 for none.
         member: Which member, from 0.
-        detail: In what a family's members differ; "" for no family.
+        detail: What a family's members differ in; "wardrobe" for a wardrobe group, "" for neither.
     """
 
     pid: int
@@ -126,14 +137,16 @@ class People:
     def identities(self) -> list[Identity]:
         """All identities by pid; a family is wholly for training or wholly not."""
         recipe, rng, size = self.recipe, self._rng(_POPULATION), self.level.family_size
-        families = round(recipe.num_ids * self.level.families / size)
-        units = [size] * families + [1] * (recipe.num_ids - size * families)
+        groups = round(recipe.num_ids * recipe.groups / GROUP_SIZE)
+        others = max(0, recipe.num_ids - groups * GROUP_SIZE)
+        families = round(others * self.level.families / size)
+        units = [GROUP_SIZE] * groups + [size] * families + [1] * (others - size * families)
         order = rng.permutation(len(units))
         wanted = recipe.num_ids - round(recipe.num_ids * recipe.test_share)
         found: list[Identity] = []
         for unit in order:
             train = len(found) < wanted
-            detail = DETAILS[unit % len(DETAILS)] if units[unit] > 1 else ""
+            detail = WARDROBE if unit < groups else DETAILS[unit % len(DETAILS)] if units[unit] > 1 else ""
             for member in range(units[unit]):
                 found.append(Identity(len(found) + 1, train, int(unit) if detail else -1, member, detail))
         return found
@@ -155,6 +168,9 @@ class People:
         colours = self.recipe.colours
         if identity.family < 0:
             return draw_look(self._rng(_LOOK, identity.pid), body_space(), colours)
+        if identity.detail == WARDROBE:
+            own = self._rng(_LOOK, identity.pid)
+            return wear(draw_look(own, body_space(), colours), own, self._rng(_LOOK, 1 << 20, identity.family))
         rng = self._rng(_LOOK, 1 << 20, identity.family)
         look = draw_look(rng, body_space(), colours)
         return vary(look, identity.detail, identity.member, rng, colours)  # type: ignore[arg-type]

@@ -38,6 +38,7 @@ def synthesize(
     height: int = 128,
     width: int = 64,
     test_share: float = 0.5,
+    groups: float = 0.0,
     workers: int = 2,
     progress: Progress | None = None,
 ) -> Path:
@@ -58,6 +59,8 @@ def synthesize(
         height: Of the crops, pixels.
         width: Of the crops, pixels.
         test_share: Share of the identities that are not for training.
+        groups: Share of the identities in wardrobe groups: six people who wear nearly the same clothes and differ in
+            hair, build, skin, shoes, bags and gait.
         workers: Processes; 0 renders in this one.
         progress: Called with the number of identities that are done and of all.
 
@@ -79,6 +82,8 @@ def synthesize(
         height=height,
         width=width,
         test_share=test_share,
+        version=2 if groups else 1,
+        groups=groups,
     )
     return write_people(recipe, Path(root), workers=workers, progress=progress)
 
@@ -107,7 +112,7 @@ def _claim(root: Path, recipe: Recipe) -> None:
     """Mark a folder with the recipe, or check that the mark is this one's."""
     mark = root / "recipe.json"
     if mark.exists():
-        found = json.loads(mark.read_text())
+        found = {"groups": 0.0, **json.loads(mark.read_text())}  # recipes of before had none
         if found != asdict(recipe):
             differ = {k: v for k, v in asdict(recipe).items() if found.get(k) != v}
             given = ", ".join(f"{name}={value!r} (there: {found.get(name)!r})" for name, value in differ.items())

@@ -53,6 +53,8 @@ class TrainConfig:
         clip_len: Frames per clip, T.
         num_ids: Identities per global batch, P.
         num_tracklets: Tracklets per identity, K.
+        group_share: Share of a batch's identities that come in threes of one wardrobe group, for rendered people with
+            groups (denseil data synth --groups); 0 ignores groups.
         flip: Probability of mirroring a frame.
         pad: Border in pixels that is added before the random crop.
         erase: Probability of erasing a random box from a clip.
@@ -116,6 +118,7 @@ class TrainConfig:
     clip_len: int = 8
     num_ids: int = 16
     num_tracklets: int = 4
+    group_share: float = 0.0
     flip: float = 0.5
     pad: int = 10
     erase: float = 0.5
@@ -167,6 +170,7 @@ class TrainConfig:
             check(getattr(self, name) >= 1, name, getattr(self, name), "at least 1")
         for name in ("pad", "warmup", "workers", "validate_every", "weight_decay", "encoder_lr", "seed"):
             check(getattr(self, name) >= 0, name, getattr(self, name), "not negative")
+        check(0 <= self.group_share <= 1, "group_share", self.group_share, "0 to 1")
         check(self.lr > 0, "lr", self.lr, "above 0")
         for name, value, none in (("gamma", self.gamma, ""), ("layer_decay", self.layer_decay, ", or null for none")):
             check(value is None or 0 < value <= 1, name, value, f"above 0, at most 1{none}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -54,6 +55,20 @@ def check_evaluation(dataset: VideoReIDDataset, protocol: str) -> None:
             f"dataset {dataset.name!r} cannot be evaluated under {protocol!r} ({error}; its cameras: "
             f"{', '.join(map(str, cameras))}): {otherwise}"
         ) from error
+
+
+def wardrobe_groups(root: str | Path) -> dict[int, int]:
+    """Return the wardrobe group of each identity that is in one, from the manifest of rendered people.
+
+    Raises:
+        ValueError: If there is no manifest, or nobody in it is in a group.
+    """
+    path = Path(root, "manifest.json")
+    people = json.loads(path.read_text(encoding="utf-8"))["people"] if path.is_file() else []
+    groups = {person["pid"]: person["family"] for person in people if person["detail"] == "wardrobe"}
+    if not groups:
+        raise ValueError(f"group_share: {root} has no wardrobe groups; render some by denseil data synth --groups 0.5")
+    return groups
 
 
 def _size(tracklet: Tracklet, path: str) -> int:

@@ -31,7 +31,7 @@ from denseil.models import DenseIL
 from denseil.models.interface import Preprocessing
 from denseil.training.callbacks import check_callbacks
 from denseil.training.config import TrainConfig
-from denseil.training.data_checks import check_evaluation, fingerprint
+from denseil.training.data_checks import check_evaluation, fingerprint, wardrobe_groups
 from denseil.training.devices import make_accelerator
 from denseil.training.optimizer import make_optimizer
 from denseil.training.own_parts import fit_preprocessing, own_dataset, own_model
@@ -126,7 +126,17 @@ def set_up(
     if config.validate_every or config.test_frames != "none":
         check_evaluation(dataset, config.protocol)
     world, rank = accelerator.num_processes, accelerator.process_index
-    sampler = PKSampler(train, config.num_ids, config.num_tracklets, seed=config.seed, rank=rank, world=world)
+    groups = wardrobe_groups(config.root) if config.group_share else None
+    sampler = PKSampler(
+        train,
+        config.num_ids,
+        config.num_tracklets,
+        seed=config.seed,
+        rank=rank,
+        world=world,
+        groups=groups,
+        group_share=config.group_share,
+    )
     steps = sampler.num_batches // config.accumulate
     if not steps:
         raise ValueError(

@@ -102,9 +102,40 @@ def test_as_a_dataloader_uses_it():
     assert [len({tracklets[i].pid for i in batch.tolist()}) for batch in loader] == [4, 4, 4]
 
 
+@pytest.mark.parametrize("world", [1, 2])
+def test_part_of_each_batch_comes_in_threes_of_a_group(world: int):
+    tracklets = people([2] * 50)
+    groups = {10 * i: i // 7 for i in range(28)}  # four groups of seven: two threes each, and one left over
+    settings = {"world": world, "groups": groups, "group_share": 0.5}
+    met, orders = set(), []
+    for rank in range(world):
+        sampler = PKSampler(tracklets, 12, 2, rank=rank, **settings)
+        order = [tracklets[i].pid for i in sampler]
+        assert len(order) == len(sampler)
+        orders.append(order)
+        per_batch = 12 // world
+        for at in range(0, len(order), 2 * per_batch):
+            pids = order[at : at + 2 * per_batch : 2]
+            assert len(set(pids)) == per_batch
+            for three in range(0, per_batch // 2, 3):
+                assert len({groups[pid] for pid in pids[three : three + 3]}) == 1
+        met |= set(order)
+    assert met == {tracklet.pid for tracklet in tracklets}
+    assert world == 1 or not set(orders[0]) & set(orders[1])
+
+
+def test_without_groups_or_share_the_order_is_that_of_before():
+    tracklets = people([2] * 20)
+    plain = list(PKSampler(tracklets, 6, 2))
+    assert list(PKSampler(tracklets, 6, 2, groups={}, group_share=0.5)) == plain
+    assert list(PKSampler(tracklets, 6, 2, groups={0: 1, 10: 1, 20: 1}, group_share=0.0)) == plain
+
+
 @pytest.mark.parametrize(
     ("options", "text"),
     [
+        ({"num_ids": 4, "groups": {0: 1, 10: 1}}, "threes of a group and 1 other identities, and there are 0 and 5"),
+        ({"num_ids": 3, "groups": dict.fromkeys(range(0, 50, 10), 1), "group_share": 2}, "and -3 other identities"),
         ({"num_ids": 6}, "num_ids=6 identities a batch, but the tracklets have only 5"),
         ({"num_ids": 0}, "at least 1"),
         ({"num_ids": 3, "world": 2}, "num_ids=3 identities cannot be shared equally by 2"),

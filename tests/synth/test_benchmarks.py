@@ -14,8 +14,16 @@ from denseil.synth import BENCHMARKS, People, benchmark, sample, verify
 from denseil.synth import benchmarks as module
 
 
-def test_people_v1_has_its_published_labels_and_frames():
-    assert verify("people-v1") <= module.TOLERANCE
+@pytest.mark.parametrize("name", BENCHMARKS)
+def test_a_benchmark_has_its_published_labels_and_frames(name: str):
+    assert verify(name) <= module.TOLERANCE
+
+
+def test_everyone_of_people_v2_is_in_a_wardrobe_group():
+    people = People(BENCHMARKS["people-v2"])
+    test = [identity for identity in people.identities if not identity.train]
+    assert len(test) == 198
+    assert {identity.detail for identity in people.identities} == {"wardrobe"}
 
 
 def test_other_frames_and_other_labels_are_noticed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

@@ -48,6 +48,36 @@ def test_families_differ_in_one_fine_detail_and_stay_in_one_split(difficulty: st
             assert differ <= may_differ[member.detail], member
 
 
+def test_members_of_a_wardrobe_group_wear_the_same_and_differ_in_the_rest():
+    people = People(Recipe(num_ids=120, version=2, groups=0.5))
+    groups: dict[int, list] = {}
+    for identity in people.identities:
+        if identity.detail == "wardrobe":
+            groups.setdefault(identity.family, []).append(identity)
+    assert [len(members) for members in groups.values()] == [6] * 10
+    bottoms = []
+    for members in groups.values():
+        assert len({member.train for member in members}) == 1
+        looks = [people.look(member) for member in members]
+        assert len({(look.top, look.top_name) for look in looks}) == 1
+        assert len({look.top_colour for look in looks}) == 6  # no two dyes are equal
+        assert len({look.body for look in looks}) > 3
+        assert len({(look.hair, look.hair_name, look.shoes, look.bag) for look in looks}) > 3
+        bottoms.append(max(Counter(look.bottom_name for look in looks).values()))
+    assert np.mean(bottoms) > 3
+    others = [i for i in people.identities if i.detail != "wardrobe"]
+    assert {i.detail for i in others} > {""}  # families, as in version 1
+
+
+def test_groups_need_version_2_and_versions_draw_other_people():
+    with pytest.raises(ValueError, match="version=2"):
+        Recipe(num_ids=12, groups=0.5)
+    with pytest.raises(ValueError, match="version=3"):
+        Recipe(num_ids=12, version=3)
+    one, two = People(Recipe(**SMALL)), People(Recipe(**SMALL, version=2))
+    assert one.checksum() != two.checksum()
+
+
 def test_all_details_occur_and_are_told_per_query():
     people = People(Recipe(num_ids=300, difficulty="hard"))
     rows = people.manifest()["tracklets"]

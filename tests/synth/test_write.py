@@ -1,6 +1,7 @@
 """What is written: MARS layout, resume, processes, single tracklets, the command."""
 
 import json
+import shutil
 import socket
 from pathlib import Path
 
@@ -87,6 +88,20 @@ def test_another_recipe_and_a_foreign_folder_are_refused(root: Path, tmp_path: P
     (tmp_path / "thesis.txt").write_text("mine")
     with pytest.raises(ValueError, match="not empty"):
         synthesize(tmp_path, **SMALL, workers=0)
+
+
+def test_groups_are_written_and_a_folder_of_before_groups_is_continued(root: Path, tmp_path: Path):
+    small = {**SMALL, "num_ids": 12, "frames": 1, "num_cameras": 1}
+    manifest = json.loads((synthesize(tmp_path / "g", **small, groups=0.5, workers=0) / "manifest.json").read_text())
+    assert manifest["recipe"]["version"] == 2
+    assert sum(person["detail"] == "wardrobe" for person in manifest["people"]) == 6
+    with pytest.raises(ValueError, match=r"groups=0.0 \(there: 0.5\)"):
+        synthesize(tmp_path / "g", **small, workers=0)
+    shutil.copytree(root, tmp_path / "old")
+    recipe = json.loads((root / "recipe.json").read_text())
+    del recipe["groups"]
+    (tmp_path / "old" / "recipe.json").write_text(json.dumps(recipe))
+    synthesize(tmp_path / "old", **SMALL, workers=0)
 
 
 def test_rendering_asks_the_network_for_nothing(monkeypatch: pytest.MonkeyPatch):

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,9 +13,10 @@ import torch
 from timm.optim import param_groups_layer_decay
 from torch import Tensor, nn
 
-from denseil.data import CachedClips
+from denseil.data import CachedClips, read_dataset
 from denseil.losses import ReIDObjective, register_objective
 from denseil.metrics import RankingResult
+from denseil.synth import sample
 from denseil.training import TrainConfig, tables, train
 from denseil.training.progress import read_metrics
 from denseil.training.setup import Training, set_up
@@ -113,6 +116,22 @@ def cached_frames(folder: Path) -> None:
 def compiled(folder: Path) -> None:
     assert build(folder).model._compiled_call_impl is None
     assert build(folder, compile="default").model._compiled_call_impl is not None
+
+
+@row("group_share")
+def threes_of_a_group(folder: Path) -> None:
+    dataset = read_dataset("mars", sample())
+    pids = sorted({tracklet.pid for tracklet in dataset.train})[:3]
+    people = [{"pid": pid, "family": 5, "detail": "wardrobe"} for pid in pids]
+    root = folder / "mars"
+    shutil.copytree(sample(), root)
+    with pytest.raises(ValueError, match="no wardrobe groups"):
+        build(folder, root=str(root), group_share=1.0, num_ids=3)
+    (root / "manifest.json").write_text(json.dumps({"people": [*people, {"pid": -5, "family": 5, "detail": "bag"}]}))
+    training = build(folder, root=str(root), group_share=1.0, num_ids=3)
+    training.start_epoch(0)
+    first = [training.clips.tracklets[i].pid for i in training.sampler][: 3 * training.config.num_tracklets]
+    assert set(first) == set(pids)
 
 
 @row("flip", "pad", "erase", "appearance")
