@@ -1,8 +1,8 @@
 """Wardrobe groups: people who wear nearly the same clothes and differ in everything else.
 
-In streets most people wear dark jackets, jeans and black trousers, and are told apart by hair, build, skin, the hem of
-a coat, shoes, bags and gait. Members of a wardrobe group share the kind and colour of the top, most of them the colour of
-the bottoms, and nothing else; a family (see `denseil.synth.look.vary`) is the opposite.
+In streets most people wear dark jackets, jeans and black trousers, and differ in hair, build, skin, the hem of a coat,
+shoes, bags and gait. Members of a wardrobe group share the kind and colour of the top, most of them the colour of the
+bottoms, and nothing else; a family (see `denseil.synth.look.vary`) is the opposite.
 """
 
 from __future__ import annotations
