@@ -1,4 +1,4 @@
-"""`read_dataset`: any known dataset by its name."""
+"""`read_dataset`: reading a dataset by its name."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from denseil.data.tracklet import VideoReIDDataset
 
 
 class Reader(NamedTuple):
-    """How a dataset is read, and what its publication counts in it."""
+    """Reader of a dataset, and its published counts."""
 
     read: Callable[..., VideoReIDDataset]
     published: Mapping[str, int]
@@ -32,10 +32,10 @@ READERS: dict[str, Reader] = {
 
 
 def find_reader(name: str) -> Reader:
-    """The reader of a name; case, `-` and `_` do not matter.
+    """Return the reader of a name; case, `-` and `_` are ignored.
 
     Raises:
-        KeyError: If there is none.
+        KeyError: If the name is unknown.
     """
     key = name.lower().replace("-", "_")
     if key not in READERS:
@@ -46,17 +46,17 @@ def find_reader(name: str) -> Reader:
 
 
 def read_dataset(name: str, root: Path | str, **options: Any) -> VideoReIDDataset:
-    """Read a dataset's tracklets. No image is opened, nothing is shuffled.
+    """Read the tracklets of a dataset, without opening images or shuffling.
 
     Args:
         name: `mars`, `ilids_vid`, `prid2011`, `ls_vid`, `dukemtmc_videoreid` or `manifest`.
-        root: Where it is; each reader says what it expects there.
-        **options: The reader's own, such as `split=3` for iLIDS-VID.
+        root: Its folder or file; see the reader of each dataset for the layout.
+        **options: Options of the reader, such as `split=3` for iLIDS-VID.
 
     Raises:
         KeyError: If the name is unknown.
         FileNotFoundError: If files are missing.
-        ValueError: If files are damaged or contradict each other; all that is wrong is listed.
+        ValueError: If files are damaged or inconsistent; the message lists the problems.
     """
     dataset = find_reader(name).read(Path(root), **options)
     if dataset.problems:
@@ -75,13 +75,13 @@ def _with_source(dataset: VideoReIDDataset) -> VideoReIDDataset:
 
 
 def dataset_splits(name: str, root: Path | str, *, new: int | None = None, seed: int = 0) -> list[Split]:
-    """The splits of iLIDS-VID or PRID-2011: those that come with it, or new ones.
+    """Read the splits of iLIDS-VID or PRID-2011, or make new ones.
 
     Args:
         name: `ilids_vid` or `prid2011`.
-        root: Where it is.
-        new: How many to make. None reads the dataset's own split file.
-        seed: Of new ones.
+        root: Its folder.
+        new: Number of splits to make; None reads the dataset's split file.
+        seed: Random seed of new splits.
 
     Raises:
         KeyError: If the dataset has no splits.

@@ -1,4 +1,4 @@
-"""What every reader yields: tracklets, and a dataset of them."""
+"""Tracklets, and datasets of them."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from denseil.common.track_key import TrackKey
 class Frames(Sequence[str]):
     """The paths of a tracklet's frames, in time order: one folder and a compact array of file names.
 
-    Paths are joined when they are asked for. MARS's 1.19 million names take 23 MB this way, not 200, and worker
-    processes share them without copying.
+    Paths are joined on access. MARS's 1.19 million names then take 23 MB instead of 200, and worker processes share
+    them without copying.
 
     Args:
-        folder: The folder all names are relative to; "" for names that are whole paths.
-        names: File names in time order; an array of bytes (UTF-8) is kept as it is.
+        folder: The folder of the names; "" for names that are complete paths.
+        names: File names in time order; an array of bytes (UTF-8) is not copied.
     """
 
     __slots__ = ("folder", "names")
@@ -61,7 +61,7 @@ class Frames(Sequence[str]):
 
 
 def _digest(frames: Sequence[str]) -> str:
-    """Name a tracklet by the paths of its frames."""
+    """Compute a name of a tracklet from the paths of its frames."""
     digest = hashlib.blake2b(digest_size=8)
     for frame in frames:
         digest.update(os.fsencode(frame) + b"\0")
@@ -70,16 +70,16 @@ def _digest(frames: Sequence[str]) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Tracklet:
-    """One person as one camera saw them, once.
+    """One appearance of a person in front of a camera.
 
     Attributes:
         frames: Paths of the crops in time order, at least one.
-        pid: Identity, as the dataset gives it. -1 is junk: judging ignores it. In MARS 0 is a distractor.
-        camid: Camera, as the dataset gives it (the published sets count from 1).
+        pid: Identity in the dataset. -1 is junk, which evaluation ignores; 0 is a distractor.
+        camid: Camera in the dataset (published datasets count from 1).
         name: Its name in its source; or its whole id, as `str(key)` gives it.
-        start: When its first frame was taken, seconds (since 1970, or since the video began); None if not known.
-        end: When its last frame was taken.
-        source: Where it is from: the name of a dataset, a folder or a video.
+        start: Time of the first frame in seconds since 1970 or since the start of the video; None if unknown.
+        end: Time of the last frame.
+        source: Name of its dataset, folder or video.
 
     Raises:
         ValueError: If there is no frame.
@@ -117,16 +117,16 @@ class Tracklet:
 
 @dataclass(frozen=True)
 class VideoReIDDataset:
-    """Tracklets to train on, to ask for, and to search.
+    """A dataset of training, query and gallery tracklets.
 
     Attributes:
         train: Training tracklets.
         query: Tracklets to search for.
-        gallery: Tracklets to search in, junk included, the queries themselves left out.
-        name: The dataset's name.
+        gallery: Tracklets to search in, including junk, without the queries.
+        name: Name of the dataset.
         query_in_gallery: Whether the published protocol ranks each query against the other queries too;
             see `gallery_with_queries`.
-        problems: What a reader found wrong. `read_dataset` raises if there is any.
+        problems: Problems found by the reader; `read_dataset` raises an error if there are any.
     """
 
     train: list[Tracklet]
@@ -137,9 +137,9 @@ class VideoReIDDataset:
     problems: tuple[str, ...] = ()
 
     def gallery_with_queries(self) -> tuple[list[Tracklet], range]:
-        """The gallery with the queries after it, and the positions of the queries in it.
+        """Return the gallery followed by the queries, and the queries' indices.
 
-        Embeddings need computing once for both protocols: concatenate those of `gallery` and `query` in this order
+        Embeddings need to be computed only once for both protocols: concatenate those of `gallery` and `query` in this order
         and give the range as `query_index` to `denseil.metrics.rank`.
         """
         both = [*self.gallery, *self.query]
@@ -147,5 +147,5 @@ class VideoReIDDataset:
 
 
 def label_map(tracklets: Iterable[Tracklet]) -> dict[int, int]:
-    """Identity -> class label, 0 to the number of identities - 1, in sorted order: the same on every machine."""
+    """Map identities to class labels, 0 to the number of identities - 1, in sorted order."""
     return {pid: label for label, pid in enumerate(sorted({tracklet.pid for tracklet in tracklets}))}

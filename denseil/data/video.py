@@ -1,4 +1,4 @@
-"""From a video and a tracker's boxes to tracklets: crops on disk, and a manifest of them."""
+"""Cutting tracklets out of a video by a tracker's boxes: crops on disk, and a manifest."""
 
 from __future__ import annotations
 
@@ -22,21 +22,21 @@ from denseil.data.readers.manifest import COLUMNS, TIME
 from denseil.data.tracks import Tracks, crop_box, read_tracks
 
 MANIFEST, CROPS = "manifest.csv", "crops"
-UNKNOWN_PID = -1  # what a tracker follows has no identity yet
+UNKNOWN_PID = -1  # tracks have no identity yet
 JPEG_QUALITY = 95
 
 
 @dataclass
 class CutReport:
-    """What `cut_tracklets` wrote, and what it left out. Printed, it is a few lines.
+    """Result of `cut_tracklets`; prints as a few lines.
 
     Attributes:
-        manifest: The table of the crops.
-        tracklets: How many there are.
-        crops: How many there are.
-        frames: Of the video, as many as were read.
-        skipped: Why boxes were left out, and how many.
-        damaged: Numbers of the frames that the decoder could only guess at.
+        manifest: Path of the manifest.
+        tracklets: Number of tracklets.
+        crops: Number of crops.
+        frames: Number of frames read from the video.
+        skipped: Number of skipped boxes by reason.
+        damaged: Numbers of the frames that the decoder marked as damaged.
     """
 
     manifest: Path
@@ -68,31 +68,31 @@ def cut_tracklets(
     start: str | None = None,
     max_gap: float = math.inf,
 ) -> CutReport:
-    """Cut the boxes of a tracks file out of a video, in one pass over it, one frame in memory at a time.
+    """Cut the boxes of a tracks file out of a video, in one pass, with one frame in memory at a time.
 
-    Frames are counted as they are decoded, and timed by the video's own clock, so that a variable frame rate does no
-    harm. A picture that the file says to show turned is turned first, as OpenCV and ffmpeg do for a tracker. Boxes are
+    Frames are numbered in decoding order, and timed by the video's time stamps, so a variable frame rate is handled.
+    Frames of a video with a rotation flag are rotated first, as OpenCV and ffmpeg do for a tracker. Boxes are
     rounded outwards to whole pixels and clipped to the picture.
 
     Args:
-        video: Anything that ffmpeg decodes.
+        video: A video in any format that ffmpeg decodes.
         tracks: Boxes; see `read_tracks`. Pixels are counted from 0.
-        output: A folder, made if it does not exist: `manifest.csv`, and the crops as `crops/TRACK/FRAME.jpg`. The
+        output: A folder, created if it does not exist: `manifest.csv`, and the crops as `crops/TRACK/FRAME.jpg`. The
             manifest names a tracklet by camera, video, track and start, such as `c1/clip.mp4/12@30.5`.
-        camid: The camera, for the manifest.
-        start: When the video began, ISO 8601 with its time zone, such as 2026-05-01T08:30:00+02:00. Times are then
-            seconds since 1970, else since the video's first frame.
-        max_gap: Seconds that a track may pause; after a longer pause it goes on as another tracklet.
+        camid: Camera id for the manifest.
+        start: Start of the video, ISO 8601 with time zone, such as 2026-05-01T08:30:00+02:00. Times are then
+            seconds since 1970, otherwise since the first frame.
+        max_gap: Longest pause of a track in seconds; after a longer one it continues as a new tracklet.
 
     Returns:
-        What was written and what was skipped: boxes that `read_tracks` left out, boxes of no area, outside of the
-        picture, of frames that the decoder marks as damaged, or after the last.
+        A report. Skipped boxes are those left out by `read_tracks`, without area, outside the picture, in damaged
+        frames, or after the last frame.
 
     Raises:
-        FileNotFoundError: If there is no such video or tracks file.
-        FileExistsError: If the folder has a manifest already.
+        FileNotFoundError: If the video or the tracks file does not exist.
+        FileExistsError: If the folder already has a manifest.
         ValueError: If an argument or a line of the tracks file is wrong, or the video is so damaged that the decoder
-            gives up. What was cut before is kept, with its manifest.
+            stops. Earlier crops are kept, with a manifest.
         ModuleNotFoundError: If PyAV is not installed.
     """
     began = 0.0 if start is None else _timestamp(start)
@@ -124,7 +124,7 @@ def cut_tracklets(
 
 
 def _cut_all(frames: _Frames, tracks: Tracks, cutter: _Cutter) -> Exception | None:
-    """Cut all boxes; what stopped it before the end, if anything did."""
+    """Cut all boxes, and return the error that stopped it early, if any."""
     report, first = cutter.report, 0  # the first box of the frame at hand
     try:
         for number, frame in enumerate(frames, start=1):
@@ -170,7 +170,7 @@ class _Cutter:
         self.last: dict[int, _Piece] = {}  # by track
 
     def cut(self, image: NDArray[np.uint8], frame: int, seconds: float, track: int, box: list[float]) -> None:
-        """Write one crop, or count why not."""
+        """Write one crop, or count the reason for skipping it."""
         left, top, width, height = box
         if width <= 0 or height <= 0:
             self.report.skipped["boxes of no area"] += 1
@@ -202,19 +202,19 @@ class _Cutter:
 
 
 class _Frame:
-    """One decoded frame, converted when its pixels are asked for."""
+    """A decoded frame, converted on access to its pixels."""
 
     def __init__(self, frame: Any, time: float) -> None:
         self.frame, self.time, self.damaged = frame, time, bool(frame.is_corrupt)
 
     def image(self) -> NDArray[np.uint8]:
-        """RGB (H, W, 3), turned as the file says."""
+        """RGB pixels (H, W, 3), rotated by the video's flag."""
         pixels: NDArray[np.uint8] = self.frame.to_ndarray(format="rgb24")
         return np.rot90(pixels, round(self.frame.rotation / 90))
 
 
 class _Frames:
-    """The frames of a video's first stream of pictures, with seconds since the first of them."""
+    """The frames of a video's first video stream, with seconds since the first frame."""
 
     def __init__(self, path: str | Path) -> None:
         self.av = need("av", to="read video")
@@ -238,7 +238,7 @@ class _Frames:
             rate = float(stream.average_rate or stream.guessed_rate or 25)
             first: float | None = None
             for number, frame in enumerate(container.decode(stream)):
-                time = number / rate if frame.time is None else float(frame.time)  # raw streams have no clock
+                time = number / rate if frame.time is None else float(frame.time)  # raw streams have no time stamps
                 first = time if first is None else first
                 yield _Frame(frame, time - first)
 

@@ -1,4 +1,4 @@
-"""From tracklets to vectors: in a program, beside a tracker, to a file, for an evaluation."""
+"""Embedding of tracklets: in a program, beside a tracker, into a file, for an evaluation."""
 
 from denseil.embedding.adapters import update_deep_sort as update_deep_sort
 from denseil.embedding.adapters import update_supervision as update_supervision

@@ -1,4 +1,4 @@
-"""`TrackletEmbedder` beside others' trackers; their packages are not imported, their objects are used as they come."""
+"""Adapters of `TrackletEmbedder` for other trackers, whose packages are not imported."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ def update_supervision(embedder: TrackletEmbedder, detections: Any, frame: NDArr
     """Add a frame's tracked detections of roboflow's `supervision`.
 
     Args:
-        embedder: Where to; of the frame's colour order.
-        detections: A `supervision.Detections`; without a `tracker_id`, as before the first track, it adds nothing.
-        frame: The picture (H, W, 3) uint8 that they were found in.
+        embedder: The embedder, with the frame's colour order.
+        detections: A `supervision.Detections`. Without a `tracker_id`, as before the first track, nothing is added.
+        frame: The image (H, W, 3) uint8 of the detections.
     """
-    if detections.tracker_id is None:  # nothing is tracked yet
+    if detections.tracker_id is None:  # no tracks yet
         return
     crops = [
         crop_box(frame, left, top, right - left, bottom - top)
@@ -32,19 +32,19 @@ def update_supervision(embedder: TrackletEmbedder, detections: Any, frame: NDArr
 def update_deep_sort(
     embedder: TrackletEmbedder, tracker: Any, detections: Sequence[Sequence[Any]], frame: NDArray[np.uint8]
 ) -> list[Any]:
-    """Let `deep-sort-realtime` associate a frame's detections by denseil's vectors, and add them to their tracks.
+    """Associate a frame's detections with `deep-sort-realtime` by vectors of denseil, and add them to their tracks.
 
-    Each crop is encoded once. Its vector alone is what DeepSORT compares; then its track gets the frame.
+    Each crop is encoded once. DeepSORT compares the vector of the single crop; then the frame is added to its track.
 
     Args:
-        embedder: Where to; of the frame's colour order.
+        embedder: The embedder, with the frame's colour order.
         tracker: A `DeepSort(embedder=None)`.
         detections: As for its `update_tracks`: `([left, top, width, height], confidence, class)` each. Those without
             a pixel in the picture are left out, and counted in `embedder.skipped`.
-        frame: The picture (H, W, 3) uint8 that they were found in.
+        frame: The image (H, W, 3) uint8 of the detections.
 
     Returns:
-        What `update_tracks` returns. `track_id` of those is what `embedder` knows them by.
+        The tracks, as from `update_tracks`. Their `track_id` is the id of the track in `embedder`.
     """
     found = [(detection, crop_box(frame, *map(float, detection[0]))) for detection in detections]
     usable = [(detection, crop) for detection, crop in found if crop.size]
@@ -52,7 +52,7 @@ def update_deep_sort(
     tokens = embedder.encode([crop for _, crop in usable])
     vectors = embedder.decode([own[None] for own in tokens])
     places = list(range(len(usable)))
-    # DeepSORT hands what `others` says of a detection to the track that it updates, and None to other tracks.
+    # DeepSORT passes `others` of a detection to the track that it updates, and None to other tracks.
     tracks: list[Any] = tracker.update_tracks(
         [detection for detection, _ in usable], embeds=list(vectors.numpy()), others=places
     )

@@ -1,4 +1,4 @@
-"""Embeddings kept on disk, under a key of everything that they depend on."""
+"""Cache of embeddings on disk, with a key of everything that they depend on."""
 
 from __future__ import annotations
 
@@ -25,16 +25,16 @@ logger = logging.getLogger(__name__)
 def features_key(
     model: nn.Module, tracklets: Sequence[Tracklet], *, preprocessing: Preprocessing, **policy: Any
 ) -> str:
-    """Make the cache key of a model's embeddings: it changes whenever they would.
+    """Compute the cache key of a model's embeddings.
 
-    It is made from the model's identity (weights, arguments, preprocessing), the path, size and time of change of every
+    It depends on the model's identity (weights, arguments, preprocessing), the path, size and time of change of every
     frame's file, the policy, and the version of denseil.
 
     Args:
         model: The model.
-        tracklets: What is embedded, in order.
-        preprocessing: How frames are prepared.
-        policy: What else embeddings depend on, such as `frames="all"`.
+        tracklets: The tracklets, in order.
+        preprocessing: Preprocessing of frames.
+        policy: Further settings that affect embeddings, such as `frames="all"`.
 
     Returns:
         40 hexadecimal digits.
@@ -50,14 +50,14 @@ def features_key(
 
 
 def model_name(model: nn.Module) -> str:
-    """Name a model for people: its registered name, or the name of its class."""
+    """Return a readable name of a model: its registered name, or the name of its class."""
     inner = unwrap(model)
     cfg = getattr(inner, "pretrained_cfg", None) or {}
     return str(cfg.get("architecture") or type(inner).__name__)
 
 
 def _file_state(path: str) -> str:
-    """Path, size and time of change; a neighbour takes the place of a frame without them."""
+    """Return path, size and time of change of a frame's file; a missing file is replaced by a neighbour when read."""
     try:
         stat = os.stat(path)  # noqa: PTH116 (a million of them: no Path for each)
     except OSError:
@@ -66,7 +66,7 @@ def _file_state(path: str) -> str:
 
 
 def cached_vectors(path: Path, tracklets: Sequence[Tracklet], width: int) -> Tensor | None:
-    """The vectors (N, width) that a features file holds for these tracklets; None if there is none that is whole."""
+    """Read the cached vectors (N, width) of tracklets; None if there is no intact file."""
     if not path.exists():
         return None
     try:
@@ -83,11 +83,11 @@ def cached_vectors(path: Path, tracklets: Sequence[Tracklet], width: int) -> Ten
 
 
 def keep_vectors(path: Path, tracklets: Sequence[Tracklet], vectors: Tensor, metadata: dict[str, str]) -> None:
-    """Write vectors (N, D) as a features file, which `denseil evaluate --features` reads too."""
+    """Write vectors (N, D) as a features file, which `denseil evaluate --features` can read."""
     path.parent.mkdir(parents=True, exist_ok=True)
     save_features(path, label(tracklets, vectors), metadata=metadata)
 
 
 def label(tracklets: Sequence[Tracklet], vectors: Tensor) -> Embeddings:
-    """Vectors (N, D) with their tracklets' identities and cameras."""
+    """Combine vectors (N, D) with the identities and cameras of their tracklets."""
     return Embeddings(vectors, [tracklet.pid for tracklet in tracklets], [tracklet.camid for tracklet in tracklets])

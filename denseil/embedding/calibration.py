@@ -1,4 +1,4 @@
-"""Thresholds for a model, measured on a labelled set and kept in the model's folder."""
+"""Calibration: thresholds of a model, measured on a labelled set and stored in the model's folder."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ def calibrate(features: str | Path, folder: str | Path, *, rates: Sequence[float
     the same frames policy, are kept.
 
     Args:
-        features: A features file that `denseil embed` made with this model, of tracklets with known pids and camids.
+        features: A features file, from `denseil embed` with this model, of tracklets with known pids and camids.
         folder: The model's folder.
         rates: False-accept rates; see `denseil.metrics.verify`.
 
     Raises:
-        FileNotFoundError: If there is no such file or folder.
-        ValueError: If the vectors are not of this model, or for what `verify` refuses.
+        FileNotFoundError: If the file or folder does not exist.
+        ValueError: If the vectors are not from this model, or as `verify`.
     """
     embeddings, metadata = load_features(features)
     model = create_model(f"local-dir:{os.fspath(folder)}", pretrained=True)

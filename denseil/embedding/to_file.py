@@ -1,4 +1,4 @@
-"""Many tracklets to a features file: in parts that survive a kill, shared out over processes and machines."""
+"""Embedding tracklets into a features file: resumable, and split over processes and machines."""
 
 from __future__ import annotations
 
@@ -28,18 +28,18 @@ from denseil.metrics import save_features
 from denseil.models import model_id
 
 logger = logging.getLogger(__name__)
-PART_FRAMES = 2048  # about what a kill can lose; also the work that is handed to a process at a time
+PART_FRAMES = 2048  # frames per part, which a kill can lose; also the unit of work of a process
 PLAN = "plan.txt"
 
 
 @dataclass(frozen=True)
 class EmbedReport:
-    """What `embed_to_file` wrote. Printed, it is a line, and one more for what was skipped.
+    """Result of `embed_to_file`; prints as one line, and a second for skipped tracklets.
 
     Attributes:
         path: The features file.
-        vectors: How many it holds.
-        skipped: Names of tracklets of which no frame could be read.
+        vectors: Number of vectors.
+        skipped: Names of tracklets without a readable frame.
     """
 
     path: Path
@@ -65,24 +65,24 @@ def embed_to_file(
 ) -> EmbedReport | None:
     """Embed tracklets into a features file (see `denseil.metrics.save_features`), each vector with its record.
 
-    Parts of the work are kept in `OUTPUT.parts/` until all is done. Called again with the same tracklets, model and
-    settings, it goes on from there to the same file, with any number of processes. With several (those of
-    `denseil.common.processes.join_processes`), on one machine or on many that see the same folder, each makes its share
-    of the parts, and the first writes the file. A vector does not depend on who makes it.
+    Finished parts are kept in `OUTPUT.parts/` until the file is complete. Called again with the same tracklets, model
+    and settings, it continues from there, with any number of processes. With several processes (see
+    `denseil.common.processes.join_processes`), on one machine or on several that share the folder, each computes its
+    share of the parts, and the main process writes the file. Vectors do not depend on the number of processes.
 
     A record says `id` (see `Tracklet.key`), `frames` (how many), `start` and `end` where known, and `thumbnail`, the
     path of the middle frame.
 
     Args:
-        embedder: What embeds them.
-        tracklets: What to embed.
-        output: The file.
+        embedder: The embedder.
+        tracklets: The tracklets.
+        output: The features file.
         shard: (i, n) embeds the i-th of n shares of the tracklets, from (1, n) to (n, n), for machines that share no
             folder; `denseil.metrics.merge_features` joins the n files.
-        progress: Show a bar, of the first process.
+        progress: Whether the main process shows a progress bar.
 
     Returns:
-        What was written; None in all processes but the first.
+        A report; None in all processes except the main one.
 
     Raises:
         FileExistsError: If the file exists.
@@ -125,7 +125,7 @@ def _check_labels(tracklets: Sequence[Tracklet]) -> None:
 
 
 def _share(tracklets: Sequence[Tracklet], number: int, shards: int) -> Sequence[Tracklet]:
-    """A share of the tracklets, in their order; the shares differ by one tracklet at most."""
+    """Return a share of the tracklets, in order; shares differ by at most one tracklet."""
     if not 1 <= number <= shards <= len(tracklets):
         raise ValueError(
             f"shard={(number, shards)!r}: give (i, n), where i is from 1 to n, and n is at most {len(tracklets)}, the "
@@ -136,7 +136,7 @@ def _share(tracklets: Sequence[Tracklet], number: int, shards: int) -> Sequence[
 
 
 def _parts(tracklets: Sequence[Tracklet]) -> Iterator[slice]:
-    """Tracklets in a row that have about `PART_FRAMES` frames; the same whatever the number of processes."""
+    """Split tracklets into parts of about `PART_FRAMES` frames, independently of the number of processes."""
     start = frames = 0
     for stop, tracklet in enumerate(tracklets, start=1):
         frames += len(tracklet.frames)
@@ -146,14 +146,14 @@ def _parts(tracklets: Sequence[Tracklet]) -> Iterator[slice]:
 
 
 def _embed_part(embedder: Embedder, part: Sequence[Tracklet], bar: Any) -> Tensor:
-    """Vectors (N, D) of a part, in batches of its own; NaN for a tracklet that cannot be read."""
+    """Compute the vectors (N, D) of a part, in its own batches; NaN for an unreadable tracklet."""
     vectors: list[Tensor] = []
     start = bar.n
     try:
         for tracklet, vector in zip(part, embedder.stream(part), strict=True):
             vectors.append(vector)
             bar.update(len(tracklet.frames))
-    except (ValueError, OSError):  # all anew, one by one, to find which
+    except (ValueError, OSError):  # again, one by one, to find the unreadable ones
         vectors = [_vector(embedder, tracklet) for tracklet in part]
         bar.update(sum(len(tracklet.frames) for tracklet in part) - (bar.n - start))
     return torch.stack(vectors)
@@ -168,7 +168,7 @@ def _vector(embedder: Embedder, tracklet: Tracklet) -> Tensor:
 
 
 def _open(folder: Path, output: Path, key: str) -> None:
-    """Make the folder of parts, or check that those in it are of this run."""
+    """Create the folder of parts, or check that existing parts belong to this run."""
     if output.exists():
         raise FileExistsError(f"{output} is there already: give another name, or remove it")
     if not output.parent.is_dir():

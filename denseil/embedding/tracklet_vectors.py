@@ -1,7 +1,7 @@
-"""From a tracklet to its vector: frames policy, clips, their embeddings, and the mean; memory is bounded.
+"""From a tracklet to its vector: frames policy, clips, their embeddings, and the mean, in bounded memory.
 
-Every door of the library comes through here or through `ClipEncoder` with the same clips: `Embedder`, `evaluate`,
-`denseil embed`, exports. `describe_policy` puts it into words for the metadata of files.
+`Embedder`, `evaluate`, `denseil embed` and exports all use this module, or `ClipEncoder` with the same clips.
+`describe_policy` describes it for the metadata of files.
 """
 
 from __future__ import annotations
@@ -43,26 +43,26 @@ def embed_tracklets(
 ) -> Iterator[Tensor]:
     """Embed whole tracklets, lazily and in order.
 
-    A tracklet becomes clips: with "all", interleaved ones that share out its frames (`sample_all`), the last ones
+    A tracklet is split into clips: with "all", interleaved ones with all its frames (`sample_all`), the last ones
     padded under a mask; with "even8", one clip of 8 frames (`sample_even`). The vector is the mean of the clips'
-    embeddings. Each frame goes through the encoder once. Clips of many tracklets go through the decoder together, and
-    those of a long one apart, so that memory depends on `budget` alone. The next batch is read while one is computed.
-    The model is used in eval mode, and left as it was.
+    embeddings. Each frame is encoded once. Clips of short tracklets are decoded together and those of a long one
+    separately, so memory depends only on `budget`. The next batch is read while one is computed. The model is used in
+    eval mode; its modes are restored.
 
     Args:
         model: A model made by `create_model`, or any module with the contract of `VideoEncoder`, on any device.
-        tracklets: Tracklets, or sequences of frames: paths, or RGB arrays (H, W, 3) uint8 of any sizes. They are asked
-            for as they are needed, about two batches ahead.
-        preprocessing: How frames are prepared; None for what the model says.
-        frames: Which frames make the vector.
-        flip: Whether a clip's embedding is the mean of those of its frames and of its mirrored frames.
-        normalized: Whether vectors get length 1 (after the mean).
-        on_corrupt: What is done about a file that cannot be read; see `denseil.data.read_frame`.
+        tracklets: Tracklets, or sequences of frames: paths, or RGB arrays (H, W, 3) uint8 of any sizes. They are consumed
+            about two batches ahead.
+        preprocessing: Preprocessing of frames; None for the model's own.
+        frames: The frames policy, "all" or "even8".
+        flip: Whether to average a clip's embedding with that of its mirrored frames.
+        normalized: Whether to scale vectors to length 1 (after the mean).
+        on_corrupt: Handling of an unreadable file; see `denseil.data.read_frame`.
         dtype: The type to autocast to, such as `torch.bfloat16`; None computes in the model's own.
         size: Height and width to resize frames to; None for the model's own.
-        budget: Most frames in a batch. Two batches of pixels and one of tokens are held.
-        chunk: Frames in one call of the encoder; None for 16 on a CPU (more leave its cache), 64 elsewhere.
-        threads: That read images.
+        budget: Maximum number of frames per batch. Two batches of pixels and one of tokens are in memory.
+        chunk: Frames per call of the encoder; None for 16 on a CPU (more exceed its cache), 64 elsewhere.
+        threads: Number of threads that read images.
 
     Yields:
         A vector (num_features,) for each tracklet, float32, on the CPU.
@@ -100,7 +100,7 @@ def embed_tracklets(
 
 
 def describe_policy(preprocessing: Preprocessing, frames: FramesPolicy, *, flip: bool = False) -> dict[str, Any]:
-    """Say how a tracklet becomes a vector, as plain data for the metadata of files."""
+    """Describe how a tracklet becomes a vector, as plain data for the metadata of files."""
     clips = "interleaved: clip c of C takes frames c, c + C, c + 2C, ...; the last ones are padded under a mask"
     if frames == "even8":
         clips = "one: the middle frames of 8 equal chunks"
@@ -116,15 +116,15 @@ def describe_policy(preprocessing: Preprocessing, frames: FramesPolicy, *, flip:
 
 @dataclass(frozen=True)
 class _Clip:
-    """Some frames of one tracklet, to be decoded together.
+    """A clip: frames of one tracklet that are decoded together.
 
     Attributes:
         source: The tracklet's frames.
-        name: What the tracklet is called.
-        positions: (U,) the frames to encode, each once.
-        slots: (T,) which of them stands at each place of the clip.
-        mask: (T,) where a place is real.
-        last: Whether it is its tracklet's last clip.
+        name: Name of the tracklet.
+        positions: (U,) the distinct frames to encode.
+        slots: (T,) index into `positions` of each frame of the clip.
+        mask: (T,) True where a frame is real.
+        last: Whether it is the last clip of its tracklet.
     """
 
     source: Sequence[Frame]
@@ -136,7 +136,7 @@ class _Clip:
 
 
 def _clips(tracklets: Iterable[Tracklet | Sequence[Frame]], frames: FramesPolicy, clip_len: int) -> Iterator[_Clip]:
-    """The clips of all tracklets, in order."""
+    """Yield the clips of all tracklets, in order."""
     for number, tracklet in enumerate(tracklets):
         if isinstance(tracklet, Tracklet):
             source: Sequence[Frame] = tracklet.frames
@@ -158,7 +158,7 @@ def _clips(tracklets: Iterable[Tracklet | Sequence[Frame]], frames: FramesPolicy
 
 
 def _batches(clips: Iterable[_Clip], budget: int) -> Iterator[list[_Clip]]:
-    """Clips in a row that have at most `budget` frames together."""
+    """Group consecutive clips with at most `budget` frames in total."""
     batch: list[_Clip] = []
     held = 0
     for clip in clips:
@@ -173,14 +173,14 @@ def _batches(clips: Iterable[_Clip], budget: int) -> Iterator[list[_Clip]]:
 
 @dataclass
 class _Reading:
-    """A batch whose pixels are being read."""
+    """A batch with pixels that are being read."""
 
     clips: list[_Clip]
     pixels: NDArray[np.uint8]
     jobs: list[Future[None]] = field(default_factory=list)
 
     def wait(self) -> tuple[list[_Clip], Tensor]:
-        """The clips, and the pixels (N, 3, H, W) of their frames in order, channels last in memory."""
+        """Return the clips, and the pixels (N, 3, H, W) of their frames in order, channels last in memory."""
         for job in self.jobs:
             job.result()
         return self.clips, torch.from_numpy(self.pixels).movedim(-1, -3)
@@ -192,7 +192,7 @@ def _read_ahead(
     shape: tuple[int, int, int, int],
     on_corrupt: Literal["neighbour", "raise"],
 ) -> Iterator[tuple[list[_Clip], Tensor]]:
-    """Batches with their pixels; the next one is read, into the other of two pieces of memory, while one is in use."""
+    """Yield batches with their pixels; the next one is read into a second buffer while one is in use."""
     memory = [np.empty(shape, dtype=np.uint8) for _ in range(2)]
     ahead: _Reading | None = None
     try:
@@ -235,7 +235,7 @@ def _read_clip(clip: _Clip, out: NDArray[np.uint8], on_corrupt: Literal["neighbo
 
 
 def _embed_clips(encoder: ClipEncoder, clips: list[_Clip], pixels: Tensor, *, chunk: int | None) -> Tensor:
-    """Embeddings (B, num_features) of clips whose frames' pixels (N, 3, H, W) are given in order."""
+    """Compute embeddings (B, num_features) of clips from the pixels (N, 3, H, W) of their frames, in order."""
     offsets = np.cumsum([0, *(len(clip.positions) for clip in clips)])
     slots = torch.from_numpy(np.stack([clip.slots + start for clip, start in zip(clips, offsets, strict=False)]))
     mask = torch.from_numpy(np.stack([clip.mask for clip in clips]))

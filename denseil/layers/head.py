@@ -18,14 +18,14 @@ from denseil.layers.pos_emb import PosFormula, PosKind, SpatioTemporalPosEmb
 
 
 class ClipHead(nn.Module, ABC):
-    """Base of modules that turn the feature maps of frames into clip features, in two steps.
+    """Base class of heads, which turn feature maps of frames into clip features in two steps.
 
-    `pool` computes a frame's part tokens, once; `decode` computes the feature of any set of frames from their tokens.
+    `pool` computes the part tokens of each frame; `decode` computes the feature of any set of frames from their tokens.
     Subclasses implement `decode`.
 
     Attributes:
         dim: Width of a clip feature.
-        pool_parts: Makes the part tokens.
+        pool_parts: The part pooling.
     """
 
     dim: int
@@ -59,7 +59,7 @@ class ClipHead(nn.Module, ABC):
 
 
 class AttentionHead(ClipHead):
-    """Base of heads whose blocks may have Dense Attention."""
+    """Base class of heads with decoder blocks, which may have Dense Attention."""
 
     @property
     @abstractmethod

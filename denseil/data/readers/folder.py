@@ -1,4 +1,4 @@
-"""A folder of crops: each folder in it that holds images is a tracklet."""
+"""Reader of a folder of crops: each folder with images is a tracklet."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ UNKNOWN_PID, UNKNOWN_CAMID = -1, 0
 
 
 def read_folder(root: str | Path) -> list[Tracklet]:
-    """Read a folder, and the folders in it at any depth, as tracklets; hidden ones are left out.
+    """Read a folder and its subfolders at any depth as tracklets, without hidden folders.
 
     Links to folders are followed, and a folder that several links lead to is read once.
 

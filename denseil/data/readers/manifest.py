@@ -1,10 +1,10 @@
-"""People's own data: one table, one row a frame.
+"""Manifests: a user's data as one table with one row per frame.
 
     tracklet,frame,pid,camid,split,time
     walk-1,crops/walk-1/000.jpg,7,1,train,12.48
 
-`frame` is a path, from the manifest's own folder if it is relative. The rows of a tracklet are in time order; `split`
-is train, query or gallery. `time`, in seconds, may be empty or left out. CSV (UTF-8) or Parquet; further columns are
+`frame` is a path; relative paths start at the manifest's folder. The rows of a tracklet are in time order. `split` is
+train, query or gallery. `time`, in seconds, may be empty or missing. CSV (UTF-8) or Parquet; further columns are
 ignored.
 """
 
