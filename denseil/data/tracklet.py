@@ -139,8 +139,8 @@ class VideoReIDDataset:
     def gallery_with_queries(self) -> tuple[list[Tracklet], range]:
         """Return the gallery followed by the queries, and the queries' indices.
 
-        Embeddings need to be computed only once for both protocols: concatenate those of `gallery` and `query` in this order
-        and give the range as `query_index` to `denseil.metrics.rank`.
+        Embeddings need to be computed only once for both protocols: concatenate those of `gallery` and `query` in this
+        order and give the range as `query_index` to `denseil.metrics.rank`.
         """
         both = [*self.gallery, *self.query]
         return both, range(len(self.gallery), len(both))

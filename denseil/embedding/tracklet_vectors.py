@@ -51,8 +51,8 @@ def embed_tracklets(
 
     Args:
         model: A model made by `create_model`, or any module with the contract of `VideoEncoder`, on any device.
-        tracklets: Tracklets, or sequences of frames: paths, or RGB arrays (H, W, 3) uint8 of any sizes. They are consumed
-            about two batches ahead.
+        tracklets: Tracklets, or sequences of frames: paths, or RGB arrays (H, W, 3) uint8 of any sizes; read about
+            two batches ahead.
         preprocessing: Preprocessing of frames; None for the model's own.
         frames: The frames policy, "all" or "even8".
         flip: Whether to average a clip's embedding with that of its mirrored frames.
