@@ -1,4 +1,4 @@
-"""What a person looks like: plain values, drawn from a seed, that a manifest can hold."""
+"""Looks of persons: plain values, sampled from a seed, for the manifest."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ DETAILS: tuple[Detail, ...] = ("shoes", "bag", "headwear", "print", "pattern")
 
 @dataclass(frozen=True)
 class Top:
-    """How a kind of top is cut: sleeve on the arm's scale, hem in canonical metres, cloth thickness in metres."""
+    """Cut of a kind of top: sleeve on the arm's scale, hem in canonical metres, cloth thickness in metres."""
 
     sleeve: tuple[float, float]
     hem: tuple[float, float]
@@ -43,7 +43,7 @@ TOPS = {
 
 @dataclass(frozen=True)
 class Bottom:
-    """How a kind of bottoms is cut: its end on the leg's scale (a skirt's in canonical metres), and its width."""
+    """Cut of a kind of bottoms: its end on the leg's scale (a skirt's in canonical metres), and its width."""
 
     end: tuple[float, float]
     wide: tuple[float, float]
@@ -63,7 +63,7 @@ BOTTOMS = {
 
 @dataclass(frozen=True)
 class Look:
-    """All of a person that a camera can see. Colours are sRGB; `*_name` say them in words."""
+    """The visible attributes of a person. Colours are sRGB; `*_name` are their names."""
 
     body: int
     female: bool
@@ -110,7 +110,7 @@ class Look:
     gait: Gait
 
     def arms(self) -> dict[str, str]:
-        """What the arms do besides swinging, by side."""
+        """Poses of arms that do not swing, by side."""
         does = {}
         if self.bag == "handbag":
             does[self.bag_side] = "carry"
@@ -127,7 +127,7 @@ def _pick(rng: np.random.Generator, options: dict[str, float]) -> str:
 
 
 def draw_look(rng: np.random.Generator, space: BodySpace, colours: Colours = "street") -> Look:
-    """A person."""
+    """Sample the look of a person."""
     body = int(rng.integers(len(space.coefficients)))
     female, age = bool(space.phenotypes[body, 0] < 0.5), float(space.phenotypes[body, 1])
     fields: dict[str, Any] = {"body": body, "female": female, "texture": int(rng.integers(1 << 30))}
@@ -240,13 +240,13 @@ def _draw_bag(rng: np.random.Generator, female: bool, colours: Colours) -> dict[
 
 
 def vary(look: Look, detail: Detail, member: int, rng: np.random.Generator, colours: Colours = "street") -> Look:
-    """A look that differs from another in one fine detail alone; each member of a family gets another value of it.
+    """Change one fine detail of a look; each member of a family gets another value of it.
 
     Args:
         look: The family's look.
-        detail: What differs.
-        member: Which member, from 0.
-        rng: The source of chance; the same one must serve all members in order.
+        detail: The detail to change.
+        member: Index of the member, from 0.
+        rng: Random generator; all members in order must use the same one.
         colours: As for `draw_look`.
     """
     if detail == "shoes":

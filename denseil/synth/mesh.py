@@ -1,4 +1,4 @@
-"""Triangle meshes: what is drawn, and the two shapes that bags, hats, hair and cloth are made of."""
+"""Triangle meshes, and the two basic shapes of bags, hats, hair and cloth."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ class Mesh:
     """Triangles of one material.
 
     Attributes:
-        vertices: Places (V, 3), metres.
+        vertices: Positions (V, 3) in metres.
         faces: Triangles (F, 3).
-        coords: What the paint is looked up by (V, 5): canonical coordinates on a body, else the shape's own.
-        part: What it is, for the painter: "body", "cloth", "hair", ...
+        coords: Coordinates for painting (V, 5): canonical ones on a body, otherwise the shape's own.
+        part: Kind of part, for painting: "body", "cloth", "hair", ...
     """
 
     vertices: Array
@@ -32,7 +32,7 @@ class Mesh:
 
 @cache
 def grid_faces(rows: int, columns: int, closed: bool) -> Faces:
-    """Triangles of a grid of vertices in row order; `closed` joins the last column to the first."""
+    """Return the triangles of a grid of vertices in row order; `closed` joins the last column to the first."""
     row, column = np.mgrid[0 : rows - 1, 0 : columns if closed else columns - 1]
     a, b = row * columns + column, row * columns + (column + 1) % columns
     c, d = a + columns, b + columns
@@ -40,7 +40,7 @@ def grid_faces(rows: int, columns: int, closed: bool) -> Faces:
 
 
 def grid_mesh(points: Array, part: str, *, closed: bool) -> Mesh:
-    """A surface through a grid of points (rows, columns, 3); its coordinates are column and row in [0, 1], then 0."""
+    """Make a surface through a grid of points (rows, columns, 3), with coordinates column and row in [0, 1], then 0."""
     rows, columns = points.shape[:2]
     coords = np.zeros((rows, columns, 5), dtype=np.float32)
     coords[..., 0] = np.linspace(0, 1, columns)
@@ -58,13 +58,13 @@ def _sphere(rows: int, columns: int) -> tuple[Array, Array]:
 
 
 def blob(centre: Array, radii: tuple[float, float, float], part: str, *, boxy: float = 1.0) -> Mesh:
-    """An ellipsoid that `boxy` (above 1) turns into a box with round edges; its coordinates run from -1 to 1.
+    """Make an ellipsoid, or with `boxy` above 1 a box with round edges; its coordinates run from -1 to 1.
 
     Args:
         centre: Its centre (3,).
-        radii: Half sizes along x, y, z, metres.
-        part: What it is.
-        boxy: 1 is an ellipsoid, 4 nearly a box.
+        radii: Half sizes along x, y, z in metres.
+        part: Kind of part.
+        boxy: 1 for an ellipsoid, 4 for nearly a box.
     """
     rows, columns = 13, 20
     unit, magnitude = _sphere(rows, columns)

@@ -14,11 +14,11 @@ from denseil.synth.raster import noise
 
 
 def paint(look: Look, part: str, coords: Array) -> Array:
-    """Colours (N, 3), sRGB, of points of a person.
+    """Compute the sRGB colours (N, 3) of points of a person.
 
     Args:
-        look: The person.
-        part: Which part the points are of, as in `Mesh`.
+        look: The person's look.
+        part: Kind of part, as in `Mesh`.
         coords: Their coordinates (N, 5), as in `Mesh`.
     """
     if part == "body":
@@ -51,7 +51,7 @@ def _fill(colour: Colour, coords: Array) -> Array:
 
 
 def _weave(look: Look, colour: Array, coords: Array, salt: int) -> Array:
-    """Cloth is never of one brightness: large folds and a fine grain."""
+    """Vary the brightness of cloth, by large folds and a fine grain."""
     large = noise(coords[:, :3] * f32([1, 1, 0.45]), 0.05, look.texture + salt)
     fine = noise(coords[:, :3], 0.009, look.texture + salt + 1)
     return scale_rows(colour, 1 + 0.26 * (large - 0.5) + 0.10 * (fine - 0.5))
@@ -83,7 +83,7 @@ def _body(look: Look, coords: Array) -> Array:
 
 
 def _opening(look: Look, x: Array, y: Array) -> Array:
-    """How much lower the neckline is in front."""
+    """Depth of the neckline in front."""
     front = y < -0.03
     if look.top in ("hoodie", "jacket", "puffer", "coat", "sweater"):
         return np.where(front, -0.012, -0.03).astype(np.float32)
@@ -129,7 +129,7 @@ def _head(look: Look, coords: Array) -> Array:
 
 
 def _along(coords: Array) -> Array:
-    """Metres down the cloth: the height on a trunk, the way from the shoulder on an arm."""
+    """Position along the cloth in metres: height on the trunk, distance from the shoulder on an arm."""
     return np.where(coords[:, 3] > 0.02, 1.43 - 0.27 * coords[:, 3], coords[:, 2])
 
 
@@ -177,7 +177,7 @@ def _straps(look: Look, coords: Array) -> Array:
 
 
 def _pattern(look: Look, coords: Array) -> Array:
-    """The dyed cloth of a top (N, 3)."""
+    """Colours of the cloth of a top (N, 3)."""
     x, y, _, arm, _ = coords.T
     first, second = f32(look.top_colour), f32(look.second_colour)
     on_arm, along, size = arm > 0.02, _along(coords), look.pattern_size
@@ -205,7 +205,7 @@ def _pattern(look: Look, coords: Array) -> Array:
 
 
 def _print(look: Look, coords: Array) -> Array:
-    """A logo on the chest, or a large print on chest or back: how much of it there is at points (N,)."""
+    """Coverage (N,) of points by a logo on the chest or a large print on chest or back."""
     x, y, z, arm, _ = coords.T
     rng = np.random.default_rng(look.print_seed)
     back = look.pattern == "print" and rng.random() < 0.3

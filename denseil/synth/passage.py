@@ -1,4 +1,4 @@
-"""One person's passage through one camera's view: all that is drawn at random about a tracklet, and its frames."""
+"""A person's passage through the view of a camera: random parameters of a tracklet, and its frames."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ Difficulty = Literal["easy", "standard", "hard"]
 
 @dataclass(frozen=True)
 class Level:
-    """What a difficulty means.
+    """Parameters of a difficulty.
 
     Attributes:
-        families: Share of the identities that are of a family: one look but for a fine detail.
+        families: Share of the identities in families, which differ only in a fine detail.
         family_size: Members of a family.
-        occluded: Share of the tracklets with something in front of the person.
-        company: Share of the tracklets with somebody else in the picture.
-        boxes: How far boxes are off.
-        quality: 0 is a good camera, 1 a bad one.
+        occluded: Share of the tracklets with an occluder.
+        company: Share of the tracklets with other people in the crop.
+        boxes: Errors of the boxes.
+        quality: 0 for good cameras, 1 for bad ones.
     """
 
     families: float
@@ -47,12 +47,12 @@ LEVELS: dict[str, Level] = {
     "hard": Level(0.6, 3, 0.35, 0.35, BoxNoise(0.035, 0.014, 0.09, 0.2), 1.0),
 }
 OCCLUDERS = ("pole", "sign", "car", "bush", "bin", "person")
-EXTRAS = 48  # people who only ever pass by
+EXTRAS = 48  # looks of people in the background
 
 
 @dataclass(frozen=True)
 class Site:
-    """A camera where it hangs: what all its tracklets share."""
+    """Parameters of a camera, shared by its tracklets."""
 
     height: float
     lines: float
@@ -66,7 +66,7 @@ class Site:
 
 
 def draw_site(rng: np.random.Generator, level: Level) -> Site:
-    """A camera at 1.4 to 5 metres, good or bad."""
+    """Sample a camera at 1.4 to 5 metres."""
     bad = level.quality
     cast = rng.normal(1, 0.05, 3)
     return Site(
@@ -92,21 +92,21 @@ def _extra(number: int) -> Figure:
 
 @dataclass(frozen=True)
 class Passage:
-    """All that is drawn at random about a tracklet, so that it can be known without being rendered.
+    """Random parameters of a tracklet, sampled before rendering so they can be inspected on their own.
 
     Attributes:
         site: The camera.
-        place: What stands behind.
+        place: The background.
         light: The light.
-        sensor: What the camera does to images that day.
-        middle: Where the person is in the middle of the tracklet (3,), metres; the camera stands at x = y = 0.
-        heading: Where they go, radians; 0 comes towards the camera.
-        drift: How far they turn during the tracklet, radians.
-        moving: 0 stands, about 1 walks.
+        sensor: The sensor.
+        middle: Position (3,) at the middle of the tracklet in metres; the camera is at x = y = 0.
+        heading: Direction of the walk in radians; 0 is towards the camera.
+        drift: Change of direction during the tracklet in radians.
+        moving: Speed; 0 for standing, about 1 for walking.
         step: Seconds between frames.
-        phase: Of the first step, cycles.
-        errors: Of the boxes (frames, 4).
-        props: Things in front.
+        phase: Phase of the first step in cycles.
+        errors: Errors of the boxes (frames, 4).
+        props: Occluders.
         passers: Other people.
         grain: Seed of the sensor's noise.
     """
@@ -127,7 +127,7 @@ class Passage:
     grain: int
 
     def truth(self) -> dict[str, object]:
-        """What a manifest says of it."""
+        """Return the entry of the manifest."""
         return {
             "heading_degrees": round(float(np.degrees(self.heading)), 1),
             "standing": self.moving == 0,
@@ -139,7 +139,7 @@ class Passage:
         }
 
     def render(self, figure: Figure, *, height: int, width: int) -> list[Image.Image]:
-        """The crops, in time order."""
+        """Render the crops, in time order."""
         rng = np.random.default_rng(self.grain)
         frames = len(self.errors)
         images: list[Image.Image] = []
@@ -150,7 +150,7 @@ class Passage:
         return images
 
     def _shot(self, figure: Figure, t: int) -> Shot:
-        """Everyone at frame t, and the window of its box."""
+        """Return all people at frame t, and the window of its box."""
         gait, frames = figure.look.gait, len(self.errors)
         speed = SPEED * gait.stride * gait.cadence * self.moving
         share = (t + 0.5) / frames - 0.5
@@ -173,7 +173,7 @@ def _forward(heading: float) -> Array:
 
 
 def draw_passage(rng: np.random.Generator, site: Site, level: Level, frames: int) -> Passage:
-    """A passage of somebody through a camera's view."""
+    """Sample a person's passage through the view of a camera."""
     depth = float(rng.uniform(max(3.5, 1.5 * site.height), 16.0))
     middle = f32([depth * rng.uniform(-0.35, 0.35), depth, 0])
     props, passers = _company(rng, level, middle)
@@ -196,7 +196,7 @@ def draw_passage(rng: np.random.Generator, site: Site, level: Level, frames: int
 
 
 def _company(rng: np.random.Generator, level: Level, middle: Array) -> tuple[list[Thing], list[Passer]]:
-    """What stands in front of the person, and who else passes."""
+    """Sample occluders and other people."""
     props: list[Thing] = []
     passers: list[Passer] = []
     if rng.random() < level.occluded:

@@ -1,4 +1,4 @@
-"""Who walks where: identities, families, cameras and tracklets of a recipe, all known before anything is rendered."""
+"""Identities, families, cameras and tracklets of a recipe, sampled before anything is rendered."""
 
 from __future__ import annotations
 
@@ -27,20 +27,20 @@ _POPULATION, _LOOK, _SITE, _PASSAGE = range(4)  # streams of chance
 
 @dataclass(frozen=True)
 class Recipe:
-    """Everything that decides a set of rendered people.
+    """Parameters of a set of rendered people.
 
     Attributes:
         num_ids: Identities, 1 to 99,999.
         num_cameras: Cameras, 1 to 9; a query needs a second one.
-        frames: Frames of a tracklet, 1 to 999.
-        tracklets: Tracklets of an identity in one camera.
-        seed: The source of chance.
+        frames: Frames per tracklet, 1 to 999.
+        tracklets: Tracklets per identity and camera.
+        seed: Random seed.
         difficulty: "easy", "standard" or "hard".
-        colours: Clothes as streets look ("street"), or of all colours ("vivid").
-        height: Of the crops, pixels.
-        width: Of the crops, pixels.
-        test_share: Share of the identities that are not for training.
-        version: Of what a seed means, 1 or 2.
+        colours: "street" for mostly dark and muted clothes, "vivid" for all colours.
+        height: Height of the crops in pixels.
+        width: Width of the crops in pixels.
+        test_share: Share of the identities that are for testing.
+        version: Version of the sampling, 1 or 2.
         groups: Share of the identities in wardrobe groups of six who wear nearly the same clothes; needs version 2.
 
     Raises:
@@ -86,14 +86,14 @@ class Recipe:
 
 @dataclass(frozen=True)
 class Identity:
-    """One person.
+    """A rendered person.
 
     Attributes:
-        pid: From 1.
-        train: Whether they are for training.
+        pid: Identity, from 1.
+        train: Whether the person is for training.
         family: Number of their family or wardrobe group, -1 for none.
-        member: Which member, from 0.
-        detail: What a family's members differ in; "wardrobe" for a wardrobe group, "" for neither.
+        member: Index within it, from 0.
+        detail: The detail in which a family's members differ; "wardrobe" for a wardrobe group, "" for neither.
     """
 
     pid: int
@@ -105,7 +105,7 @@ class Identity:
 
 @dataclass(frozen=True)
 class Take:
-    """One tracklet: who, which camera, the number among the person's tracklets, whether it is a query."""
+    """A tracklet: its identity, camera, number among the person's tracklets, and whether it is a query."""
 
     identity: Identity
     camid: int
@@ -114,15 +114,15 @@ class Take:
 
     @property
     def name(self) -> str:
-        """As MARS names tracklets."""
+        """Name of the tracklet, as in MARS."""
         return f"{self.identity.pid:04d}C{self.camid}T{self.number:04d}"
 
 
 class People:
-    """The identities and tracklets of a recipe; any of them can be rendered alone.
+    """Identities and tracklets of a recipe, each of which can be rendered on its own.
 
     Args:
-        recipe: What to draw.
+        recipe: The recipe.
     """
 
     def __init__(self, recipe: Recipe) -> None:
@@ -135,7 +135,7 @@ class People:
 
     @cached_property
     def identities(self) -> list[Identity]:
-        """All identities by pid; a family is wholly for training or wholly not."""
+        """All identities by pid; a family is entirely for training or entirely for testing."""
         recipe, rng, size = self.recipe, self._rng(_POPULATION), self.level.family_size
         groups = round(recipe.num_ids * recipe.groups / GROUP_SIZE)
         others = max(0, recipe.num_ids - groups * GROUP_SIZE)
@@ -152,7 +152,7 @@ class People:
         return found
 
     def takes(self, identity: Identity) -> list[Take]:
-        """The tracklets of an identity: of each camera, and one of them is a query if they are not for training."""
+        """Return the tracklets of an identity in all cameras; one of them is a query if the person is for testing."""
         recipe = self.recipe
         cameras = [camid for camid in range(1, recipe.num_cameras + 1) for _ in range(recipe.tracklets)]
         query = -1 if identity.train else int(self._rng(_POPULATION, identity.pid).integers(len(cameras)))
@@ -161,7 +161,7 @@ class People:
     def look(self, identity: Identity) -> Look:
         """Look of an identity."""
         if identity.pid not in self._looks:
-            self._looks = {identity.pid: self._draw_look(identity)}  # of the last one asked for: its tracklets follow
+            self._looks = {identity.pid: self._draw_look(identity)}  # cached for the tracklets of the same identity
         return self._looks[identity.pid]
 
     def _draw_look(self, identity: Identity) -> Look:
@@ -176,30 +176,30 @@ class People:
         return vary(look, identity.detail, identity.member, rng, colours)  # type: ignore[arg-type]
 
     def site(self, camid: int) -> Site:
-        """A camera."""
+        """Return a camera."""
         return draw_site(self._rng(_SITE, camid), self.level)
 
     def passage(self, take: Take) -> Passage:
-        """What is drawn about a tracklet."""
+        """Sample the random parameters of a tracklet."""
         rng = self._rng(_PASSAGE, take.identity.pid, take.number)
         return draw_passage(rng, self.site(take.camid), self.level, self.recipe.frames)
 
     def figure(self, identity: Identity) -> Figure:
-        """An identity, dressed."""
+        """Return the dressed figure of an identity."""
         return _figure(self.look(identity))
 
     def render(self, take: Take) -> list[Image.Image]:
-        """The crops of one tracklet."""
+        """Render the crops of one tracklet, in time order."""
         size = {"height": self.recipe.height, "width": self.recipe.width}
         return self.passage(take).render(self.figure(take.identity), **size)
 
     def all_takes(self) -> Iterator[Take]:
-        """All tracklets, in the order of the manifest."""
+        """Iterate over all tracklets, in the order of the manifest."""
         for identity in self.identities:
             yield from self.takes(identity)
 
     def manifest(self) -> dict[str, Any]:
-        """Everything that is true of these people and tracklets, as JSON holds it."""
+        """Return the attributes of all people and tracklets, as JSON values."""
         people = [{**asdict(i), "split": _split(i), "look": _plain(asdict(self.look(i)))} for i in self.identities]
         tracklets = [
             {
@@ -216,7 +216,7 @@ class People:
         return {"recipe": asdict(self.recipe), "labels": self.checksum(), "people": people, "tracklets": tracklets}
 
     def checksum(self) -> str:
-        """SHA-256 of all labels and of what each identity wears in words: equal on every machine."""
+        """Compute the SHA-256 of all labels and of the names of clothes; equal on every machine."""
         rows = []
         for identity in self.identities:
             look = self.look(identity)
@@ -236,7 +236,7 @@ def _split(identity: Identity) -> Literal["train", "test"]:
 
 
 def _plain(value: Any) -> Any:
-    """Numbers short enough to read."""
+    """Round numbers for readability."""
     if isinstance(value, dict):
         return {key: _plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple):

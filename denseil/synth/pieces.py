@@ -1,4 +1,4 @@
-"""What is not the body's surface: shoes, long hair, brims, bags, things held. Each goes with one joint."""
+"""Parts besides the body's surface: shoes, long hair, brims, bags, carried things; each moves with one joint."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from denseil.synth.mesh import Mesh, blob, grid_mesh
 
 @dataclass(frozen=True)
 class Piece:
-    """A mesh that goes with one joint; one that is held at a point, `grip` (3,) at rest, keeps upright."""
+    """A mesh that moves with one joint; if it is held at a point, `grip` (3,) at rest, it stays upright."""
 
     mesh: Mesh
     joint: str
     grip: Array | None = None
 
     def carried(self, posed: Posed, heading: float) -> Mesh:
-        """The mesh where the joint of a posed body has it."""
+        """Move the mesh with the joint of a posed body."""
         mesh = self.mesh
         if self.grip is None:
             vertices = posed.carry(mesh.vertices, self.joint)
@@ -31,7 +31,7 @@ class Piece:
 
 
 def pieces(look: Look, fit: Fitting) -> list[Piece]:
-    """All pieces of a person."""
+    """Make all pieces of a person."""
     return [*_shoes(look, fit), *_hair(look, fit), *_headwear(look, fit), *_bags(look, fit)]
 
 
@@ -39,7 +39,7 @@ SHAFT = {"sneakers": 0.085, "shoes": 0.075, "high": 0.125, "boots": 0.21}  # can
 
 
 def _shoes(look: Look, fit: Fitting) -> list[Piece]:
-    """Shoes: at every height the convex hull of the foot above it, so that toes do not show, on a flat sole."""
+    """Make shoes: at every height the convex hull of the foot above it, which hides toes, on a flat sole."""
     angle = np.linspace(0, 2 * np.pi, 24, endpoint=False)
     outward = np.stack([np.cos(angle), np.sin(angle)], -1)
     slope = np.stack([-outward[:, 1], outward[:, 0]], -1)

@@ -80,15 +80,15 @@ class Shot:
 
 @dataclass(frozen=True)
 class Samples:
-    """What the samples of a frame show; N of them meet a person or a thing.
+    """Visible surface points of a frame; N samples hit a person or a thing.
 
     Attributes:
-        where: Their numbers in row order (N,).
+        where: Indices of the samples in row order (N,).
         points: Points in the world (N, 3), metres.
         normals: Normals there (N, 3).
-        coords: What the paint is looked up by (N, 5).
+        coords: Coordinates for painting (N, 5).
         mesh: Number of the mesh (N,).
-        hidden: How far each lies behind what is around it (N,), metres.
+        hidden: Distance behind the surroundings (N,) in metres.
         sunlit: Share of the sun that reaches it (N,).
         behind: The background, with the shadows of the people on the ground (H, W, 3), linear light.
     """
@@ -106,7 +106,7 @@ class Samples:
 def render(
     shots: list[Shot], things: list[Thing], place: Place, light: Light, *, height: int, width: int
 ) -> list[Array]:
-    """Linear light (H, W, 3) of each frame of a tracklet.
+    """Render the linear light (H, W, 3) of each frame of a tracklet.
 
     Args:
         shots: The frames; all of them have the same people in the same order.
@@ -146,7 +146,7 @@ def _join(meshes: list[Mesh]) -> tuple[Faces, Faces]:
 def _sample(
     vertices: Array, faces: Faces, owner: Faces, coords: Array, light: Light, view: View, behind: Array
 ) -> Samples:
-    """Find what the samples of one frame show."""
+    """Find the visible surface points of one frame."""
     rows, columns = behind.shape[0] * OVERSAMPLE, behind.shape[1] * OVERSAMPLE
     seen, weights, near = rasterize(view.pixels(vertices, rows, columns), faces, rows, columns)
     where, triangles, weights = hits(seen, weights)
@@ -194,7 +194,7 @@ def _thing(colour: Colour, coords: Array) -> Array:
 
 
 def _shade(albedo: Array, frame: Samples, light: Light, view: View) -> Array:
-    """Light that leaves the samples of a frame towards the camera (N, 3)."""
+    """Compute the light from the samples of a frame towards the camera (N, 3)."""
     face_camera(frame.normals, frame.points, view.height)
     facing = frame.normals @ light.towards
     return shade(albedo**2.2, frame.normals, facing, frame.sunlit, light.sun, light.sky, light.bounce, frame.hidden)
@@ -216,7 +216,7 @@ def _sunlit(points: Array, vertices: Array, faces: Faces, light: Light) -> Array
 
 
 def _ground_shadow(actor: Actor, light: Light, view: View, ground: NDArray[np.bool_]) -> Array:
-    """What share of the light reaches the ground around a person (H, W)."""
+    """Compute the share of the light that reaches the ground around a person (H, W)."""
     height, width = ground.shape
     mesh = actor.meshes[0]
     strength = float(light.sun.mean() * light.towards[2] / (light.sun.mean() * light.towards[2] + light.sky.mean()))

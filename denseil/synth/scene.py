@@ -1,7 +1,7 @@
-"""Places and their light: a ground, a wall behind it, things that stand in the way.
+"""Places and their light: a ground, a wall behind it, occluders.
 
-The camera stands at x = y = 0 and looks along +y. Every pixel's ray is cut with the ground and the wall, whose colours
-are functions of where it meets them, in metres: the place stays where it is while people walk through it.
+The camera is at x = y = 0 and looks along +y. Every pixel's ray is intersected with the ground and the wall, whose
+colours are functions of the intersection in metres, so the place is fixed while people walk through it.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ class Light:
     Attributes:
         towards: Unit vector towards the sun, or the strongest lamp (3,).
         sun: Its strength and colour (3,).
-        sky: What comes from above (3,).
-        bounce: What comes from below (3,).
+        sky: Light from above (3,).
+        bounce: Light from below (3,).
     """
 
     towards: Array
@@ -40,7 +40,7 @@ class Light:
 
 
 def draw_light(rng: np.random.Generator) -> Light:
-    """Overcast days, sunny days, evenings and halls."""
+    """Sample the light of an overcast or sunny day, an evening or a hall."""
     azimuth, height = rng.uniform(0, 2 * np.pi), np.deg2rad(rng.uniform(25, 75))
     towards = [np.cos(azimuth) * np.cos(height), np.sin(azimuth) * np.cos(height), np.sin(height)]
     kind = rng.choice(4, p=[0.45, 0.3, 0.1, 0.15])
@@ -57,7 +57,7 @@ def draw_light(rng: np.random.Generator) -> Light:
 
 @dataclass(frozen=True)
 class Place:
-    """Where a tracklet was filmed: sRGB colours, metres, and `tilt`, the wall's angle to the picture in radians."""
+    """Place of a tracklet: sRGB colours, distances in metres, and `tilt`, the wall's angle to the image in radians."""
 
     ground: str
     ground_colour: Colour
@@ -73,7 +73,7 @@ class Place:
 
 
 def draw_place(rng: np.random.Generator) -> Place:
-    """A pavement, a lawn, a hall, with what stands behind it."""
+    """Sample a pavement, lawn or hall, with the wall behind it."""
     ground = GROUNDS[rng.choice(len(GROUNDS), p=[0.3, 0.25, 0.15, 0.12, 0.08, 0.1])]
     wall = WALLS[rng.choice(len(WALLS), p=[0.15, 0.15, 0.15, 0.2, 0.12, 0.08, 0.15])]
     grey = rng.uniform(0.22, 0.68)
@@ -99,13 +99,13 @@ def draw_place(rng: np.random.Generator) -> Place:
 def background(
     place: Place, light: Light, view: View, behind: float, height: int, width: int
 ) -> tuple[Array, NDArray[np.bool_]]:
-    """What stands behind the people.
+    """Render the background.
 
     Args:
         place: The place.
         light: Its light.
-        view: What the image shows.
-        behind: Distance of the person from the camera along y, metres: the wall is `place.distance` further.
+        view: The window of the image.
+        behind: Distance of the person from the camera along y in metres; the wall is `place.distance` further.
         height: Rows of the image.
         width: Columns of the image.
 
@@ -184,11 +184,11 @@ def _wall(place: Place, u: Array, z: Array) -> Array:
 
 
 def draw_prop(rng: np.random.Generator, near: Array, kind: str) -> tuple[Mesh, Colour]:
-    """Something between the camera and a person.
+    """Make an occluder between the camera and a person.
 
     Args:
-        rng: The source of chance.
-        near: The point on the ground that it is to stand in front of (3,).
+        rng: Random generator.
+        near: The point on the ground (3,) that it stands in front of.
         kind: "pole", "sign", "car", "bush" or "bin".
     """
     towards = -near / max(float(np.hypot(near[0], near[1])), 1e-6)

@@ -1,4 +1,4 @@
-"""Writes rendered people as MARS is laid out, over processes, and goes on where it was interrupted."""
+"""Rendering people into the layout of MARS, over processes and resumable."""
 
 from __future__ import annotations
 
@@ -42,33 +42,33 @@ def synthesize(
     workers: int = 2,
     progress: Progress | None = None,
 ) -> Path:
-    """Render people that never existed as a dataset that `read_dataset("mars", root)` reads.
+    """Render synthetic people as a dataset for `read_dataset("mars", root)`.
 
-    Beside MARS's files stands `manifest.json`: the recipe, each identity's attributes and family, and what is true of
-    each tracklet. What is there already is not rendered again.
+    In addition to MARS's files, `manifest.json` has the recipe and the attributes of all identities and tracklets.
+    Existing files are not rendered again.
 
     Args:
-        root: The folder to write to.
-        num_ids: Identities.
-        num_cameras: Cameras, at most 9.
-        frames: Frames of a tracklet.
-        tracklets: Tracklets of an identity in one camera.
+        root: Output folder.
+        num_ids: Number of identities.
+        num_cameras: Number of cameras, at most 9.
+        frames: Frames per tracklet.
+        tracklets: Tracklets per identity and camera.
         seed: The same seed gives the same labels, and on one machine the same bytes.
         difficulty: "easy", "standard" or "hard".
-        colours: "street" is mostly dark and muted; "vivid" is of all colours.
-        height: Of the crops, pixels.
-        width: Of the crops, pixels.
-        test_share: Share of the identities that are not for training.
+        colours: "street" for mostly dark and muted clothes, "vivid" for all colours.
+        height: Height of the crops in pixels.
+        width: Width of the crops in pixels.
+        test_share: Share of the identities that are for testing.
         groups: Share of the identities in wardrobe groups: six people who wear nearly the same clothes and differ in
             hair, build, skin, shoes, bags and gait.
-        workers: Processes; 0 renders in this one.
-        progress: Called with the number of identities that are done and of all.
+        workers: Number of worker processes; 0 renders in this process.
+        progress: Called with the numbers of finished and of all identities.
 
     Returns:
-        The root.
+        The output folder.
 
     Raises:
-        ValueError: If an argument is outside its range, or the folder holds people of another recipe.
+        ValueError: If an argument is out of its range, or the folder contains people of another recipe.
         ModuleNotFoundError: If the extra `synth` is not installed.
     """
     recipe = Recipe(
@@ -89,7 +89,7 @@ def synthesize(
 
 
 def write_people(recipe: Recipe, root: Path, *, workers: int = 2, progress: Progress | None = None) -> Path:
-    """Write all of a recipe; arguments and errors as for `synthesize`."""
+    """Render all people of a recipe; arguments and errors as in `synthesize`."""
     if workers < 0:
         raise ValueError(f"workers={workers}: give 0 to render in this process, or how many processes")
     people = People(recipe)
@@ -109,10 +109,10 @@ def write_people(recipe: Recipe, root: Path, *, workers: int = 2, progress: Prog
 
 
 def _claim(root: Path, recipe: Recipe) -> None:
-    """Mark a folder with the recipe, or check that the mark is this one's."""
+    """Write the recipe into a folder, or check that the folder has the same recipe."""
     mark = root / "recipe.json"
     if mark.exists():
-        found = {"groups": 0.0, **json.loads(mark.read_text())}  # recipes of before had none
+        found = {"groups": 0.0, **json.loads(mark.read_text())}  # earlier recipes had none
         if found != asdict(recipe):
             differ = {k: v for k, v in asdict(recipe).items() if found.get(k) != v}
             given = ", ".join(f"{name}={value!r} (there: {found.get(name)!r})" for name, value in differ.items())
@@ -124,7 +124,7 @@ def _claim(root: Path, recipe: Recipe) -> None:
 
 
 def _write_over_processes(root: Path, jobs: list[Identity], workers: int, report: Progress) -> None:
-    """Start Python anew for each worker: unlike a pool, this needs no guard in the caller's script."""
+    """Run workers as separate Python processes, which unlike a pool need no guard in the caller's script."""
     command = [sys.executable, "-m", "denseil.synth.write", str(root), str(workers)]
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path)), "OMP_NUM_THREADS": "1"}
     started: list[Popen[bytes]] = []
@@ -164,7 +164,7 @@ def _count_lines(process: Popen[bytes], done: SimpleQueue[bool | None]) -> None:
 
 
 def _work(root: Path, workers: int, worker: int) -> None:
-    """What a worker process does: every identity that is its, and a line for each."""
+    """Render the identities of one worker process, and print a line for each."""
     recipe = Recipe(**json.loads((root / "recipe.json").read_text()))
     for identity in _people(recipe).identities[worker::workers]:
         _write_identity(recipe, root, identity)
@@ -178,7 +178,7 @@ def _people(recipe: Recipe) -> People:
 
 
 def frame_names(take: Take, frames: int) -> list[str]:
-    """Names of a tracklet's files."""
+    """Return the names of a tracklet's files."""
     return [f"{take.name}F{t:03d}.jpg" for t in range(1, frames + 1)]
 
 
@@ -206,7 +206,7 @@ def _replace(path: Path, content: bytes) -> None:
 
 
 def _write_info(people: People, root: Path) -> None:
-    """MARS's name files and tables; a query is a row of the test table, counted from 1."""
+    """Write MARS's name files and tables; a query is a row of the test table, counted from 1."""
     takes, frames = list(people.all_takes()), people.recipe.frames
     info = root / "info"
     info.mkdir(exist_ok=True)
