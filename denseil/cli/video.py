@@ -28,7 +28,9 @@ def declare(verbs: Verbs) -> None:
         more="The exit status is 1 if frames of the video are damaged.",
     )
     what = verb.subject("input and output")
-    what.add("video", type=values.path, help="the video")
+    what.add(
+        "video", type=values.path, help="a video, a folder of frames such as img1, or a pattern such as img1/%%06d.jpg"
+    )
     what.add(
         "tracks",
         type=values.path,
@@ -44,6 +46,12 @@ def declare(verbs: Verbs) -> None:
         default=math.inf,
         metavar="SECONDS",
         help="longest pause within a tracklet; after a longer one a new tracklet begins",
+    )
+    how.add(
+        "--fps",
+        type=values.number(0),
+        metavar="N",
+        help="frames per second of a sequence of images (default: as seqinfo.ini says, else 25)",
     )
     options.general(verb, json=True)
 
@@ -91,12 +99,19 @@ def declare(verbs: Verbs) -> None:
 
 
 def tracklets(
-    video: Path, tracks: Path, output: Path, camid: int, start: str | None, max_gap: float, json: bool
+    video: Path,
+    tracks: Path,
+    output: Path,
+    camid: int,
+    start: str | None,
+    max_gap: float,
+    fps: float | None,
+    json: bool,
 ) -> int:
     """Cut tracklets out of a video."""
     from denseil.data import cut_tracklets
 
-    report = cut_tracklets(video, tracks, output, camid=camid, start=start, max_gap=max_gap)
+    report = cut_tracklets(video, tracks, output, camid=camid, start=start, max_gap=max_gap, fps=fps)
     show(report, as_json=json)
     return 1 if report.damaged else 0
 

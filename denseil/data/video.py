@@ -3,24 +3,25 @@
 from __future__ import annotations
 
 import csv
+import logging
 import math
 from collections import Counter
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
-from typing import Any, NamedTuple, TextIO
+from typing import NamedTuple, TextIO
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from denseil.common.extras import need
 from denseil.common.text import plain
 from denseil.common.track_key import TrackKey
+from denseil.data._video_frames import Frame, FrameSource, open_frames
 from denseil.data.readers.manifest import COLUMNS, TIME
 from denseil.data.tracks import Tracks, crop_box, read_tracks
 
+logger = logging.getLogger(__name__)
 MANIFEST, CROPS = "manifest.csv", "crops"
 UNKNOWN_PID = -1  # tracks have no identity yet
 JPEG_QUALITY = 95
@@ -36,7 +37,7 @@ class CutReport:
         crops: Number of crops.
         frames: Number of frames read from the video.
         skipped: Number of skipped boxes by reason.
-        damaged: Numbers of the frames that the decoder marked as damaged.
+        damaged: Numbers of the frames that were not decoded, or that the decoder marked as damaged.
     """
 
     manifest: Path
@@ -67,6 +68,7 @@ def cut_tracklets(
     camid: int = 1,
     start: str | None = None,
     max_gap: float = math.inf,
+    fps: float | None = None,
 ) -> CutReport:
     """Cut the boxes of a tracks file out of a video, in one pass, with one frame in memory at a time.
 
@@ -75,7 +77,8 @@ def cut_tracklets(
     rounded outwards to whole pixels and clipped to the picture.
 
     Args:
-        video: A video in any format that ffmpeg decodes.
+        video: A file that ffmpeg decodes, a folder of frames such as `img1/`, or a pattern such as `img1/%06d.jpg`.
+            Images are counted by the numbers in their names, so that a missing one does not shift the others.
         tracks: Boxes; see `read_tracks`. Pixels are counted from 0.
         output: A folder, created if it does not exist: `manifest.csv`, and the crops as `crops/TRACK/FRAME.jpg`. The
             manifest names a tracklet by camera, video, track and start, such as `c1/clip.mp4/12@30.5`.
@@ -83,6 +86,7 @@ def cut_tracklets(
         start: Start of the video, ISO 8601 with time zone, such as 2026-05-01T08:30:00+02:00. Times are then
             seconds since 1970, otherwise since the first frame.
         max_gap: Longest pause of a track in seconds; after a longer one it continues as a new tracklet.
+        fps: Frames per second of a sequence of images; by default as in its `seqinfo.ini`, or 25.
 
     Returns:
         A report. Skipped boxes are those left out by `read_tracks`, without area, outside the picture, in damaged
@@ -99,7 +103,7 @@ def cut_tracklets(
     if not max_gap > 0:
         raise ValueError(f"max_gap is a number of seconds above 0, got {max_gap}")
     boxes = read_tracks(tracks)
-    frames = _Frames(video)
+    frames = open_frames(video, fps=fps)
     output = Path(output)
     report = CutReport(output / MANIFEST, skipped=Counter(boxes.left_out))
     if report.manifest.exists():
@@ -118,34 +122,57 @@ def cut_tracklets(
         raise ValueError(
             f"{video} is damaged after frame {report.frames} ({damage}); {kept}; copy it again from the camera"
         ) from damage
+    if not report.frames:
+        raise ValueError(f"no frame of {video} can be decoded; copy it again from the camera")
     if not report.crops:
         raise ValueError(f"no box of {tracks} lies in {video}: {report}; do they belong together?")
     return report
 
 
-def _cut_all(frames: _Frames, tracks: Tracks, cutter: _Cutter) -> Exception | None:
-    """Cut all boxes, and return the error that stopped it early, if any."""
-    report, first = cutter.report, 0  # the first box of the frame at hand
+def _cut_all(frames: FrameSource, tracks: Tracks, cutter: _Cutter) -> Exception | None:
+    """Cut all boxes. Return the error that stopped it before the end, if any."""
+    report, first, last = cutter.report, 0, 0  # the first box of the frame at hand; the frame before
     try:
-        for number, frame in enumerate(frames, start=1):
-            report.frames = number
-            if frame.damaged:
-                report.damaged.append(number)
-            last = first + int(np.searchsorted(tracks.frames[first:], number, side="right"))
-            if last > first and frame.damaged:
-                report.skipped["boxes of damaged frames"] += last - first
-            elif last > first:
-                seconds, image = frame.time, frame.image()
-                for track, box in zip(tracks.ids[first:last].tolist(), tracks.boxes[first:last].tolist(), strict=True):
-                    cutter.cut(image, number, seconds, track, box)
-            first = last
+        for frame in frames:
+            missing = range(last + 1, frame.number)
+            report.damaged += missing
+            report.frames, last = report.frames + 1, frame.number
+            start, stop = (int(np.searchsorted(tracks.frames, last, side=side)) for side in ("left", "right"))
+            _skip_damaged(report, start - first)
+            if stop > start and not _cut_frame(frame, tracks, start, stop, cutter):
+                _skip_damaged(report, stop - start)
+            if frame.damaged and frame.number not in report.damaged[-1:]:
+                report.damaged.append(frame.number)
+            first = stop
             if first == len(tracks):
-                break
+                return None
     except frames.error as error:
         return error
+    lost = frames.lost - (last - report.frames)  # after the last frame
+    report.damaged += range(last + 1, last + 1 + lost)
     if first < len(tracks):
-        report.skipped[f"boxes of frames after the last, {report.frames}"] += len(tracks) - first
+        report.skipped[f"boxes of frames after the last, {last}"] += len(tracks) - first
     return None
+
+
+def _skip_damaged(report: CutReport, boxes: int) -> None:
+    if boxes:
+        report.skipped["boxes of damaged frames"] += boxes
+
+
+def _cut_frame(frame: Frame, tracks: Tracks, start: int, stop: int, cutter: _Cutter) -> bool:
+    """Cut the boxes of a frame; False if the frame is damaged."""
+    if frame.damaged:
+        return False
+    try:
+        image = frame.image()
+    except (FileNotFoundError, ValueError) as error:  # an image file
+        logger.warning("%s; its boxes are skipped", error)
+        cutter.report.damaged.append(frame.number)
+        return False
+    for track, box in zip(tracks.ids[start:stop].tolist(), tracks.boxes[start:stop].tolist(), strict=True):
+        cutter.cut(image, frame.number, frame.time, track, box)
+    return True
 
 
 class _Piece(NamedTuple):
@@ -199,48 +226,6 @@ class _Cutter:
         piece = _Piece(number, name, str(TrackKey(self.camid, self.video, name, float(time))), seconds)
         self.last[track] = piece
         return piece
-
-
-class _Frame:
-    """A decoded frame, converted on access to its pixels."""
-
-    def __init__(self, frame: Any, time: float) -> None:
-        self.frame, self.time, self.damaged = frame, time, bool(frame.is_corrupt)
-
-    def image(self) -> NDArray[np.uint8]:
-        """RGB pixels (H, W, 3), rotated by the video's flag."""
-        pixels: NDArray[np.uint8] = self.frame.to_ndarray(format="rgb24")
-        return np.rot90(pixels, round(self.frame.rotation / 90))
-
-
-class _Frames:
-    """The frames of a video's first video stream, with seconds since the first frame."""
-
-    def __init__(self, path: str | Path) -> None:
-        self.av = need("av", to="read video")
-        self.error: type[Exception] = self.av.error.FFmpegError
-        self.path = Path(path)
-        self.name = self.path.name  # for ids
-        if not self.path.is_file():
-            raise FileNotFoundError(f"no video {path}")
-        try:
-            with self.av.open(str(path)) as container:
-                found = len(container.streams.video)
-        except self.error as error:
-            raise ValueError(f"{path} cannot be read as video ({error}): copy it again from the camera") from error
-        if not found:
-            raise ValueError(f"{path} has no pictures: give a video file")
-
-    def __iter__(self) -> Iterator[_Frame]:
-        with self.av.open(str(self.path)) as container:
-            stream = container.streams.video[0]
-            stream.thread_type = "AUTO"
-            rate = float(stream.average_rate or stream.guessed_rate or 25)
-            first: float | None = None
-            for number, frame in enumerate(container.decode(stream)):
-                time = number / rate if frame.time is None else float(frame.time)  # raw streams have no time stamps
-                first = time if first is None else first
-                yield _Frame(frame, time - first)
 
 
 def _timestamp(text: str) -> float:

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from denseil.cli import main
 from denseil.data import cut_tracklets, decode_image, read_dataset
@@ -119,14 +120,88 @@ def test_a_video_to_be_shown_turned_is_turned_as_opencv_does(tmp_path, rotation)
     np.testing.assert_array_equal(frame[..., ::-1], turned)
 
 
-def test_damage_in_the_middle_keeps_what_came_before(tmp_path, video):
+def damage(video, *frames):
+    """Overwrite packets (counted from 1) of a video of PNG pictures."""
     whole = video.read_bytes()
-    third = [place for place in range(len(whole)) if whole.startswith(b"\x89PNG", place)][2]
-    video.write_bytes(whole[:third] + bytes(200) + whole[third + 200 :])
-    with pytest.raises(ValueError, match=r"damaged after frame 2 .*2 crops of 1 tracklets"):
-        cut(tmp_path, video, *[f"{frame},7,0,0,9,9" for frame in (1, 2, 3, 4)])
+    packets = [place for place in range(len(whole)) if whole.startswith(b"\x89PNG", place)]
+    for frame in frames:
+        start = packets[frame - 1]
+        whole = whole[:start] + bytes(40) + whole[start + 40 :]
+    video.write_bytes(whole)
+
+
+@pytest.mark.parametrize("lost", [(3,), (1,), (6,), (1, 2, 4), (2, 5, 6)])
+def test_damaged_packets_are_passed_over_and_counted(tmp_path, capsys, lost):
+    seconds = [0.0, 0.1, 0.25, 0.3, 0.8, 0.9]
+    video = write_video(tmp_path / "gate.mov", seconds)
+    damage(video, *lost)
+    boxes = tracks(tmp_path, *[f"{frame},7,0,0,9,9" for frame in range(1, 7)])
+    assert main(["tracklets", str(video), str(boxes), str(tmp_path / "out")]) == 1
+    assert f"damaged: {len(lost)} frames, the first is {lost[0]}" in capsys.readouterr().out
     (found,) = read_dataset("manifest", tmp_path / "out").gallery
-    assert_shows(found.frames[1], picture(1)[:9, :9])
+    kept = [number for number in range(1, 7) if number not in lost]
+    assert [int(Path(frame).stem) for frame in found.frames] == kept
+    for number, frame in zip(kept, found.frames, strict=True):
+        assert_shows(frame, picture(number - 1)[:9, :9])
+    assert found.end - found.start == pytest.approx(seconds[kept[-1] - 1] - seconds[kept[0] - 1])
+    report = cut_tracklets(video, boxes, tmp_path / "again")
+    assert report.damaged == list(lost)
+    assert report.frames == len(kept)
+
+
+def test_a_video_of_damaged_packets_alone_is_an_error(tmp_path, video):
+    damage(video, 1, 2, 3, 4)
+    with pytest.raises(ValueError, match=r"no frame of .* can be decoded"):
+        cut(tmp_path, video, "1,7,0,0,9,9")
+    assert not list((tmp_path / "out").iterdir())
+
+
+def test_a_colon_in_the_name_of_a_video(tmp_path, monkeypatch):
+    write_video(tmp_path / "gate.mov", [0.0]).rename(tmp_path / "gate:2026-05-01T08:30.mov")
+    monkeypatch.chdir(tmp_path)
+    for number, name in enumerate(("gate:2026-05-01T08:30.mov", tmp_path / "gate:2026-05-01T08:30.mov")):
+        cut_tracklets(name, tracks(tmp_path, "1,7,0,0,9,9"), tmp_path / f"out{number}")
+
+
+def sequence(folder, numbers, name="{:06}.png"):
+    (folder / "img1").mkdir(parents=True)
+    for number in numbers:
+        Image.fromarray(picture(number)).save(folder / "img1" / name.format(number))
+    return folder / "img1"
+
+
+@pytest.mark.parametrize("given", ["img1", "img1/%06d.png"])
+def test_a_sequence_of_images_is_a_video(tmp_path, given):
+    sequence(tmp_path / "MOT17-02", [1, 2, 4, 10])  # the third is missing
+    (tmp_path / "MOT17-02" / "seqinfo.ini").write_text("[Sequence]\nname=MOT17-02\nframeRate=10\n")
+    lines = [f"{number},7,0,0,9,9" for number in (1, 2, 3, 4, 10)]
+    report, (found,) = cut(tmp_path, tmp_path / "MOT17-02" / given, *lines)
+    assert found.name == "c1/MOT17-02/img1/7@0"
+    assert (found.start, found.end) == (0, 0.9)
+    for number, frame in zip((1, 2, 4, 10), found.frames, strict=True):
+        assert_shows(frame, picture(number)[:9, :9])
+    assert report.damaged == [3, 5, 6, 7, 8, 9]
+    assert report.skipped == {"boxes of damaged frames": 1}
+
+
+def test_images_that_are_not_numbered_one_by_one_are_counted(tmp_path):
+    images = sequence(tmp_path, [0, 5, 10], "frame{}.png")
+    (images / "frame5.png").write_bytes(b"no image")
+    report, (found,) = cut(tmp_path, images, *[f"{number},7,0,0,9,9" for number in (1, 2, 3)], fps=2)
+    assert_shows(found.frames[-1], picture(10)[:9, :9])
+    assert (found.end, report.damaged) == (1.0, [2])
+    with pytest.raises(ValueError, match="fps"):
+        cut(tmp_path, images, "1,7,0,0,9,9", fps=0)
+    (tmp_path / "none").mkdir()
+    with pytest.raises(FileNotFoundError, match="no frames in"):
+        cut_tracklets(tmp_path / "none", tracks(tmp_path, "1,7,0,0,9,9"), tmp_path / "out2")
+
+
+@pytest.mark.parametrize("name", ["street.mp4", "street.AVI"])
+def test_a_video_given_to_embed_says_what_to_do(tmp_path, name, capsys):
+    (tmp_path / name).write_bytes(b"\0")
+    assert main(["embed", str(tmp_path / name), "--model", "denseil_mobilenetv2", "-o", str(tmp_path / "v")]) == 2
+    assert "is a video: cut tracklets out of it first, with `denseil tracklets`" in capsys.readouterr().err
 
 
 def test_a_file_that_is_no_video_or_ends_early(tmp_path, video):

@@ -14,6 +14,21 @@ from numpy.typing import NDArray
 from denseil.common.extras import need
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".jpe", ".png", ".bmp", ".webp", ".tif", ".tiff", ".ppm")
+VIDEO_SUFFIXES = (
+    ".mp4",
+    ".mov",
+    ".avi",
+    ".mkv",
+    ".webm",
+    ".m4v",
+    ".mpg",
+    ".mpeg",
+    ".ts",
+    ".wmv",
+    ".flv",
+    ".h264",
+    ".hevc",
+)
 _DIGITS = str.maketrans("123456789", "000000000")
 _RUNS = re.compile("([0-9]+)")
 LEAST_PID, MOST = -1, 2**31 - 1

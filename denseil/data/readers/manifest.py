@@ -18,7 +18,7 @@ from pathlib import Path
 
 from denseil.common.extras import need
 from denseil.common.files import replacing
-from denseil.data.readers._files import LEAST_PID, first_of, whole_number
+from denseil.data.readers._files import LEAST_PID, VIDEO_SUFFIXES, first_of, whole_number
 from denseil.data.tracklet import Frames, Tracklet, VideoReIDDataset
 
 COLUMNS = ("tracklet", "frame", "pid", "camid", "split")
@@ -40,6 +40,8 @@ def read_manifest(root: Path) -> VideoReIDDataset:
     path = first_of(root, ("manifest.csv", "manifest.parquet"), what="manifest") if root.is_dir() else root
     if not path.is_file():
         raise FileNotFoundError(f"no manifest {path}")
+    if path.suffix.lower() in VIDEO_SUFFIXES:
+        raise ValueError(f"{path} is a video: cut tracklets out of it first, with `denseil tracklets`")
     rows, folder, source = _rows(path), str(path.parent), path.parent.resolve().name
     labels: dict[str, dict[tuple[str, str, str], None]] = {}
     frames: dict[str, list[str]] = {}

@@ -1,0 +1,247 @@
+"""Frames of a video file or of a sequence of image files, with their numbers and times."""
+
+from __future__ import annotations
+
+import configparser
+import logging
+import math
+import re
+from bisect import bisect_left
+from collections.abc import Iterator
+from contextlib import contextmanager
+from itertools import pairwise
+from pathlib import Path
+from typing import Any, NamedTuple, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from denseil.common.extras import need
+from denseil.data.images import decode_image
+from denseil.data.readers._files import images_in, natural_order
+
+logger = logging.getLogger(__name__)
+USUAL_RATE = 25.0
+_PATTERN = re.compile("(.*)%0?[0-9]*d(.*)", re.DOTALL)
+_LAST_NUMBER = re.compile("([0-9]+)(?=[^0-9]*$)")
+
+
+class Frame(NamedTuple):
+    """One frame; its pixels are converted when they are asked for.
+
+    Attributes:
+        number: Counted from 1; numbers of frames that could not be decoded are left out.
+        time: Seconds since the first frame.
+        damaged: Whether the decoder marks it as damaged.
+        content: A frame of PyAV, or the path of an image.
+    """
+
+    number: int
+    time: float
+    damaged: bool
+    content: Any
+
+    def image(self) -> NDArray[np.uint8]:
+        """RGB (H, W, 3), upright.
+
+        Raises:
+            FileNotFoundError, ValueError: If it is an image file that cannot be read.
+        """
+        if isinstance(self.content, Path):
+            return decode_image(self.content)
+        pixels: NDArray[np.uint8] = self.content.to_ndarray(format="rgb24")
+        return np.rot90(pixels, round(self.content.rotation / 90))
+
+
+class FrameSource(Protocol):
+    """Where frames come from.
+
+    Attributes:
+        name: Of the source, for ids.
+        lost: Packets that could not be decoded, as far as was read.
+        error: Kind of error that ends the iteration too early.
+    """
+
+    name: str
+    lost: int
+    error: type[Exception]
+
+    def __iter__(self) -> Iterator[Frame]: ...
+
+
+def open_frames(path: str | Path, *, fps: float | None = None) -> FrameSource:
+    """Open a video file, a folder of frames (such as `img1/`) or a pattern of their names (such as `img1/%06d.jpg`).
+
+    Args:
+        path: Which.
+        fps: Frames per second of a sequence of images; by default as `seqinfo.ini` beside the folder says, else 25.
+
+    Raises:
+        FileNotFoundError: If there is no such file, or no image in the folder.
+        ValueError: If it is not a video, or fps is not above 0.
+        ModuleNotFoundError: If it is a video, and PyAV is not installed.
+    """
+    if fps is not None and not (math.isfinite(fps) and fps > 0):
+        raise ValueError(f"fps is a number of frames per second above 0, got {fps}")
+    path = Path(path)
+    if path.is_dir():
+        return ImageSequence(path, images_in(path), fps)
+    found = _PATTERN.fullmatch(path.name)
+    if found is not None and not path.exists() and path.parent.is_dir():
+        wanted = re.compile(f"{re.escape(found[1])}[0-9]+{re.escape(found[2])}")
+        names = natural_order(one.name for one in path.parent.iterdir() if wanted.fullmatch(one.name))
+        return ImageSequence(path.parent, names, fps)
+    return VideoFile(path)
+
+
+class ImageSequence:
+    """Image files as the frames of a video, in the natural order of their names."""
+
+    lost = 0
+    error: type[Exception] = FileNotFoundError  # never raised while iterating
+
+    def __init__(self, folder: Path, names: list[str], fps: float | None) -> None:
+        if not names:
+            raise FileNotFoundError(f"no frames in {folder}: give a folder of images, or a video file")
+        self.paths = [folder / name for name in names]
+        self.numbers = _numbers(names)
+        whole = folder.resolve()
+        self.name = "/".join(part for part in (whole.parent.name, whole.name) if part)
+        self.fps = fps or _rate(whole)
+
+    def __iter__(self) -> Iterator[Frame]:
+        for number, path in zip(self.numbers, self.paths, strict=True):
+            yield Frame(number, (number - 1) / self.fps, False, path)
+
+
+def _numbers(names: list[str]) -> list[int]:
+    """Numbers of frames, from 1: by the last number in each name if some are neighbours, else their places."""
+    found = [_LAST_NUMBER.search(Path(name).stem) for name in names]
+    values = [int(each[0]) for each in found if each is not None]
+    steps = {after - before for before, after in pairwise(values)}
+    if len(values) < len(names) or min(steps, default=1) != 1:
+        return list(range(1, len(names) + 1))
+    return [value - values[0] + 1 for value in values]
+
+
+def _rate(folder: Path) -> float:
+    """Frames per second by the `seqinfo.ini` of MOT Challenge, in the folder or beside it."""
+    for path in (folder / "seqinfo.ini", folder.parent / "seqinfo.ini"):
+        try:
+            known = configparser.ConfigParser()
+            known.read(path, encoding="utf-8")
+            rate = known.getfloat("Sequence", "frameRate")
+        except (configparser.Error, ValueError):
+            continue
+        if math.isfinite(rate) and rate > 0:
+            return rate
+    logger.warning("%s: no seqinfo.ini with a frameRate; times are at %g frames per second", folder, USUAL_RATE)
+    return USUAL_RATE
+
+
+class VideoFile:
+    """The frames of the first video stream of a file."""
+
+    def __init__(self, path: Path) -> None:
+        self.av = need("av", to="read video")
+        self.error: type[Exception] = self.av.error.FFmpegError
+        self.path, self.name, self.lost = path, path.name, 0
+        self.packets = 0  # as far as was read
+        if not path.is_file():
+            raise FileNotFoundError(f"no video {path}")
+        try:
+            with self._open() as container:
+                found = len(container.streams.video)
+        except self.error as error:
+            raise ValueError(f"{path} cannot be read as video ({error}): copy it again from the camera") from error
+        if not found:
+            raise ValueError(f"{path} has no pictures: give a video file")
+
+    def __iter__(self) -> Iterator[Frame]:
+        last, first, whole = 0, None, False
+        try:
+            for last, (time, frame) in enumerate(self._decode(), start=1):
+                first = time if first is None else first
+                yield Frame(last, time - first, bool(frame.is_corrupt), frame)
+            whole = last >= self.packets  # threads pass over damage near the end without an error
+        except self.error:
+            whole = False
+        if not whole:  # from the start on one thread: others hide which packet is damaged
+            for frame in self._past_damage():
+                if frame.number > last:
+                    yield frame
+
+    @contextmanager
+    def _open(self) -> Iterator[Any]:
+        with self.av.open(f"file:{self.path}") as container:  # a colon in the name is no protocol
+            yield container
+
+    def _decode(self) -> Iterator[tuple[float, Any]]:
+        """Times and frames, on several threads."""
+        with self._open() as container:
+            stream = container.streams.video[0]
+            stream.thread_type = "AUTO"
+            clock = _Clock(stream)
+            number = self.packets = 0
+            for packet in container.demux(stream):
+                self.packets += bool(packet.size)
+                for frame in packet.decode():
+                    yield clock.time(frame, number), frame
+                    number += 1
+
+    def _past_damage(self) -> Iterator[Frame]:
+        """All frames that can be decoded. A frame is numbered by its place among the times of all packets."""
+        places = self._places()
+        with self._open() as container:
+            stream = container.streams.video[0]
+            stream.thread_type = "NONE"
+            clock = _Clock(stream)
+            last, lost, base, began = 0, 0, None, 0.0
+            for packet in self._packets(container):
+                try:
+                    frames = packet.decode()
+                except self.error:
+                    self.lost += 1
+                    continue
+                for frame in frames:
+                    if frame.pts is None or not places:
+                        number = last + 1 + self.lost - lost
+                    else:
+                        place = bisect_left(places, frame.pts)
+                        base = (0 if self.lost else place) if base is None else base
+                        number = max(last + 1, place - base + 1)
+                    time = clock.time(frame, number - 1)
+                    began = time if last == 0 else began
+                    last, lost = number, self.lost
+                    yield Frame(number, time - began, bool(frame.is_corrupt), frame)
+
+    def _packets(self, container: Any) -> Iterator[Any]:
+        """Packets of the stream; one error between two packets is passed over."""
+        failed = False
+        while True:
+            try:
+                for packet in container.demux(container.streams.video[0]):
+                    failed = False
+                    yield packet
+                return
+            except self.error:  # noqa: PERF203 (once for each call of demux)
+                if failed:
+                    raise
+                failed = True
+
+    def _places(self) -> list[int]:
+        """Times of all packets in order; empty if any has none."""
+        with self._open() as container:
+            packets = [packet for packet in self._packets(container) if packet.size]
+        times = [packet.dts if packet.pts is None else packet.pts for packet in packets]
+        return [] if None in times else sorted(times)
+
+
+class _Clock:
+    """Seconds of frames; those of raw streams, which have no times, follow from the frame rate."""
+
+    def __init__(self, stream: Any) -> None:
+        self.rate = float(stream.average_rate or stream.guessed_rate or USUAL_RATE)
+
+    def time(self, frame: Any, number: int) -> float:
+        return number / self.rate if frame.time is None else float(frame.time)
