@@ -10,7 +10,6 @@ from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from torch import nn
 from tqdm import tqdm
@@ -19,9 +18,12 @@ from denseil.common.arguments import checked
 from denseil.common.processes import best_device
 from denseil.data import Tracklet
 from denseil.embedding.inputs import open_model
+from denseil.embedding.tracklet_vectors import embed_tracklets
+from denseil.linking import Sightings, auto_threshold
+from denseil.linking.threshold import LEAST_PAIRS
 from denseil.models import model_id, save_pretrained, unwrap
 from denseil.training.adapt_criterion import Score
-from denseil.training.adapt_evidence import LEAST_TRACKLETS
+from denseil.training.adapt_evidence import LEAST_TRACKLETS, times_of
 from denseil.training.adapt_result import AdaptResult, Cluster
 from denseil.training.adapt_stages import ROUNDS, Run, try_stages
 
@@ -85,7 +87,7 @@ def _finish(
     run: Run, first: nn.Module, best: nn.Module, before: Score | None, after: Score | None, reason: str
 ) -> AdaptResult:
     """Set the operating point, save the model, and write the report."""
-    threshold = _set_threshold(best, after) if after is not None and after.timed else None
+    threshold = _set_threshold(best, run.tracklets) if after is not None and after.timed else None
     card = None
     if best is not first:
         kept = ", ".join(stage.name for stage in run.stages if stage.kept)
@@ -129,22 +131,26 @@ def _clusters(run: Run) -> tuple[Cluster, ...]:
     return tuple(sorted(found, key=lambda cluster: cluster.certainty))
 
 
-def _set_threshold(model: nn.Module, score: Score) -> float:
-    """Write the operating point into the model's config, as `denseil calibrate` does, and return the threshold.
+def _set_threshold(model: nn.Module, tracklets: Sequence[Tracklet]) -> float | None:
+    """Write the operating point into the model's config, as `denseil calibrate` does, and return it.
 
-    It is the similarity that 1 % of the surely-two pairs reach. How many pairs of one person are missed is measured on
-    halves of tracklets, which one camera saw: between cameras it is more.
+    It is the threshold that `denseil.linking.link` would choose for these tracklets, by 8 frames of each; None where
+    too few of them were seen at once.
     """
-    threshold = float(np.quantile(score.two, 1 - FALSE_ACCEPTS))
+    pairs = Sightings(**times_of(tracklets)).pairs(at_once=True)
+    if len(pairs) < LEAST_PAIRS:
+        return None
+    vectors = torch.stack(list(embed_tracklets(model, tracklets, frames="even8", normalized=True)))
+    found = auto_threshold(vectors.numpy(), pairs, far=FALSE_ACCEPTS)
     block = {
         "similarity": "cosine",
-        "source": "own tracklets, without labels",
-        "genuine": len(score.one),
-        "impostors": len(score.two) // 2,
-        "eer": {"rate": FALSE_ACCEPTS, "threshold": threshold},
-        "far": {f"{FALSE_ACCEPTS:g}": threshold},
+        "frames": "even8",
+        "source": str(found),
+        "impostors": found.surely_two,
+        "eer": {"rate": FALSE_ACCEPTS, "threshold": found.value},
+        "far": {f"{FALSE_ACCEPTS:g}": found.value},
     }
     inner: Any = unwrap(model)
     if hasattr(inner, "denseil_cfg"):
         inner.denseil_cfg = {**inner.denseil_cfg, "thresholds": block}
-    return threshold
+    return found.value

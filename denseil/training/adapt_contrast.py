@@ -13,11 +13,11 @@ from torch import Tensor, nn
 
 from denseil.data import Tracklet, VideoReIDDataset
 from denseil.embedding.tracklet_vectors import embed_tracklets
+from denseil.linking import link
 from denseil.losses.contrastive import SupervisedContrastive
 from denseil.models import DenseIL, unwrap
 from denseil.models.interface import preprocessing_of
-from denseil.training.adapt_clusters import link_tightly
-from denseil.training.adapt_evidence import co_visible
+from denseil.training.adapt_evidence import co_visible, times_of
 from denseil.training.config import TrainConfig
 from denseil.training.run_state import CONFIG
 from denseil.training.train import train
@@ -57,7 +57,7 @@ def pseudo_identities(model: nn.Module, tracklets: Sequence[Tracklet], *, join: 
     Args:
         model: The model whose vectors are compared.
         tracklets: At least some of which one camera saw at once.
-        join: Cluster tracklets by complete linkage, at the largest similarity of any two that were seen at once;
+        join: Link tracklets (`denseil.linking.link`) at the largest similarity of any two that were seen at once;
             otherwise each is an identity of its own.
     """
     vectors = torch.stack(list(embed_tracklets(model, tracklets, normalized=True)))
@@ -66,7 +66,7 @@ def pseudo_identities(model: nn.Module, tracklets: Sequence[Tracklet], *, join: 
     two = similarity[at_once]
     labels = np.arange(len(tracklets), dtype=np.int64)
     if join and len(two):
-        labels = link_tightly(similarity.numpy(), float(two.max()), at_once.numpy())
+        labels = link(vectors, **times_of(tracklets), threshold=float(two.max())).person - 1
     member = torch.nn.functional.one_hot(torch.from_numpy(labels)).bool()  # (N, C)
     count = member.shape[1]
     unlike = similarity < (two.quantile(UNLIKE) if len(two) else similarity.median())

@@ -14,9 +14,9 @@ from torch.nn import functional as F
 
 from denseil.common.modes import evaluating
 from denseil.data import ClipDataset, ClipTransform, Tracklet, normalize
+from denseil.linking import average_linkage
 from denseil.models import unwrap
 from denseil.models.interface import preprocessing_of
-from denseil.training.adapt_clusters import link_tightly
 from denseil.training.adapt_evidence import co_visible, comparable, halves
 
 NEIGHBOURS = 3
@@ -91,7 +91,7 @@ class Criterion:
         two = co_visible(tracklets)
         self.timed = int(two.sum()) // 2 >= LEAST_PAIRS
         if not self.timed:
-            two = _unlike(tracklets, one, across)
+            two = _unlike(tracklets, vectors)
         self.counted = one > across.masked_fill(~two, -2).max(1).values
         self.two = two & self.counted[:, None]
         if int(self.two.sum()) // 2 < LEAST_PAIRS:
@@ -154,7 +154,7 @@ def _similarities(vectors: Tensor) -> tuple[Tensor, Tensor]:
     return (first * second).sum(1), (first @ second.T + second @ first.T) / 2
 
 
-def _unlike(tracklets: Sequence[Tracklet], one: Tensor, across: Tensor) -> Tensor:
+def _unlike(tracklets: Sequence[Tracklet], vectors: Tensor) -> Tensor:
     """Pairs (N, N) of tracklets that a model finds less alike than the median pair.
 
     Raises:
@@ -162,7 +162,9 @@ def _unlike(tracklets: Sequence[Tracklet], one: Tensor, across: Tensor) -> Tenso
     """
     if len({tracklet.camid for tracklet in tracklets}) == 1:
         raise NoEvidenceError("hardly any two tracklets are known to be seen at once, and there is only one camera")
-    groups = link_tightly(across.numpy(), float(one.quantile(0.1)), np.zeros(across.shape, dtype=np.bool_))
+    one, across = _similarities(vectors)
+    whole = F.normalize(vectors.sum(1), dim=1).numpy()
+    groups = average_linkage(whole, float(one.quantile(0.1)))
     if len(set(groups.tolist())) < max(LEAST_GROUPS, len(tracklets) // 10):
         raise NoEvidenceError("the tracklets seem to show very few persons, and hardly any two were seen at once")
     others = ~torch.eye(len(tracklets), dtype=torch.bool)

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from denseil.data import Tracklet
+from denseil.linking import Sightings
 
 LEAST_TRACKLETS = 20
 HELD_OUT = 0.35  # of the tracklets
@@ -21,13 +24,19 @@ def co_visible(tracklets: Sequence[Tracklet]) -> Tensor:
     Returns:
         (N, N) bool, symmetric; False where a time is not known.
     """
-    camids = torch.tensor([tracklet.camid for tracklet in tracklets])
-    unknown = float("nan")  # no comparison with it holds
-    start = torch.tensor([unknown if t.start is None else t.start for t in tracklets], dtype=torch.float64)
-    end = torch.tensor([unknown if t.end is None else t.end for t in tracklets], dtype=torch.float64)
-    overlap = (start[:, None] < end[None]) & (start[None] < end[:, None])  # tracks cut in a row may share a moment
-    found: Tensor = overlap & (camids[:, None] == camids[None])
-    return found.fill_diagonal_(False)
+    found = torch.zeros(len(tracklets), len(tracklets), dtype=torch.bool)
+    first, second = torch.from_numpy(Sightings(**times_of(tracklets)).pairs(at_once=True)).T
+    found[first, second] = found[second, first] = True
+    return found
+
+
+def times_of(tracklets: Sequence[Tracklet]) -> dict[str, Any]:
+    """Return cameras and times as `denseil.linking` takes them; NaN where a time is not known."""
+    return {
+        "camids": [tracklet.camid for tracklet in tracklets],
+        "start": [math.nan if tracklet.start is None else tracklet.start for tracklet in tracklets],
+        "end": [math.nan if tracklet.end is None else tracklet.end for tracklet in tracklets],
+    }
 
 
 def comparable(tracklets: Sequence[Tracklet]) -> Tensor:

@@ -18,7 +18,7 @@ from denseil.data import Tracklet
 from denseil.losses.contrastive import SupervisedContrastive
 from denseil.models import model_id
 from denseil.training import AdaptResult, adapt
-from denseil.training.adapt_clusters import link_tightly
+from denseil.training.adapt_contrast import pseudo_identities
 from denseil.training.adapt_criterion import Criterion, Score, helped
 from denseil.training.adapt_evidence import co_visible, halves, hold_out
 from denseil.training.adapt_norms import batch_norms, blend
@@ -180,7 +180,7 @@ def test_surely_two_are_seen_at_once_by_one_camera():
 
     tracks = [track(1, 0, 4), track(1, 3, 9), track(1, 4, 9), track(2, 0, 9), track(1, None, None)]
     expected = torch.zeros(5, 5, dtype=torch.bool)
-    for first, second in ((0, 1), (1, 2)):
+    for first, second in ((0, 1), (0, 2), (1, 2)):
         expected[first, second] = expected[second, first] = True
     assert torch.equal(co_visible(tracks), expected)
 
@@ -198,13 +198,16 @@ def test_learned_and_held_out_are_apart(dark: list[Tracklet]):
     assert hold_out(dark, seed=4)[1] != held_out
 
 
-def test_clusters_respect_threshold_and_evidence():
-    vectors = np.array([0.0, 0.1, 0.2, 1.0, 1.05])
-    similarity = 1 - np.abs(vectors[:, None] - vectors)
-    apart = np.zeros((5, 5), dtype=bool)
-    assert link_tightly(similarity, 0.85, apart).tolist() == [0, 0, 1, 2, 2]  # complete linkage: 0 and 2 are too far
-    apart[3, 4] = apart[4, 3] = True
-    assert link_tightly(similarity, 0.75, apart).tolist() == [0, 0, 0, 1, 2]
+def test_pseudo_identities_are_linked_but_never_those_seen_at_once(model: torch.nn.Module, bright: list[Tracklet]):
+    alone = pseudo_identities(model, bright, join=False)
+    assert alone.labels.tolist() == list(range(len(bright)))
+    at_once = co_visible(bright)
+    assert alone.apart[at_once].all()
+    assert not alone.apart.diagonal().any()
+    joined = pseudo_identities(model, bright, join=True)
+    together = torch.from_numpy(joined.labels[:, None] == joined.labels)
+    assert together.sum() > len(bright)
+    assert not together[at_once].any()
 
 
 def test_statistics_are_blended_half_way(bright: list[Tracklet], model: torch.nn.Module):
