@@ -19,8 +19,7 @@ from denseil.common.processes import best_device
 from denseil.data import Tracklet
 from denseil.embedding.inputs import open_model
 from denseil.embedding.tracklet_vectors import embed_tracklets
-from denseil.linking import Sightings, auto_threshold
-from denseil.linking.threshold import LEAST_PAIRS
+from denseil.linking import link
 from denseil.models import model_id, save_pretrained, unwrap
 from denseil.training.adapt_criterion import Score
 from denseil.training.adapt_evidence import LEAST_TRACKLETS, times_of
@@ -131,22 +130,18 @@ def _clusters(run: Run) -> tuple[Cluster, ...]:
     return tuple(sorted(found, key=lambda cluster: cluster.certainty))
 
 
-def _set_threshold(model: nn.Module, tracklets: Sequence[Tracklet]) -> float | None:
+def _set_threshold(model: nn.Module, tracklets: Sequence[Tracklet]) -> float:
     """Write the operating point into the model's config, as `denseil calibrate` does, and return it.
 
-    It is the threshold that `denseil.linking.link` would choose for these tracklets, by 8 frames of each; None where
-    too few of them were seen at once.
+    It is the threshold that `denseil.linking.link` chooses for these tracklets, by 8 frames of each.
     """
-    pairs = Sightings(**times_of(tracklets)).pairs(at_once=True)
-    if len(pairs) < LEAST_PAIRS:
-        return None
     vectors = torch.stack(list(embed_tracklets(model, tracklets, frames="even8", normalized=True)))
-    found = auto_threshold(vectors.numpy(), pairs, far=FALSE_ACCEPTS)
+    found = link(vectors, **times_of(tracklets), far=FALSE_ACCEPTS).threshold
     block = {
         "similarity": "cosine",
         "frames": "even8",
         "source": str(found),
-        "impostors": found.surely_two,
+        "impostors": found.pairs,
         "eer": {"rate": FALSE_ACCEPTS, "threshold": found.value},
         "far": {f"{FALSE_ACCEPTS:g}": found.value},
     }

@@ -66,7 +66,7 @@ def pseudo_identities(model: nn.Module, tracklets: Sequence[Tracklet], *, join: 
     two = similarity[at_once]
     labels = np.arange(len(tracklets), dtype=np.int64)
     if join and len(two):
-        labels = link(vectors, **times_of(tracklets), threshold=float(two.max())).person - 1
+        labels = link(vectors, **times_of(tracklets), threshold=min(1.0, float(two.max()))).person - 1
     member = torch.nn.functional.one_hot(torch.from_numpy(labels)).bool()  # (N, C)
     count = member.shape[1]
     unlike = similarity < (two.quantile(UNLIKE) if len(two) else similarity.median())

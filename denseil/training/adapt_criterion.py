@@ -14,7 +14,7 @@ from torch.nn import functional as F
 
 from denseil.common.modes import evaluating
 from denseil.data import ClipDataset, ClipTransform, Tracklet, normalize
-from denseil.linking import average_linkage
+from denseil.linking import link
 from denseil.models import unwrap
 from denseil.models.interface import preprocessing_of
 from denseil.training.adapt_evidence import co_visible, comparable, halves
@@ -163,9 +163,9 @@ def _unlike(tracklets: Sequence[Tracklet], vectors: Tensor) -> Tensor:
     if len({tracklet.camid for tracklet in tracklets}) == 1:
         raise NoEvidenceError("hardly any two tracklets are known to be seen at once, and there is only one camera")
     one, across = _similarities(vectors)
-    whole = F.normalize(vectors.sum(1), dim=1).numpy()
-    groups = average_linkage(whole, float(one.quantile(0.1)))
-    if len(set(groups.tolist())) < max(LEAST_GROUPS, len(tracklets) // 10):
+    camids = [tracklet.camid for tracklet in tracklets]
+    groups = link(vectors.sum(1), camids=camids, threshold=max(-1.0, min(1.0, float(one.quantile(0.1)))))
+    if groups.num_persons < max(LEAST_GROUPS, len(tracklets) // 10):
         raise NoEvidenceError("the tracklets seem to show very few persons, and hardly any two were seen at once")
     others = ~torch.eye(len(tracklets), dtype=torch.bool)
     return (across < across[others].median()) & others

@@ -11,7 +11,6 @@ import torch
 from torch import Tensor
 
 from denseil.data import Tracklet
-from denseil.linking import Sightings
 
 LEAST_TRACKLETS = 20
 HELD_OUT = 0.35  # of the tracklets
@@ -24,10 +23,12 @@ def co_visible(tracklets: Sequence[Tracklet]) -> Tensor:
     Returns:
         (N, N) bool, symmetric; False where a time is not known.
     """
-    found = torch.zeros(len(tracklets), len(tracklets), dtype=torch.bool)
-    first, second = torch.from_numpy(Sightings(**times_of(tracklets)).pairs(at_once=True)).T
-    found[first, second] = found[second, first] = True
-    return found
+    known = times_of(tracklets)
+    start, end = (torch.tensor(known[name], dtype=torch.float64) for name in ("start", "end"))  # NaN overlaps nothing
+    camids = torch.tensor(known["camids"])
+    overlap = (start[:, None] <= end[None]) & (start[None] <= end[:, None])
+    found: Tensor = overlap & (camids[:, None] == camids[None])
+    return found.fill_diagonal_(False)
 
 
 def times_of(tracklets: Sequence[Tracklet]) -> dict[str, Any]:
