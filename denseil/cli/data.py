@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Literal
 
@@ -78,6 +79,7 @@ def _declare_synth(verbs: Verbs) -> None:
         examples=(
             "denseil data synth people --num-ids 200 --num-cameras 4 --frames 8",
             "denseil data synth people-v1 --benchmark people-v1",
+            "denseil data synth walks --walks --num-ids 60 --minutes 15",
         ),
         again="run the same command again: it continues where it stopped",
     )
@@ -99,6 +101,8 @@ def _declare_synth(verbs: Verbs) -> None:
         metavar="X",
         help="share of identities in groups of six who wear nearly the same clothes",
     )
+    what.flag("--walks", help="people who pass the cameras one to six times, with times: a benchmark of linking")
+    what.add("--minutes", type=values.number(0, above=True), default=20, metavar="N", help="length of the walks")
     look = verb.subject("appearance")
     look.add(
         "--difficulty",
@@ -170,6 +174,8 @@ def synth(
     test_share: float,
     seed: int,
     groups: float,
+    walks: bool,
+    minutes: float,
     difficulty: Literal["easy", "standard", "hard"],
     colours: Literal["street", "vivid"],
     height: int,
@@ -179,9 +185,20 @@ def synth(
     """Render synthetic people in the layout of MARS."""
     from denseil import synth as people
 
-    progress = _progress if progressing() else None
+    progress = _progress_of("identities") if progressing() else None
     if benchmark:
         people.benchmark(benchmark, root, workers=workers, progress=progress)
+    elif walks:
+        people.walks(
+            root,
+            num_ids,
+            num_cameras,
+            minutes=minutes,
+            frames=frames,
+            seed=seed,
+            difficulty=difficulty,
+            progress=_progress_of("tracks") if progressing() else None,
+        )
     else:
         people.synthesize(
             root,
@@ -203,5 +220,8 @@ def synth(
     return 0
 
 
-def _progress(done: int, total: int) -> None:
-    print(f"\r{done} of {total} identities", end="\n" if done == total else "", file=sys.stderr, flush=True)
+def _progress_of(what: str) -> Callable[[int, int], None]:
+    def progress(done: int, total: int) -> None:
+        print(f"\r{done} of {total} {what}", end="\n" if done == total else "", file=sys.stderr, flush=True)
+
+    return progress

@@ -1,5 +1,10 @@
 """One person, one number: tracklets of all cameras and visits are linked to persons."""
 
+from denseil.linking.answers import Answers as Answers
+from denseil.linking.answers import read_answers as read_answers
+from denseil.linking.answers import read_travel as read_travel
+from denseil.linking.doubts import Doubt as Doubt
+from denseil.linking.doubts import doubts as doubts
 from denseil.linking.link import link as link
 from denseil.linking.result import Links as Links
 from denseil.linking.rules import Rules as Rules

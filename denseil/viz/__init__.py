@@ -6,6 +6,8 @@ from denseil.viz.attention import attention_by_frame as attention_by_frame
 from denseil.viz.curves import line_chart as line_chart
 from denseil.viz.evaluation import evaluation_page as evaluation_page
 from denseil.viz.page import Page as Page
+from denseil.viz.persons import PersonRow as PersonRow
+from denseil.viz.persons import PersonTrack as PersonTrack
 from denseil.viz.ranks import RankedQuery as RankedQuery
 from denseil.viz.ranks import RankedRow as RankedRow
 from denseil.viz.shown import Shown as Shown

@@ -11,6 +11,7 @@ from typing import Any
 
 from denseil.common.extras import need
 from denseil.common.files import replacing
+from denseil.viz.persons import PersonRow
 from denseil.viz.ranks import RankedQuery
 from denseil.viz.thumbnails import Thumbnails
 
@@ -70,6 +71,10 @@ class Page:
     def add_ranks(self, queries: Sequence[RankedQuery], title: str = "Ranked results") -> None:
         """Add ranked results, one row per query, with a box to filter them."""
         self._add("ranks", queries=queries, title=title, thumbnails=self.thumbnails, labelled=_labelled(queries))
+
+    def add_persons(self, persons: Sequence[PersonRow], title: str, note: str = "") -> None:
+        """Add rows of tracklets, one row per person or question."""
+        self._add("persons", persons=persons, title=title, note=note, thumbnails=self.thumbnails)
 
     def html(self) -> str:
         """Return the page as HTML."""

@@ -1,0 +1,61 @@
+"""The page of a linking: pairs to confirm, then a row per person."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from denseil.cli.pages import show_time
+from denseil.linking import Doubt, Links
+from denseil.viz import Page, PersonRow, PersonTrack
+
+SHOWN = 2000  # persons
+
+
+def link_page(links: Links, records: Sequence[dict[str, Any]], questions: Sequence[Doubt]) -> Page:
+    """Make the page.
+
+    Args:
+        links: Result of `denseil.linking.link`.
+        records: What is known of each tracklet: `id`, and perhaps `thumbnail`.
+        questions: Pairs to confirm.
+    """
+    page = Page("Persons", str(links))
+    rows = []
+    for number, doubt in enumerate(questions, start=1):
+        now = "linked now" if doubt.linked else "not linked now"
+        tracks = [_track(links, records, row) for row in (doubt.one, doubt.other)]
+        rows.append(PersonRow(f"Pair {number}", tracks, (f"similarity {doubt.similarity:.3f}", now)))
+    page.add_persons(
+        rows,
+        "Doubtful pairs",
+        "One person or two? The file of questions (--questions) lists these pairs: write yes or no into its last "
+        "column, and give it back with --confirm.",
+    )
+    order = np.argsort(-np.bincount(links.person, minlength=1)[1:], kind="stable") + 1
+    persons = [_person(links, records, int(number)) for number in order[:SHOWN]]
+    left = f" The {SHOWN:,} with the most tracklets are shown." if links.num_persons > SHOWN else ""
+    page.add_persons(persons, f"{links.num_persons:,} persons", f"Their tracklets by time and camera.{left}")
+    return page
+
+
+def _person(links: Links, records: Sequence[dict[str, Any]], number: int) -> PersonRow:
+    rows = np.flatnonzero(links.person == number)
+    rows = rows[np.lexsort((links.camids[rows], links.start[rows]))]
+    weakest = rows[links.confidence[rows].argmin()] if len(rows) > 1 else None
+    tracks = [_track(links, records, row, "weakest link" if row == weakest else "") for row in rows.tolist()]
+    cameras = len(np.unique(links.camids[rows]))
+    details = (
+        f"{len(rows)} tracklet{'s' * (len(rows) > 1)}, {cameras} camera{'s' * (cameras > 1)}",
+        f"confidence {links.confidence[rows].min():.2f}",
+    )
+    return PersonRow(f"Person {number}", tracks, details)
+
+
+def _track(links: Links, records: Sequence[dict[str, Any]], row: int, mark: str = "") -> PersonTrack:
+    start, end = links.start[row], links.end[row]
+    time = [] if np.isnan(start) else [f"{show_time(float(start))}, {end - start:.0f}\N{NO-BREAK SPACE}s"]
+    details = [f"camera {links.camids[row]}", *time, f"confidence {links.confidence[row]:.2f}"]
+    return PersonTrack(str(records[row]["id"]), details, str(records[row].get("thumbnail") or ""), mark)

@@ -1,0 +1,153 @@
+"""The verb that links tracklets to persons."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from denseil.cli import options, values
+from denseil.cli.output import note, say, show
+from denseil.cli.parser import Verbs
+from denseil.common.text import plain
+
+if TYPE_CHECKING:
+    from denseil.linking import Doubt
+
+
+def declare(verbs: Verbs) -> None:
+    """Declare `link`."""
+    verb = verbs.add(
+        "link",
+        link,
+        "Give the tracklets of all cameras and visits the numbers of persons.",
+        examples=(
+            "denseil link door.safetensors hall.safetensors -o persons.csv --page links.html",
+            "denseil link door.safetensors hall.safetensors -o persons.csv --questions answers.csv",
+            "denseil link door.safetensors hall.safetensors -o persons.csv --confirm answers.csv",
+        ),
+        more="Tracklets that one camera shows at the same time are never one person. Times of all files must be on one "
+        "clock.",
+    )
+    what = verb.subject("input and output")
+    what.add("features", type=values.path, nargs="+", help="features files, from denseil embed with one model")
+    what.add("-o", "--output", type=values.path, required=True, metavar="FILE.csv", help="a row per tracklet")
+    what.add("--page", type=values.path, metavar="FILE.html", help="write a page with pictures of each person")
+    how = verb.subject("threshold and constraints")
+    how.add(
+        "--far",
+        type=values.number(0, 0.5, above=True),
+        default=0.01,
+        metavar="X",
+        help="wanted share of pairs of two persons that are linked",
+    )
+    how.add(
+        "--threshold",
+        type=values.number(-1, 1),
+        metavar="X",
+        help="least average cosine similarity of one person's tracklets, in place of the one for --far",
+    )
+    how.add(
+        "--travel",
+        type=values.path,
+        metavar="FILE.csv",
+        help="times between cameras: columns from, to, least, most (seconds)",
+    )
+    asked = verb.subject("answers of a person")
+    asked.add("--questions", type=values.path, metavar="FILE.csv", help="write the doubtful pairs, to be answered")
+    asked.add(
+        "--confirm",
+        type=values.path,
+        metavar="FILE.csv",
+        help="answers: columns tracklet, other, same (yes or no)",
+    )
+    options.general(verb, json=True)
+
+
+def link(
+    features: list[Path],
+    output: Path,
+    page: Path | None,
+    far: float,
+    threshold: float | None,
+    travel: Path | None,
+    questions: Path | None,
+    confirm: Path | None,
+    json: bool,
+) -> int:
+    """Give the tracklets of all cameras and visits the numbers of persons."""
+    from denseil import linking
+
+    vectors, camids, records = read(features)
+    names = [str(record["id"]) for record in records]
+    rows = {name: row for row, name in enumerate(names)}
+    answers = linking.read_answers(confirm, rows) if confirm else linking.Answers([], [])
+    links = linking.link(
+        vectors,
+        camids=camids,
+        start=[record.get("start", float("nan")) for record in records],
+        end=[record.get("end", record.get("start", float("nan"))) for record in records],
+        threshold="auto" if threshold is None else threshold,
+        far=far,
+        must_link=answers.must_link,
+        cannot_link=answers.cannot_link,
+        travel=linking.read_travel(travel) if travel else None,
+    )
+    links.to_csv(output, names)
+    known = [*answers.must_link, *answers.cannot_link]
+    doubtful = linking.doubts(links, vectors, known=known) if page or questions else []
+    if questions:
+        write_questions(questions, doubtful, names)
+        note(f"{len(doubtful)} questions: {questions}")
+    if page:
+        from denseil.cli.link_page import link_page
+
+        link_page(links, records, doubtful).write(page)
+        note(f"the page is {page}")
+    found = {"tracklets": len(links), "persons": links.num_persons, "threshold": links.threshold}
+    show(found, as_json=json, text=str(links))
+    if not json:
+        say(plain(f"written to {output}"))
+    return 0
+
+
+def read(paths: list[Path]) -> tuple[Any, Any, list[dict[str, Any]]]:
+    """Read features files: vectors (N, D), cameras (N,) and a record each, with an `id`.
+
+    Raises:
+        ValueError: If files differ in width or model, or two tracklets have one id.
+    """
+    import torch
+
+    from denseil.metrics import load_features, load_records
+
+    parts, records, models = [], [], {}
+    for path in paths:
+        embeddings, metadata = load_features(path)
+        parts.append(embeddings)
+        models[metadata.get("model_id", metadata.get("weights", ""))] = path
+        known = load_records(path) or [{} for _ in range(len(embeddings))]
+        records += [{"id": f"{path.stem}:{row}"} | record for row, record in enumerate(known)]
+    widths = {part.vectors.shape[1] for part in parts}
+    if len(widths) > 1 or len(models) > 1:
+        raise ValueError(f"{', '.join(map(str, paths))} are of several models; embed all with one")
+    twice = sorted({str(r["id"]) for r in records if r["id"] in _repeated(records)})
+    if twice:
+        raise ValueError(f"{len(twice)} ids occur twice, first {twice[0]!r}: is a file given twice?")
+    return torch.cat([part.vectors for part in parts]), torch.cat([part.camids for part in parts]), records
+
+
+def _repeated(records: list[dict[str, Any]]) -> set[str]:
+    seen: set[str] = set()
+    return {str(r["id"]) for r in records if str(r["id"]) in seen or seen.add(str(r["id"]))}  # type: ignore[func-returns-value]
+
+
+def write_questions(path: Path, doubtful: list[Doubt], names: list[str]) -> None:
+    """Write the pairs to confirm, with an empty answer."""
+    from denseil.common.files import replacing
+    from denseil.linking.answers import ANSWERS
+
+    with replacing(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(ANSWERS)
+        writer.writerows([names[doubt.one], names[doubt.other], ""] for doubt in doubtful)

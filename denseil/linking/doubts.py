@@ -1,0 +1,66 @@
+"""The pairs of tracklets whose answer changes most: weak links, and near misses."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import NamedTuple
+
+import numpy as np
+
+from denseil.linking.checks import ArrayLike, unit_rows
+from denseil.linking.result import Links
+
+BLOCK = 512
+
+
+class Doubt(NamedTuple):
+    """A pair that a person should look at.
+
+    Attributes:
+        one: Row of the tracklet in doubt.
+        other: Row of the tracklet to compare it with.
+        similarity: Their cosine similarity.
+        linked: Whether they are linked now.
+    """
+
+    one: int
+    other: int
+    similarity: float
+    linked: bool
+
+
+def doubts(links: Links, vectors: ArrayLike, *, most: int = 30, known: Collection[tuple[int, int]] = ()) -> list[Doubt]:
+    """Find the least confident tracklets, each with the tracklet to compare it with, the least confident first.
+
+    A linked tracklet is compared with the least similar one of its person, a single one with the most similar one of
+    another person.
+
+    Args:
+        links: Result of `link`.
+        vectors: The vectors that were linked.
+        most: Number of pairs.
+        known: Pairs of rows that have been answered; they are left out.
+    """
+    unit = unit_rows(vectors)
+    skip = {(min(pair), max(pair)) for pair in known}
+    found: dict[tuple[int, int], Doubt] = {}
+    for row in np.argsort(links.confidence, kind="stable").tolist():
+        if len(found) >= most or links.confidence[row] > 0.75:
+            break
+        own = np.flatnonzero((links.person == links.person[row]) & (np.arange(len(links)) != row))
+        others = own if len(own) else np.flatnonzero(links.person != links.person[row])
+        if not len(others):
+            break
+        similar = unit[others] @ unit[row]
+        place = int(similar.argmin() if len(own) else similar.argmax())
+        other = int(others[place])
+        pair = (min(row, other), max(row, other))
+        if pair not in skip and pair not in found and not _at_once(links, row, other):
+            found[pair] = Doubt(row, other, float(similar[place]), bool(len(own)))
+    return list(found.values())
+
+
+def _at_once(links: Links, one: int, other: int) -> bool:
+    same = links.camids[one] == links.camids[other]
+    first, last = max(links.start[[one, other]]), min(links.end[[one, other]])
+    return bool(same and first <= last)

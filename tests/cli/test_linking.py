@@ -1,0 +1,114 @@
+"""`denseil link`: persons as CSV, the page with hostile names, questions and answers, travel times."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+
+import pytest
+import torch
+
+from denseil.cli import main
+from denseil.linking import doubts, link
+from denseil.metrics import Embeddings, save_features
+
+HOSTILE = "</script><script>window.hacked=1</script>\n=cmd()"
+
+
+def features(path: Path, names: list[str], vectors: list[list[float]], camid: int, model: str = "m") -> Path:
+    """A features file of one camera; tracklets start every 100 s and last 10."""
+    embeddings = Embeddings(torch.tensor(vectors), torch.full((len(names),), -1), torch.full((len(names),), camid))
+    records = [{"id": name, "start": 100.0 * place, "end": 100.0 * place + 10} for place, name in enumerate(names)]
+    save_features(path, embeddings, metadata={"model_id": model}, records=records)
+    return path
+
+
+@pytest.fixture
+def two(tmp_path: Path) -> list[str]:
+    one = features(tmp_path / "a.safetensors", [HOSTILE, "b"], [[1, 0, 0], [0, 1, 0]], 1)
+    other = features(tmp_path / "b.safetensors", ["c", "d"], [[1, 0.2, 0], [0, 0, 1]], 2)
+    return [str(one), str(other)]
+
+
+def persons(path: Path) -> dict[str, str]:
+    with path.open(encoding="utf-8", newline="") as file:
+        return {row["tracklet"]: row["person"] for row in csv.DictReader(file)}
+
+
+def test_persons_page_and_questions(two: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    out, page, questions = (tmp_path / name for name in ("p.csv", "p.html", "q.csv"))
+    options = ["-o", str(out), "--page", str(page), "--questions", str(questions), "--threshold", "0.98"]
+    assert main(["link", *two, *options]) == 0
+    assert "4 tracklets: 3 persons, 1 of them with several tracklets; threshold 0.980" in capsys.readouterr().out
+    found = persons(out)
+    assert found[HOSTILE] == found["c"]
+    assert len(set(found.values())) == 3
+    html = page.read_text(encoding="utf-8")
+    assert "<script>window" not in html
+    assert "&lt;script&gt;window.hacked=1" in html
+    assert html.count("<script") == 2
+    assert html.index("Doubtful pairs") < html.index("<h2>3 persons")
+    assert "weakest link" in html
+    with questions.open(encoding="utf-8", newline="") as file:
+        rows = list(csv.reader(file))
+    assert rows[0] == ["tracklet", "other", "same"]
+    assert {HOSTILE, "c"} in [set(row[:2]) for row in rows[1:]]
+
+
+def test_answers_are_followed_and_not_asked_again(two: list[str], tmp_path: Path):
+    out, questions, answers = (tmp_path / name for name in ("p.csv", "q.csv", "a.csv"))
+    with answers.open("w", newline="") as file:
+        csv.writer(file).writerows([["tracklet", "other", "same"], [HOSTILE, "c", "no"], ["d", "b", "Yes"]])
+    options = ["-o", str(out), "--confirm", str(answers), "--questions", str(questions), "--threshold", "0.98"]
+    assert main(["link", *two, *options, "--json"]) == 0
+    found = persons(out)
+    assert found[HOSTILE] != found["c"]
+    assert found["b"] == found["d"]
+    with questions.open(encoding="utf-8", newline="") as file:
+        assert {HOSTILE, "c"} not in [set(row[:2]) for row in csv.reader(file)]
+
+
+def test_travel_times_are_followed(two: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    out, travel = tmp_path / "p.csv", tmp_path / "t.csv"
+    travel.write_text("from,to,least,most\n1,2,5,\n")  # both are seen at time 0
+    assert main(["link", *two, "-o", str(out), "--travel", str(travel), "--threshold", "0.98", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["persons"] == 4
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("tracklet,other\n", "lacks the column 'same'"),
+        ("tracklet,other,same\nb,c,perhaps\n", "row 1: same is 'perhaps'"),
+        ("tracklet,other,same\nb,x,yes\n", "row 1: no tracklet 'x'"),
+        ("tracklet,other,same\nb,b,yes\n", "is compared with itself"),
+    ],
+)
+def test_wrong_answers_are_one_line(two, tmp_path: Path, capsys: pytest.CaptureFixture[str], text: str, words: str):
+    answers = tmp_path / "a.csv"
+    answers.write_text(text)
+    assert main(["link", *two, "-o", str(tmp_path / "p.csv"), "--confirm", str(answers)]) != 0
+    error = capsys.readouterr().err
+    assert words in error
+    assert error.count("\n") == 1
+
+
+def test_files_of_two_models_and_a_file_given_twice_are_refused(
+    two: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    other = features(tmp_path / "c.safetensors", ["e"], [[1, 0, 0]], 3, model="n")
+    assert main(["link", *two, str(other), "-o", str(tmp_path / "p.csv")]) != 0
+    assert "are of several models" in capsys.readouterr().err
+    assert main(["link", *two, two[1], "-o", str(tmp_path / "p.csv")]) != 0
+    assert "2 ids occur twice, first 'c'" in capsys.readouterr().err
+
+
+def test_doubts_come_least_confident_first_and_never_ask_what_times_answer():
+    vectors = torch.tensor([[1.0, 0, 0], [0.9, 0.4, 0], [1, 0.1, 0]])
+    links = link(vectors, camids=[1, 2, 1], start=[0, 50, 5], end=[10, 60, 20], threshold=0.8)
+    asked = doubts(links, vectors)
+    assert asked
+    assert all({doubt.one, doubt.other} != {0, 2} for doubt in asked)
+    sure = [links.confidence[doubt.one] for doubt in asked]
+    assert sure == sorted(sure)
