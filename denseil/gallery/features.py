@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
+from denseil.common.arguments import checked
 from denseil.gallery.checks import check_opened
 from denseil.gallery.protocol import Gallery
 from denseil.gallery.record import FloatArray, Record
@@ -13,6 +14,7 @@ from denseil.gallery.same import differences, refuse
 from denseil.metrics import load_features, load_records
 
 
+@checked
 def read_features(path: str | Path) -> tuple[list[Record], FloatArray]:
     """Read the records and vectors (N, D) of a features file.
 
@@ -37,6 +39,7 @@ def read_features(path: str | Path) -> tuple[list[Record], FloatArray]:
     return records, embeddings.vectors.cpu().numpy()
 
 
+@checked
 def features_model(path: str | Path) -> str:
     """Name the model that made the vectors of a features file, as `open` takes it; "" if the file does not say.
 
@@ -48,6 +51,7 @@ def features_model(path: str | Path) -> str:
     return name_model(metadata.get("model", ""), metadata.get("weights", ""), metadata.get("model_id", ""))
 
 
+@checked
 def name_model(architecture: str, weights: str, model_id: str = "") -> str:
     """Name a model in the words that galleries compare; see `same_model`.
 
@@ -63,6 +67,7 @@ def name_model(architecture: str, weights: str, model_id: str = "") -> str:
     return " ".join(word for word in words if word)
 
 
+@checked
 def copy(source: Gallery, target: Gallery) -> int:
     """Add all records of one gallery to another; records that it already holds are kept.
 

@@ -10,6 +10,7 @@ import numpy as np
 from denseil.common.arguments import shown
 
 LEAST, MOST = -(2**63), 2**63 - 1  # range of a database's integer column
+MAX_WIDTH = 2**20  # of a vector
 MAX_TEXT = 2_000  # maximum bytes of a text in UTF-8, which every database stores in a plain column
 
 

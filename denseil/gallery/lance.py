@@ -12,6 +12,7 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any, TypeVar
 
+from denseil.common.arguments import checked
 from denseil.common.extras import need
 from denseil.gallery._arrow import (
     FORMAT_NAME,
@@ -74,6 +75,7 @@ class LanceGallery(Closing):
         self.format = int(metadata.get(FORMAT_NAME, b"1"))
         check_opened(self, dim, model)
 
+    @checked
     def add(self, records: Sequence[Record], vectors: ArrayLike) -> int:
         """See `Gallery.add`; all or nothing."""
         units = check_new(records, vectors, self.dim)
@@ -104,6 +106,7 @@ class LanceGallery(Closing):
         held = set(found)
         return self.find([record.id for record in records if key_of(record.id) in held]) if held else {}
 
+    @checked
     def search(
         self, vectors: ArrayLike, k: int = 10, *, where: Where | None = None, exact: bool = True
     ) -> list[list[Hit]]:
@@ -150,6 +153,7 @@ class LanceGallery(Closing):
             for batch in self._batches([*COLUMNS, "vector"], ""):
                 yield stored_of(batch, self.dim)
 
+    @checked
     def count(self, where: Where | None = None) -> int:
         """See `Gallery.count`."""
         with self._plainly("counting"):

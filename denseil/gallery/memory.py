@@ -7,8 +7,9 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 
 import numpy as np
 
+from denseil.common.arguments import checked
 from denseil.gallery.checks import check_new, unit_vectors
-from denseil.gallery.fields import check_time
+from denseil.gallery.fields import MAX_WIDTH, check_integer, check_text, check_time
 from denseil.gallery.nearest import Nearest
 from denseil.gallery.protocol import Closing
 from denseil.gallery.record import FORMAT, ArrayLike, FloatArray, Hit, Record, Stored
@@ -27,11 +28,13 @@ class MemoryGallery(Closing):
     uri, format = "memory://", FORMAT
 
     def __init__(self, dim: int, model: str = "") -> None:
-        self.dim, self.model = dim, model
+        check_text("model", model)
+        self.dim, self.model = check_integer("dim", dim, least=1, most=MAX_WIDTH), model
         self._lock = threading.Lock()
         self._records: dict[str, Record] = {}
         self._vectors = np.empty((0, dim), np.float32)  # in the order of _records
 
+    @checked
     def add(self, records: Sequence[Record], vectors: ArrayLike) -> int:
         """See `Gallery.add`."""
         units = check_new(records, vectors, self.dim)
@@ -43,6 +46,7 @@ class MemoryGallery(Closing):
             self._records.update((records[at].id, records[at]) for at in new)
         return len(new)
 
+    @checked
     def search(
         self, vectors: ArrayLike, k: int = 10, *, where: Where | None = None, exact: bool = True
     ) -> list[list[Hit]]:
@@ -80,6 +84,7 @@ class MemoryGallery(Closing):
         """See `Gallery.scan`."""
         yield [Stored(*pair) for pair in zip(*self._snapshot(), strict=True)]
 
+    @checked
     def count(self, where: Where | None = None) -> int:
         """See `Gallery.count`."""
         passes = (where or Where()).passes

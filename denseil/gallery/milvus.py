@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from denseil.common.arguments import checked
 from denseil.common.extras import need
 from denseil.gallery.checks import check_new, check_opened, unit_vectors
 from denseil.gallery.fields import MAX_TEXT, check_time
@@ -107,6 +108,7 @@ class MilvusGallery(Closing):
         index.add_index("vector", index_name="vector", index_type=kind, metric_type="IP", params=params)
         return index
 
+    @checked
     def add(self, records: Sequence[Record], vectors: ArrayLike) -> int:
         """See `Gallery.add`; in parts, a day at a time."""
         units = check_new(records, vectors, self.dim)
@@ -134,6 +136,7 @@ class MilvusGallery(Closing):
         if not self._client.has_partition(self._name, _partition(day), timeout=TIMEOUT):
             self._client.create_partition(self._name, _partition(day), timeout=TIMEOUT)
 
+    @checked
     def search(
         self, vectors: ArrayLike, k: int = 10, *, where: Where | None = None, exact: bool = True
     ) -> list[list[Hit]]:
@@ -188,6 +191,7 @@ class MilvusGallery(Closing):
             for rows in self._blocks("", [*COLUMNS, "vector"]):
                 yield [_stored(row) for row in rows]
 
+    @checked
     def count(self, where: Where | None = None) -> int:
         """See `Gallery.count`."""
         with self._plainly("counting"):

@@ -6,12 +6,11 @@ import os
 from difflib import get_close_matches
 
 from denseil.common.arguments import shown
-from denseil.gallery.fields import check_integer
+from denseil.gallery.fields import MAX_WIDTH, check_integer
 from denseil.gallery.protocol import Gallery
 
 STORES = ("s3", "gs", "az")
 SERVERS = ("http", "https", "milvus")
-MAX_WIDTH = 2**20
 SCHEMES = ("memory", *STORES, *SERVERS)
 
 

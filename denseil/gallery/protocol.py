@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Iterator, Sequence
 from types import TracebackType
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from typing_extensions import Self
 
@@ -15,6 +15,7 @@ from denseil.gallery.record import ArrayLike, Hit, Record, Stored
 from denseil.gallery.where import Where
 
 
+@runtime_checkable
 class Gallery(Protocol):
     """Store of tracklets, each a record with a vector: searched by vector, removed on request.
 

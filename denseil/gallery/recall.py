@@ -8,6 +8,9 @@ from typing import NamedTuple
 
 import numpy as np
 
+from denseil.common.arguments import checked
+from denseil.common.text import plain
+from denseil.gallery.fields import check_integer
 from denseil.gallery.protocol import Gallery
 
 
@@ -37,6 +40,7 @@ class Recall(NamedTuple):
         )
 
 
+@checked
 def check_recall(gallery: Gallery, *, queries: int = 100, k: int = 10, seed: int = 0) -> Recall:
     """Measure the recall of a gallery's index against exact search.
 
@@ -49,8 +53,13 @@ def check_recall(gallery: Gallery, *, queries: int = 100, k: int = 10, seed: int
         seed: Seed of the noise.
 
     Raises:
+        TypeError, ValueError: If a number is not an integer, or below 1 (a seed: below 0).
         ValueError: If the gallery is empty.
     """
+    queries, k = (check_integer(name, value, least=1) for name, value in (("queries", queries), ("k", k)))
+    seed = check_integer("seed", seed, least=0)
+    if not gallery.count():
+        raise ValueError(f"the gallery {plain(gallery.uri)} is empty: there is nothing to search for")
     blocks = itertools.chain.from_iterable(gallery.scan())
     vectors = np.stack([item.vector for item in itertools.islice(blocks, 0, None, max(gallery.count() // queries, 1))])
     vectors = vectors[:queries]

@@ -17,6 +17,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
+from denseil.common.arguments import checked
 from denseil.common.files import replacing
 from denseil.common.text import plain
 from denseil.metrics.embeddings import Embeddings
@@ -35,6 +36,7 @@ class Features(NamedTuple):
     metadata: dict[str, str]
 
 
+@checked
 def save_features(
     path: str | Path,
     embeddings: Embeddings,
@@ -82,6 +84,7 @@ def _sort_metadata(path: Path) -> None:
             file.write(text.ljust(size))
 
 
+@checked
 def load_features(path: str | Path) -> Features:
     """Read a features file, and check it as `Embeddings` does.
 
@@ -107,12 +110,16 @@ def load_features(path: str | Path) -> Features:
         raise type(error)(f"{path}: {error}") from error
 
 
+@checked
 def load_records(path: str | Path) -> list[dict[str, Any]] | None:
     """Read the per-vector records of a features file, or None if it has none.
 
     Raises:
+        FileNotFoundError: If there is no such file.
         ValueError: If the file is damaged, or the records are not one JSON object per vector.
     """
+    if not Path(path).is_file():
+        raise FileNotFoundError(f"no features file {path}")
     try:
         with safe_open(path, framework="pt") as file:
             if RECORDS not in file.keys():  # noqa: SIM118 (not a mapping)
@@ -130,6 +137,7 @@ def load_records(path: str | Path) -> list[dict[str, Any]] | None:
     return records
 
 
+@checked
 def rank_features(
     query: str | Path,
     gallery: str | Path,

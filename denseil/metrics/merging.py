@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 
+from denseil.common.arguments import checked
 from denseil.common.text import plain
 from denseil.metrics.embeddings import Embeddings
 from denseil.metrics.features import Features, load_features, load_records, save_features
@@ -36,6 +37,7 @@ class MergeReport:
         return f"{self.vectors:,} vectors: {plain(self.path)}{twice}"
 
 
+@checked
 def merge_features(paths: Sequence[str | Path], output: str | Path) -> MergeReport:
     """Join features files into one.
 

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch.nn import functional as F
 
+from denseil.common.arguments import checked
 from denseil.metrics.counting import METRICS, IntArray, KeyArray
 from denseil.metrics.embeddings import JUNK_PID, Embeddings
 from denseil.metrics.equal_rows import EqualRows
@@ -25,6 +26,7 @@ class NearestItems(NamedTuple):
     distances: KeyArray
 
 
+@checked
 def nearest(
     query: Embeddings, gallery: Embeddings, k: int = 10, *, metric: str = "cosine", block: int = 16
 ) -> list[NearestItems]:

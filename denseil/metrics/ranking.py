@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from denseil.common.arguments import shown
+from denseil.common.arguments import checked, shown
 from denseil.metrics.counting import METRICS, BlockedGallery, Ranks, lengths
 from denseil.metrics.embeddings import DISTRACTOR_PID, JUNK_PID, ArrayLike, Embeddings, as_ids
 from denseil.metrics.protocols import FloatArray, Protocol, get_protocol
@@ -14,6 +14,7 @@ from denseil.metrics.rerank import KReciprocal, reranked
 from denseil.metrics.result import MAX_RANK, RankingResult
 
 
+@checked
 def rank(
     query: Embeddings | None = None,
     gallery: Embeddings | None = None,

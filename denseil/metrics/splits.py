@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from denseil.common.arguments import checked, shown
 from denseil.common.files import replacing
 from denseil.metrics.protocols import FloatArray
 from denseil.metrics.result import HEADER, RankingResult, table_row
@@ -74,6 +75,7 @@ class SplitResult:
         return cls.from_json(Path(path).read_text(encoding="utf-8"))
 
 
+@checked
 def mean_of_splits(results: Iterable[RankingResult]) -> SplitResult:
     """Average scores over splits, usually ten, each with the same weight.
 
@@ -82,9 +84,14 @@ def mean_of_splits(results: Iterable[RankingResult]) -> SplitResult:
             frames.
     """
     splits = tuple(results)
+    wrong = next((split for split in splits if not isinstance(split, RankingResult)), None)
+    if wrong is not None:
+        raise TypeError(f"results hold {shown(wrong)}; they must be RankingResults, one of each split")
     if len(splits) < 2:
         raise ValueError(f"got {len(splits)} split(s); a spread needs at least two")
-    ways = sorted({f"{split.protocol}, {split.metric}, frames {split.frames}" for split in splits})
+    ways = sorted(
+        {f"{split.protocol}, {split.metric}, frames {split.frames}, re-ranked: {split.rerank}" for split in splits}
+    )
     if len(ways) > 1:
         raise ValueError(f"splits were evaluated in different ways ({'; '.join(ways)}); evaluate all in the same way")
     scores = np.stack([[split.mAP, *split.cmc, split.mINP] for split in splits])  # (S, 22)
@@ -92,3 +99,9 @@ def mean_of_splits(results: Iterable[RankingResult]) -> SplitResult:
     return SplitResult(
         float(mean[0]), mean[1:-1], float(mean[-1]), float(std[0]), std[1:-1], float(std[-1]), splits=splits
     )
+
+
+def _way(split: RankingResult) -> str:
+    """Name what a split was evaluated under."""
+    ending = f", re-ranked: {split.rerank}" if split.rerank else ""
+    return f"{split.protocol}, {split.metric}, frames {split.frames}{ending}"

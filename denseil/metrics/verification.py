@@ -13,6 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from denseil.common.arguments import checked
 from denseil.metrics.bootstrap import Point, threshold_intervals
 from denseil.metrics.counting import lengths
 from denseil.metrics.embeddings import DISTRACTOR_PID, JUNK_PID, Embeddings
@@ -100,6 +101,7 @@ class Verification:
         return figure
 
 
+@checked
 def verify(embeddings: Embeddings, *, rates: Sequence[float] | None = None) -> Verification:
     """Compare all pairs that two cameras saw, and find the thresholds of some false-accept rates.
 
