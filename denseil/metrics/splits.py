@@ -89,9 +89,7 @@ def mean_of_splits(results: Iterable[RankingResult]) -> SplitResult:
         raise TypeError(f"results hold {shown(wrong)}; they must be RankingResults, one of each split")
     if len(splits) < 2:
         raise ValueError(f"got {len(splits)} split(s); a spread needs at least two")
-    ways = sorted(
-        {f"{split.protocol}, {split.metric}, frames {split.frames}, re-ranked: {split.rerank}" for split in splits}
-    )
+    ways = sorted({_way(split) for split in splits})
     if len(ways) > 1:
         raise ValueError(f"splits were evaluated in different ways ({'; '.join(ways)}); evaluate all in the same way")
     scores = np.stack([[split.mAP, *split.cmc, split.mINP] for split in splits])  # (S, 22)

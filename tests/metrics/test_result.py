@@ -86,4 +86,3 @@ def test_splits_must_be_several_and_judged_alike() -> None:
 def test_json_without_splits_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="splits"):
         SplitResult.from_json(text)
-/root/.pyenv/libexec/pyenv-hooks: line 24: enable: cannot open shared object /root/.pyenv/libexec/pyenv-realpath.dylib: /root/.pyenv/libexec/pyenv-realpath.dylib: cannot open shared object file: No such file or directory
