@@ -55,6 +55,6 @@ def calibrate(features: str | Path, folder: str | Path, *, rates: Sequence[float
 def _earlier_rates(model: nn.Module, frames: str | None) -> dict[str, float]:
     """Thresholds by false-accept rate that labelled vectors of the same frames policy have given before."""
     earlier = getattr(model, "denseil_cfg", {}).get("thresholds") or {}
-    if "source" in earlier or earlier.get("frames") != frames:  # of unlabelled tracklets, or of other vectors
+    if {"source", "measured_on"} & set(earlier) or earlier.get("frames") != frames:  # of other people, or other vectors
         return {}
     return dict(earlier.get("far", {}))

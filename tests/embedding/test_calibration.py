@@ -8,6 +8,7 @@ from denseil import DenseIL, Embedder
 from denseil.cli import main
 from denseil.data import read_dataset
 from denseil.metrics import Embeddings, load_features, save_features
+from denseil.models import update_config
 
 MARS = Path(__file__).parent.parent / "data" / "mars_tiny"
 
@@ -57,6 +58,9 @@ def test_thresholds_reach_the_model_and_same_uses_them(folder, features, tmp_pat
     again = json.loads((folder / "config.json").read_text())["denseil"]["thresholds"]
     assert again["far"].items() > thresholds["far"].items()
     assert set(again["far"]) == {"0.1", "0.05", "0.2"}
+    update_config(folder, {"thresholds": {**again, "measured_on": "rendered people"}})
+    assert main(["calibrate", str(features), str(folder), "--far", "0.2"]) == 0  # rates of other people are dropped
+    assert set(json.loads((folder / "config.json").read_text())["denseil"]["thresholds"]["far"]) == {"0.2"}
     saved = denseil.save_pretrained(embedder.model, tmp_path / "copy")
     assert Embedder(saved, device="cpu").threshold() == embedder.threshold()
 

@@ -14,6 +14,7 @@ from denseil.data import read_dataset
 from denseil.embedding import evaluate
 from denseil.models.variants import SHIPPED
 from denseil.training import TrainConfig
+from denseil.training.setup import build_model
 
 NAME, MEAN = "denseil_mobilenetv2.people_v1", "denseil_mobilenetv2_mean.people_v1"
 STAGES = {NAME: {}, MEAN: {"model_args": {"depth": 0}}}  # the second one, beside the recipe
@@ -90,6 +91,30 @@ def test_unseen_rendered_people_are_told_apart(name: str):
     torch.manual_seed(0)
     trained, untrained = (denseil.create_model(name, pretrained=yes) for yes in (True, False))
     assert evaluate(trained, people).mAP > 0.8 > 0.3 > evaluate(untrained, people).mAP
+
+
+@pytest.mark.parametrize("name", [pytest.param(NAME, marks=pytest.mark.slow), MEAN])
+def test_same_answers_at_once_with_the_packaged_threshold(name: str, offline: None):
+    """On rendered people who were neither trained on nor measured on, both kinds of error stay rare."""
+    people = read_dataset("mars", denseil.synth.sample())
+    embedder = denseil.Embedder(denseil.create_model(name, pretrained=True).eval(), device="cpu")
+    low, high = embedder.model.denseil_cfg["thresholds"]["eer"]["interval"]
+    assert low < embedder.threshold() < high < embedder.threshold(far=0.001)
+    tracklets = [*people.query, *people.gallery]
+    vectors = embedder.embed(tracklets)
+    assert embedder.same(vectors[0], vectors[0])
+    similar = torch.nn.functional.normalize(vectors) @ torch.nn.functional.normalize(vectors).T
+    pids, camids = (torch.tensor([getattr(each, field) for each in tracklets]) for field in ("pid", "camid"))
+    one_person, two_cameras = pids[:, None] == pids, camids[:, None] != camids
+    said = similar >= embedder.threshold()
+    assert said[~one_person & two_cameras].float().mean() < 0.07
+    assert (~said)[one_person & two_cameras].float().mean() < 0.07
+
+
+def test_a_training_that_starts_from_them_does_not_keep_their_thresholds():
+    config = TrainConfig(model=MEAN, init="model", height=128, width=64)
+    assert "thresholds" in denseil.create_model(MEAN, pretrained=True).denseil_cfg
+    assert "thresholds" not in build_model(config, num_classes=3).denseil_cfg
 
 
 @pytest.mark.slow
