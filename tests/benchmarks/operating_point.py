@@ -55,8 +55,8 @@ def compare(folder: Path, embeddings: Embeddings) -> None:
         at = int(np.searchsorted(similarity, threshold))
         inside = "within" if low <= own <= high else "outside"
         print(
-            f"  {name:12} threshold {threshold:.4f}: false accepts {found.far[at]:.3%}, false rejects {found.frr[at]:.2%}; "
-            f"these people's own threshold {own:.4f} is {inside} {low:.4f}..{high:.4f}"
+            f"  {name:12} threshold {threshold:.4f}: false accepts {found.far[at]:.3%}, "
+            f"false rejects {found.frr[at]:.2%}; these people's own threshold {own:.4f} is {inside} {low:.4f}..{high:.4f}"
         )
 
 
