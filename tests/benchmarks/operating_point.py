@@ -56,7 +56,7 @@ def compare(folder: Path, embeddings: Embeddings) -> None:
         inside = "within" if low <= own <= high else "outside"
         print(
             f"  {name:12} threshold {threshold:.4f}: false accepts {found.far[at]:.3%}, "
-            f"false rejects {found.frr[at]:.2%}; these people's own threshold {own:.4f} is {inside} {low:.4f}..{high:.4f}"
+            f"false rejects {found.frr[at]:.2%}; their own threshold {own:.4f} is {inside} {low:.4f}..{high:.4f}"
         )
 
 
