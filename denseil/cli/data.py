@@ -87,7 +87,13 @@ def _declare_synth(verbs: Verbs) -> None:
     what = verb.subject("people and cameras")
     what.add("--benchmark", metavar="NAME", help="a named benchmark, such as people-v1, which sets all other options")
     what.add("--num-ids", type=values.whole(1, 10**6), default=100, metavar="N", help="identities")
-    what.add("--num-cameras", type=values.whole(1, 9), default=4, metavar="N", help="cameras, at most 9")
+    what.add(
+        "--num-cameras",
+        type=values.whole(1, 9),
+        default=4,
+        metavar="N",
+        help="cameras, at most 9; MARS readers of other libraries refuse more than 6",
+    )
     what.add("--frames", type=values.whole(1, 10**5), default=8, metavar="N", help="frames of a tracklet")
     what.add(
         "--tracklets", type=values.whole(1, 1000), default=1, metavar="N", help="tracklets per identity and camera"

@@ -53,7 +53,7 @@ class ClipDataset(Dataset[ClipBatch]):
         tracklets: Tracklets to sample clips from.
         clip_len: T, frames of a clip.
         sampling: "random" (restricted random sampling, for training), "even" or "all"; see `denseil.data.sampling`.
-        transform: Augmentation of the frames. None only resizes them to 256 x 128.
+        transform: Augmentation of the frames, and their size.
         labels: Class label of each identity, from `label_map(dataset.train)`. None keeps identities.
         on_corrupt: Handling of an unreadable frame: "neighbour" takes the nearest readable frame in time and logs a
             warning; "raise" raises an error.
@@ -69,7 +69,7 @@ class ClipDataset(Dataset[ClipBatch]):
         *,
         clip_len: int = 8,
         sampling: Literal["random", "even", "all"] = "random",
-        transform: ClipTransform | None = None,
+        transform: ClipTransform,
         labels: Mapping[int, int] | None = None,
         on_corrupt: Literal["neighbour", "raise"] = "neighbour",
         seed: int = 0,
@@ -85,7 +85,7 @@ class ClipDataset(Dataset[ClipBatch]):
             raise KeyError(f"{len(unknown)} identities are not in the label map, such as {unknown[:3]}")
         self.tracklets, self.labels = tracklets, labels
         self.clip_len, self.sampling, self.on_corrupt, self.seed = clip_len, sampling, on_corrupt, seed
-        self.transform = transform or ClipTransform()
+        self.transform = transform
         self._epoch = torch.zeros((), dtype=torch.int64).share_memory_()  # shared with workers
         self._ring: deque[Tensor] = deque(maxlen=0)
 

@@ -41,12 +41,12 @@ class ClipAugmentation(NamedTuple):
 class ClipTransform:
     """Resize, mirror, shift and erase the frames of a clip, all in uint8.
 
-    The defaults only resize, as for testing. `ClipTransform.training()` is the paper's augmentation (Section 4.2): each
-    frame is mirrored independently, and one box is erased in all frames of a clip. Padding and cropping, which the
-    paper does not mention but its base code has, use one offset per clip.
+    With the size alone it only resizes, as for testing. `ClipTransform.training(size)` is the paper's augmentation
+    (Section 4.2): each frame is mirrored independently, and one box is erased in all frames of a clip. Padding and
+    cropping, which the paper does not mention but its base code has, use one offset per clip.
 
     Attributes:
-        size: Height and width in pixels.
+        size: Height and width in pixels, those of the model: `model.pretrained_cfg["input_size"][1:]`.
         flip: Probability that a frame is mirrored.
         pad: Black border in pixels, added before a random crop of `size`.
         erase: Probability that a box is erased (Zhong et al., 2020: 2 to 40 % of the area, aspect ratio 0.3 to 3.3).
@@ -54,7 +54,7 @@ class ClipTransform:
         looks: Appearance augmentation; not in the paper.
     """
 
-    size: tuple[int, int] = (256, 128)
+    size: tuple[int, int]
     flip: float = 0.0
     pad: int = 0
     erase: float = 0.0
@@ -66,8 +66,13 @@ class ClipTransform:
             raise ValueError(f"size is positive, pad not negative, flip and erase are probabilities; got {self}")
 
     @classmethod
-    def training(cls, size: tuple[int, int] = (256, 128), *, mean: Sequence[float] = IMAGENET_MEAN) -> ClipTransform:
-        """Build the paper's augmentation; erased boxes get the colour `mean`, the model's `pretrained_cfg["mean"]`."""
+    def training(cls, size: tuple[int, int], *, mean: Sequence[float] = IMAGENET_MEAN) -> ClipTransform:
+        """Build the paper's augmentation.
+
+        Args:
+            size: Height and width in pixels, those of the model: `model.pretrained_cfg["input_size"][1:]`.
+            mean: Colour of erased boxes, the model's `pretrained_cfg["mean"]`.
+        """
         red, green, blue = (round(255 * value) for value in mean)
         return cls(size, flip=0.5, pad=10, erase=0.5, fill=(red, green, blue))
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import logging
 import os
 import sys
 from collections.abc import Callable, Iterable
@@ -22,6 +23,8 @@ from denseil.synth.passage import Difficulty
 from denseil.synth.people import Identity, People, Recipe, Take
 from denseil.synth.sensor import to_jpeg
 
+logger = logging.getLogger(__name__)
+MARS_CAMERAS = 6
 Progress = Callable[[int, int], None]
 
 
@@ -93,6 +96,12 @@ def write_people(recipe: Recipe, root: Path, *, workers: int = 2, progress: Prog
     if workers < 0:
         raise ValueError(f"workers={workers}: give 0 to render in this process, or how many processes")
     people = People(recipe)
+    if recipe.num_cameras > MARS_CAMERAS:
+        logger.warning(
+            "num_cameras=%d: MARS has %d cameras, and MARS readers of other libraries refuse more; denseil reads them",
+            recipe.num_cameras,
+            MARS_CAMERAS,
+        )
     _claim(root, recipe)
     jobs = people.identities
     report = progress or (lambda done, total: None)

@@ -88,7 +88,7 @@ def decode_all(files: list[bytes]) -> int:
 
 def one_core(tracklets: list[Tracklet]) -> dict[str, Callable[[], int]]:
     """What one process does, without a DataLoader's workers; CPU time."""
-    sampler, transform = PKSampler(tracklets), ClipTransform.training()
+    sampler, transform = PKSampler(tracklets), ClipTransform.training((256, 128))
     peer = DataLoader(PerFrameDataset(tracklets), 64, sampler=sampler)
     fresh, reusing = (
         clip_loader(ClipDataset(tracklets, transform=transform), 64, sampler=sampler, reuse=reuse)
@@ -122,7 +122,9 @@ def two_cores(tracklets: list[Tracklet]) -> dict[str, Callable[[], int]]:
     long = tracklets * 4
     peer = DataLoader(PerFrameDataset(long), 64, shuffle=True, **options())
     ours, reusing = (
-        clip_loader(ClipDataset(long, transform=ClipTransform.training()), 64, shuffle=True, reuse=reuse, **options())
+        clip_loader(
+            ClipDataset(long, transform=ClipTransform.training((256, 128))), 64, shuffle=True, reuse=reuse, **options()
+        )
         for reuse in (False, True)
     )
     return {

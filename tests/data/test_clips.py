@@ -41,7 +41,7 @@ def broken(tmp_path):
 
 
 def test_shapes_and_types_of_a_batch(train):
-    dataset = ClipDataset(train, clip_len=4, labels=label_map(train))
+    dataset = ClipDataset(train, clip_len=4, transform=ClipTransform((256, 128)), labels=label_map(train))
     batch = dataset[5]
     assert batch.clips.shape == (1, 4, 3, 256, 128)
     assert batch.clips.dtype == torch.uint8
@@ -72,7 +72,7 @@ def test_labels_are_sorted_identities():
     tracklets = [Tracklet(["x"], pid, 1) for pid in (90, 7, 90, 1501)]
     assert label_map(tracklets) == {7: 0, 90: 1, 1501: 2}
     with pytest.raises(KeyError, match="1 identities are not in the label map"):
-        ClipDataset(tracklets, labels={7: 0, 90: 1})
+        ClipDataset(tracklets, transform=ClipTransform(SMALL), labels={7: 0, 90: 1})
 
 
 def run(train, workers: int, epochs: int, seed: int = 0, **options) -> list[torch.Tensor]:
@@ -146,7 +146,7 @@ def test_a_corrupt_frame_becomes_its_neighbour_and_is_named(broken, caplog):
 
 
 def test_or_it_raises(broken):
-    dataset = ClipDataset([broken], clip_len=5, sampling="even", on_corrupt="raise")
+    dataset = ClipDataset([broken], clip_len=5, sampling="even", transform=ClipTransform(SMALL), on_corrupt="raise")
     with pytest.raises(ValueError, match=r"1\.jpg is empty"):
         dataset[0]
 
@@ -154,10 +154,10 @@ def test_or_it_raises(broken):
 def test_a_tracklet_without_a_readable_frame_ends(tmp_path):
     tracklet = Tracklet(Frames(tmp_path, [f"{i}.jpg" for i in range(50)]), 4, 1, "lost")
     with pytest.raises(ValueError, match=r"no frame of tracklet 'lost' .pid 4. can be read"):
-        ClipDataset([tracklet])[0]
+        ClipDataset([tracklet], transform=ClipTransform(SMALL))[0]
 
 
 @pytest.mark.parametrize("bad", [{"clip_len": 0}, {"sampling": "some"}, {"on_corrupt": "skip"}])
 def test_impossible_settings(train, bad):
     with pytest.raises(ValueError, match=str(next(iter(bad.values())))):
-        ClipDataset(train, **bad)
+        ClipDataset(train, transform=ClipTransform(SMALL), **bad)

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torchvision.transforms import v2
 
-from denseil.data import ClipTransform, normalize
+from denseil.data import ClipDataset, ClipTransform, normalize
 from denseil.data.images import resize_image
 
 SIZE = (40, 20)
@@ -79,14 +79,24 @@ def test_probabilities_of_zero_and_the_generator():
 
 
 def test_training_is_the_papers():
-    assert ClipTransform.training() == ClipTransform((256, 128), flip=0.5, pad=10, erase=0.5, fill=(124, 116, 104))
-    assert ClipTransform.training(mean=(0.5, 0.5, 0.5)).fill == (128, 128, 128)
+    assert ClipTransform.training((256, 128)) == ClipTransform(
+        (256, 128), flip=0.5, pad=10, erase=0.5, fill=(124, 116, 104)
+    )
+    assert ClipTransform.training((256, 128), mean=(0.5, 0.5, 0.5)).fill == (128, 128, 128)
+
+
+def test_there_is_no_default_size():
+    for make in (ClipTransform, ClipTransform.training):
+        with pytest.raises(TypeError, match="size"):
+            make()
+    with pytest.raises(TypeError, match="transform"):
+        ClipDataset([], clip_len=2)
 
 
 @pytest.mark.parametrize("bad", [{"flip": 1.5}, {"erase": -0.1}, {"pad": -1}, {"size": (0, 4)}])
 def test_impossible_settings(bad):
     with pytest.raises(ValueError, match="probabilities"):
-        ClipTransform(**bad)
+        ClipTransform(**{"size": (8, 4), **bad})
 
 
 @pytest.mark.parametrize("channels_last", [False, True])

@@ -13,7 +13,7 @@ import torch
 from PIL import Image
 
 import denseil
-from denseil.data import ClipDataset, Tracklet, VideoReIDDataset
+from denseil.data import ClipDataset, ClipTransform, Tracklet, VideoReIDDataset
 from denseil.gallery import MemoryGallery, Record, Where
 from denseil.metrics import Embeddings, rank, save_features
 from denseil.training import TrainConfig
@@ -161,7 +161,9 @@ class World:
     def special(self) -> dict[str, Callable[[], object]]:
         """By function and argument, where a name means another thing than elsewhere."""
         return {
-            "data.clip_loader.dataset": lambda: ClipDataset(self.tracklets, clip_len=2),
+            "data.clip_loader.dataset": lambda: ClipDataset(
+                self.tracklets, clip_len=2, transform=ClipTransform((32, 16))
+            ),
             "data.check_dataset.name": lambda: "mars",
             "data.read_dataset.name": lambda: "mars",
             "data.dataset_splits.name": lambda: "ilids_vid",
@@ -175,6 +177,9 @@ class World:
             "metrics.rank_features.query": lambda: self.features,
             "metrics.rank_features.gallery": lambda: self.features,
             "metrics.Embeddings.vectors": lambda: torch.randn(8, 4),
+            "data.ClipDataset.transform": lambda: ClipTransform((32, 16)),
+            "data.CachedClips.transform": lambda: ClipTransform((32, 16)),
+            "data.ClipTransform.size": lambda: (32, 16),
             "data.Frames.folder": lambda: str(self.folder),
             "data.read_folder.root": lambda: self.folder,
             "data.decode_image.path": lambda: self.frames[0],

@@ -128,3 +128,11 @@ def test_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     assert "2 of 2 identities" in captured.err
     assert str(tmp_path / "set") in captured.out
     assert read_dataset("mars", tmp_path / "set").train
+
+
+@pytest.mark.parametrize("cameras", [6, 7])
+def test_more_cameras_than_mars_has_are_said(tmp_path, caplog, cameras):
+    settings = {"num_ids": 2, "num_cameras": cameras, "frames": 1, "height": 32, "width": 16, "workers": 0}
+    synthesize(tmp_path / "people", **settings)
+    assert ("MARS readers of other libraries refuse" in caplog.text) == (cameras > 6)
+    assert check_dataset("mars", tmp_path / "people", counts="none").ok
