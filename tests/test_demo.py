@@ -23,8 +23,8 @@ def test_demo_writes_a_page_that_needs_nothing_else(
         "baseline, untrained",
         "HSV histogram",
         "2 queries, 6 in the gallery",
-        "weights in the wheel",
-        "denseil_mobilenetv2.people_v1, as it comes",
+        "packaged weights",
+        "denseil_mobilenetv2.people_v1, not trained further",
     ):
         assert text in page, text
     assert not re.findall(r"(?:src|href)=[\"']https?:", page)
