@@ -60,11 +60,13 @@ class LanceGallery(Closing):
             raise FileNotFoundError(_absent(uri))
         with self._plainly("opening it"):
             database = lancedb.connect(uri, read_consistency_interval=timedelta(0))
-            if TABLE in database.list_tables().tables:
+            try:
                 self._table = database.open_table(TABLE)
-            elif dim is None:
-                raise FileNotFoundError(_absent(uri))
-            else:
+            except ValueError as error:  # no table, or one of which a killed process had made the folder alone
+                if "not found" not in str(error):
+                    raise
+                if dim is None:
+                    raise FileNotFoundError(_absent(uri)) from None
                 self._table = database.create_table(TABLE, schema=schema_of(dim, model), exist_ok=True)
         names = self._table.schema.names
         if not {*COLUMNS, "vector"} <= set(names):

@@ -209,3 +209,13 @@ def test_a_server_that_goes_away(tmp_path: Path):
         assert "\n" not in str(raised.value)
     with run_milvus(tmp_path) as uri:  # the same data
         assert gallery.open(f"{uri}/gone").count() == 10
+
+
+def test_a_gallery_whose_maker_was_killed_at_once(tmp_path: Path):
+    (tmp_path / "records.lance" / "data").mkdir(parents=True)
+    with pytest.raises(FileNotFoundError, match="no gallery at"):
+        gallery.open(str(tmp_path))
+    with gallery.open(str(tmp_path), DIM) as held:
+        assert held.add(records(5), unit(5)) == 5
+    with gallery.open(str(tmp_path)) as again:
+        assert again.count() == 5
