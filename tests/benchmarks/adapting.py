@@ -3,7 +3,8 @@
     python -m tests.benchmarks.shifts runs/shifts none night compressed high --seed 1 2 3
     python -m tests.benchmarks.adapting runs/shifts/* > runs/adapting.jsonl
 
-Writes a line of JSON for each set: mAP before and after (all frames, protocol standard), stages, seconds.
+Writes a line of JSON for each set: mAP before and after (all frames, protocol standard), stages, seconds. With
+`--statistics` the first stage alone is run, and measured whether it would be kept or not.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import resource
 import tempfile
 import time
 from collections.abc import Sequence
+from copy import deepcopy
 from dataclasses import replace
 from pathlib import Path
 
@@ -23,7 +25,10 @@ import denseil
 from denseil.data import Tracklet, VideoReIDDataset, read_dataset
 from denseil.embedding import evaluate
 from denseil.training import adapt
+from denseil.training.adapt_criterion import Criterion, helped
+from denseil.training.adapt_norms import blend
 from denseil.training.adapt_result import Stage
+from denseil.training.adapt_stages import LEAST_GAIN_DIRECT, SHARE
 
 MODEL = "denseil_mobilenetv2.people_v1"
 
@@ -56,6 +61,25 @@ def measure(
     }
 
 
+def measure_statistics(root: Path, *, seed: int, model: str) -> dict[str, object]:
+    """Blend batch-norm statistics half-way, and evaluate before and after, whatever the criterion says."""
+    dataset = read_dataset("manifest", root)
+    tracklets = _without_labels(dataset, None, 0.0, seed)
+    before = denseil.create_model(model, pretrained=True).eval()
+    criterion = Criterion(tracklets, before)
+    after = deepcopy(before)
+    blend(after, tracklets, SHARE, seed=seed)
+    score = criterion.measure(after)
+    maps = [evaluate(each, dataset).mAP for each in (before, after)]
+    return {
+        "set": root.name,
+        "mAP before": round(100 * maps[0], 2),
+        "mAP after": round(100 * maps[1], 2),
+        "separation": [round(each.separation, 2) for each in (criterion.first, score)],
+        "not kept": helped(criterion.first, score, least_gain=LEAST_GAIN_DIRECT, seed=seed),
+    }
+
+
 def _told(stage: Stage) -> str:
     told = f"{stage.name}: " + ("kept" if stage.kept else stage.reason)
     if stage.before is None or stage.score is None:
@@ -83,6 +107,12 @@ if __name__ == "__main__":
     parser.add_argument("--minutes", type=float, default=5)
     parser.add_argument("--count", type=int)
     parser.add_argument("--swapped", type=float, default=0.0)
+    parser.add_argument("--statistics", action="store_true")
     given = vars(parser.parse_args())
+    statistics = given.pop("statistics")
     for root in given.pop("roots"):
-        print(json.dumps(measure(root, **given)), flush=True)
+        if statistics:
+            line = measure_statistics(root, seed=given["seed"], model=given["model"])
+        else:
+            line = measure(root, **given)
+        print(json.dumps(line), flush=True)
