@@ -77,11 +77,10 @@ def auto_threshold(tracks: Tracks, rules: Rules, *, far: float = FAR, halves: Ha
     if not 0 < far <= 0.5:
         raise ValueError(f"far={far!r}: give a rate above 0 and at most 0.5, such as 0.01")
     similar = _seen_at_once(tracks, rules)
-    step = float(np.interp(np.log(far), np.log(RATES[::-1]), STEPS[::-1]))
     guess = _guess(tracks)
-    value = _value(similar, step, *guess)
+    value = _value(similar, *guess, far)
     rng = np.random.default_rng(0)
-    drawn = [_value(rng.choice(similar, len(similar)), step, *guess) for _ in range(300 if len(similar) else 0)]
+    drawn = [_value(rng.choice(similar, len(similar)), *guess, far) for _ in range(300 if len(similar) else 0)]
     low, high = np.quantile(drawn, [0.025, 0.975]).tolist() if drawn else (float("nan"),) * 2
     count = 0
     if halves is not None:
@@ -95,11 +94,17 @@ def auto_threshold(tracks: Tracks, rules: Rules, *, far: float = FAR, halves: Ha
     return Threshold(value, "auto", len(similar), count, low, high, far)
 
 
-def _value(similar: NDArray[np.float32], step: float, mean: float, spread: float) -> float:
-    total = len(similar) + PRIOR
-    middle = (similar.sum() + PRIOR * mean) / total
-    variance = (len(similar) * similar.var() if len(similar) else 0) + PRIOR * spread**2
-    return float(np.clip(middle + step * np.sqrt(variance / total), -1, CAP))
+def move(count: int, mean: float, variance: float, guess: float, spread: float, far: float) -> float:
+    """Threshold for a rate of false links, from pairs of two persons and a guess that weighs as much as `PRIOR`."""
+    step = float(np.interp(np.log(far), np.log(RATES[::-1]), STEPS[::-1]))
+    total = count + PRIOR
+    middle = (count * mean + PRIOR * guess) / total
+    return float(np.clip(middle + step * np.sqrt((count * variance + PRIOR * spread**2) / total), -1, CAP))
+
+
+def _value(similar: NDArray[np.float32], mean: float, spread: float, far: float) -> float:
+    moments = (float(similar.mean()), float(similar.var())) if len(similar) else (0.0, 0.0)
+    return move(len(similar), *moments, mean, spread, far)
 
 
 def _guess(tracks: Tracks) -> tuple[float, float]:

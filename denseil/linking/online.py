@@ -1,0 +1,284 @@
+"""Linking beside trackers: the person of each track while it grows, across cameras and restarts."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Hashable
+from dataclasses import dataclass
+from typing import NamedTuple, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from denseil.common.track_key import TrackKey
+from denseil.gallery import Gallery, Record
+from denseil.linking.checks import ArrayLike, unit_rows
+from denseil.linking.pool import Pool
+from denseil.linking.running import RunningThreshold
+from denseil.linking.threshold import FAR, Threshold
+
+Key: TypeAlias = tuple[int, Hashable]
+
+
+class Event(NamedTuple):
+    """A change of numbers that were given out before; printed, it is a line.
+
+    Attributes:
+        kind: "merged": all tracks of `person` are now `into`. "split": one track of `person` is now `into`.
+        person: The number before.
+        into: The number from now on.
+        time: When, seconds.
+        track: Camera and track that were split off; None for a merger.
+    """
+
+    kind: str
+    person: int
+    into: int
+    time: float
+    track: Key | None = None
+
+    def __str__(self) -> str:
+        what = f"{self.kind} {self.person} into {self.into}"
+        return what if self.track is None else f"{what}: track {self.track[1]!r} of camera {self.track[0]}"
+
+
+@dataclass
+class _Track:
+    """A track: its person, newest vector (D,), and times in seconds."""
+
+    person: int
+    vector: NDArray[np.float32]
+    start: float
+    last: float
+    saved: bool = False
+
+
+class OnlineLinker:
+    """Persons of tracks that grow, one call per track and frame.
+
+    A new track gets the most similar person whose average similarity reaches the threshold, or a new number. When a
+    growing track shows that two numbers are one person, they merge, and `events` says so; no number changes otherwise.
+    Tracks of one camera that are seen at once are never one person: if a track returns after another one took its
+    person, the later one is split off. One call costs one product of the vector with the persons' mean vectors.
+
+    Args:
+        gallery: Gallery that keeps tracks and persons across restarts, written by `save`; None for memory only.
+        threshold: Least average cosine similarity, or "auto", which moves with the tracks that are seen at once; see
+            `auto_threshold`.
+        far: Wanted share of pairs of two persons that are linked, for "auto".
+        expire: Seconds after which a track that was not seen is forgotten, and a person with the last of their tracks;
+            None to keep all.
+        gap: Seconds for which a track that is not updated may still be in the picture.
+
+    Raises:
+        ValueError: If an argument is out of its range.
+
+    Examples:
+        >>> import numpy as np
+        >>> linker = OnlineLinker(threshold=0.7)
+        >>> linker.update(1, 5, np.array([1.0, 0.0]), time=0.0)
+        1
+        >>> linker.update(2, 8, np.array([0.9, 0.1]), time=40.0)
+        1
+    """
+
+    def __init__(
+        self,
+        gallery: Gallery | None = None,
+        *,
+        threshold: float | str = "auto",
+        far: float = FAR,
+        expire: float | None = None,
+        gap: float = 1.0,
+    ) -> None:
+        if (expire is not None and not expire > 0) or not gap >= 0:
+            raise ValueError(f"expire={expire!r}, gap={gap!r}: give seconds, expire above 0 and gap at least 0")
+        self.gallery, self.expire, self.gap = gallery, expire, gap
+        self._limit = RunningThreshold(threshold, far)
+        self._pool: Pool | None = None
+        self._tracks: OrderedDict[Key, _Track] = OrderedDict()  # the one that was seen last at the end
+        self._of: dict[int, dict[Key, None]] = {}  # tracks of each person
+        self._present: dict[int, OrderedDict[Key, None]] = {}  # tracks of each camera, seen last at the end
+        self._events: list[Event] = []
+        self._removed: list[str] = []
+        self._next = 1
+        if gallery is not None:
+            self._restore(gallery)
+
+    @property
+    def threshold(self) -> Threshold:
+        """The threshold now."""
+        return self._limit.threshold
+
+    @property
+    def num_persons(self) -> int:
+        """Number of persons that are known."""
+        return len(self._of)
+
+    def update(self, camera: int, track_id: Hashable, vector: ArrayLike, time: float) -> int:
+        """Take in the newest vector of a track, and return its person.
+
+        Args:
+            camera: The camera.
+            track_id: The tracker's id, unique in the camera.
+            vector: Vector (D,) of the track so far.
+            time: Seconds; the times of one camera do not go back.
+
+        Raises:
+            ValueError: If the vector is zero, not finite or of another width, or the time is not finite or goes back.
+        """
+        unit = unit_rows(np.asarray(vector, dtype=np.float32)[None])[0]
+        key = (int(camera), track_id)
+        track = self._tracks.get(key)
+        if not np.isfinite(time) or (track is not None and time < track.last):
+            raise ValueError(f"time={time!r} of track {track_id!r}: give finite seconds that do not go back")
+        self._pool = self._pool or Pool(len(unit))
+        if len(unit) != self._pool.sums.shape[1]:
+            raise ValueError(f"vector has {len(unit)} components, those before {self._pool.sums.shape[1]}")
+        if track is None:
+            track = _Track(self._find(key, unit, time), unit, time, time)
+            self._insert(key, track)
+        else:
+            self._pool.add(track.person, unit - track.vector, 0)
+            track.vector, track.last, track.saved = unit, time, False
+            self._tracks.move_to_end(key)
+            self._present[key[0]].move_to_end(key)
+            self._split(key, track, time)
+        self._see_pairs(key, track, time)
+        self._merge(track.person, time)
+        self._forget(time)
+        return self._tracks[key].person
+
+    def person(self, camera: int, track_id: Hashable) -> int:
+        """Return the person of a track now.
+
+        Raises:
+            KeyError: If the track is not known, or was forgotten.
+        """
+        if (camera, track_id) not in self._tracks:
+            raise KeyError(f"no track {track_id!r} of camera {camera}: it had no vector, or was forgotten")
+        return self._tracks[camera, track_id].person
+
+    def events(self) -> list[Event]:
+        """Return the changes since the last call."""
+        found, self._events = self._events, []
+        return found
+
+    def save(self) -> None:
+        """Write what has changed to the gallery, as one record per track, whose pid is the person.
+
+        Raises:
+            ValueError: If there is no gallery.
+        """
+        if self.gallery is None:
+            raise ValueError("this linker has no gallery to save to; give one to OnlineLinker")
+        changed = [(key, track) for key, track in self._tracks.items() if not track.saved]
+        self.gallery.delete([*self._removed, *(_id(key, track) for key, track in changed)])
+        self._removed = []
+        if changed:
+            records = [
+                Record(_id(key, track), key[0], track.start, track.last, str(key[1]), pid=track.person)
+                for key, track in changed
+            ]
+            self.gallery.add(records, np.stack([track.vector for _, track in changed]))
+        for _, track in changed:
+            track.saved = True
+
+    def _restore(self, gallery: Gallery) -> None:
+        stored = [item for block in gallery.scan() for item in block if item.record.pid is not None]
+        for item in sorted(stored, key=lambda item: item.record.until):
+            record = item.record
+            assert record.pid is not None
+            vector = np.asarray(item.vector, np.float32)
+            self._pool = self._pool or Pool(len(vector))
+            key = (record.camid, ("restored", record.id))
+            self._insert(key, _Track(record.pid, vector, record.start, record.until, saved=True))
+            self._next = max(self._next, record.pid + 1)
+
+    def _insert(self, key: Key, track: _Track) -> None:
+        assert self._pool is not None
+        self._tracks[key] = track
+        self._present.setdefault(key[0], OrderedDict())[key] = None
+        self._of.setdefault(track.person, {})[key] = None
+        self._pool.add(track.person, track.vector)
+
+    def _new(self) -> int:
+        self._next += 1
+        return self._next - 1
+
+    def _find(self, key: Key, unit: NDArray[np.float32], time: float) -> int:
+        """The person of a new track."""
+        assert self._pool is not None
+        for person, _ in self._pool.similar(unit, self._limit.value):
+            if not any(self._clash(key, time, time, other, time) for other in self._of[person]):
+                return person
+        return self._new()
+
+    def _clash(self, key: Key, start: float, last: float, other: Key, time: float) -> bool:
+        """Whether two tracks are, or may be, in one picture at once."""
+        if key[0] != other[0]:
+            return False
+        track = self._tracks[other]
+        return (track.last >= start and last >= track.start) or (last == time and time - track.last <= self.gap)
+
+    def _merge(self, person: int, time: float) -> None:
+        """Merge a person with the most similar one that no two tracks at once forbid."""
+        assert self._pool is not None
+        for other, _ in self._pool.similar(self._pool.mean(person), self._limit.value):
+            if other != person and not self._apart(person, other, time):
+                kept, gone = min(person, other), max(person, other)
+                self._pool.add(kept, *self._pool.remove(gone))
+                for key in self._of.pop(gone):
+                    self._tracks[key].person, self._tracks[key].saved = kept, False
+                    self._of[kept][key] = None
+                self._events.append(Event("merged", gone, kept, time))
+                return
+
+    def _apart(self, one: int, other: int, time: float) -> bool:
+        for key in self._of[one]:
+            track = self._tracks[key]
+            if any(self._clash(key, track.start, track.last, theirs, time) for theirs in self._of[other]):
+                return True
+        return False
+
+    def _split(self, key: Key, track: _Track, time: float) -> None:
+        """Give a track of the same person that is now seen at once with this one a number of its own."""
+        assert self._pool is not None
+        for other in [other for other in self._of[track.person] if other != key and other[0] == key[0]]:
+            theirs = self._tracks[other]
+            if theirs.last >= track.start and track.last >= theirs.start:
+                before, theirs.person, theirs.saved = theirs.person, self._new(), False
+                self._pool.add(before, -theirs.vector, -1)
+                del self._of[before][other]
+                self._of[theirs.person] = {other: None}
+                self._pool.add(theirs.person, theirs.vector)
+                self._events.append(Event("split", before, theirs.person, time, other))
+
+    def _see_pairs(self, key: Key, track: _Track, time: float) -> None:
+        """Take in pairs that surely show two persons: a track's first moment, and the tracks present then."""
+        if track.start != time:
+            return
+        for other in reversed(self._present[key[0]]):
+            theirs = self._tracks[other]
+            if theirs.last < time:
+                return
+            if other != key:
+                self._limit.see(float(track.vector @ theirs.vector))
+
+    def _forget(self, time: float) -> None:
+        while self.expire is not None and self._tracks:
+            key, track = next(iter(self._tracks.items()))
+            if track.last >= time - self.expire:
+                return
+            del self._tracks[key], self._present[key[0]][key], self._of[track.person][key]
+            self._removed.append(_id(key, track))
+            if not self._of[track.person]:
+                del self._of[track.person]
+                assert self._pool is not None
+                self._pool.remove(track.person)
+
+
+def _id(key: Key, track: _Track) -> str:
+    if isinstance(key[1], tuple) and key[1][:1] == ("restored",):
+        return str(key[1][1])
+    return str(TrackKey(key[0], "live", str(key[1]), track.start))

@@ -1,0 +1,132 @@
+"""`OnlineLinker`: laws on any input, mergers and splits as events, a gallery across restarts, agreement with `link`."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from denseil.gallery import MemoryGallery
+from denseil.linking import OnlineLinker, link
+from tests.linking.test_link import people, together
+
+
+def play(linker: OnlineLinker, vectors, camids, start, end, rng: np.random.Generator | None = None) -> None:
+    """Feed tracks in time order, each at its start, at random times and at its end."""
+    calls = []
+    for row in range(len(vectors)):
+        moments = [start[row], *(rng.uniform(start[row], end[row], 2) if rng else []), end[row]]
+        calls += [(float(moment), row) for moment in moments]
+    for time, row in sorted(calls):
+        noise = rng.normal(scale=0.3, size=vectors.shape[1]) if rng and time < end[row] else 0
+        linker.update(int(camids[row]), row, vectors[row] + noise, time)
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.integers(0, 2**32 - 1), st.integers(1, 30), st.floats(-0.5, 0.95), st.sampled_from([None, 20]), st.booleans())
+def test_tracks_seen_at_once_are_never_one_person(seed, tracks, threshold, expire, equal):
+    vectors, _, camids, start, end = people(seed, 3, tracks)
+    if equal:
+        vectors[:] = 1
+    start, end = start.round(), end.round()  # many at the same instant
+    linker = OnlineLinker(threshold=threshold, expire=expire, gap=0)
+    play(linker, vectors, camids, start, np.maximum(start, end), np.random.default_rng(seed))
+    kept = [row for row in range(tracks) if (int(camids[row]), row) in linker._tracks]
+    for a in kept:
+        for b in kept:
+            at_once = camids[a] == camids[b] and start[a] <= end[b] and start[b] <= end[a]
+            if a != b and at_once:
+                assert linker.person(int(camids[a]), a) != linker.person(int(camids[b]), b)
+    assert linker.num_persons == len({linker.person(int(camids[row]), row) for row in kept})
+
+
+def test_live_and_offline_agree_on_well_separated_people():
+    vectors, _, camids, start, end = people(3, 12, 150, noise=0.3, dim=64)
+    start, end = 40 * start, 40 * start + (end - start)
+    linker = OnlineLinker(threshold=0.6)
+    play(linker, vectors, camids, start, end, np.random.default_rng(0))
+    live = np.array([linker.person(int(camids[row]), row) for row in range(len(vectors))])
+    offline = link(vectors, camids=camids, start=start, end=end, threshold=0.6).person
+    upper = np.triu_indices(len(live), 1)
+    a, b = together(live)[upper], together(offline)[upper]
+    assert (a & b).sum() / (a | b).sum() >= 0.9
+
+
+def test_a_late_merger_is_an_event():
+    linker = OnlineLinker(threshold=0.8)
+    assert linker.update(1, "a", [1, 0], 0) == 1
+    assert linker.update(2, "a", [0, 1], 50) == 2
+    assert linker.events() == []
+    assert linker.update(2, "a", [1, 0.2], 52) == 1
+    assert [str(event) for event in linker.events()] == ["merged 2 into 1"]
+    assert linker.events() == []
+    assert linker.num_persons == 1
+
+
+def test_a_track_that_returns_splits_off_the_one_that_took_its_person():
+    linker = OnlineLinker(threshold=0.8, gap=1)
+    linker.update(1, "a", [1, 0], 0)
+    assert linker.update(1, "b", [1, 0], 5) == 1  # a has been away for 5 s
+    assert linker.update(1, "a", [1, 0], 6) == 1
+    assert linker.person(1, "b") == 2
+    assert [str(event) for event in linker.events()] == ["split 1 into 2: track 'b' of camera 1"]
+
+
+def test_a_gallery_keeps_persons_across_restarts():
+    gallery = MemoryGallery(2)
+    first = OnlineLinker(gallery, threshold=0.8, expire=100)
+    first.update(1, 7, [1, 0], 0)
+    first.update(1, 8, [0, 1], 1)
+    first.save()
+    first.update(2, 7, [1, 0.1], 30)
+    first.save()
+    assert sorted((item.camid, item.track, item.pid) for block in gallery.scan() for item, _ in block) == [
+        (1, "7", 1),
+        (1, "8", 2),
+        (2, "7", 1),
+    ]
+    second = OnlineLinker(gallery, threshold=0.8, expire=100)
+    assert second.num_persons == 2
+    assert second.update(3, 7, [0.1, 1], 60) == 2
+    assert second.update(3, 9, [-1, 0], 61) == 3
+    second.update(3, 9, [-1, 0], 120)  # the first two tracks expire
+    second.save()
+    assert {item.track for block in gallery.scan() for item, _ in block} == {"7", "9"}
+
+
+def test_the_automatic_threshold_rests_on_tracks_seen_at_once():
+    rng = np.random.default_rng(0)
+    linker = OnlineLinker()
+    before = linker.threshold.value
+    for time in range(20):
+        for track in range(4):
+            linker.update(1, (time, track), rng.normal(size=32) + 1.5, float(3 * time))
+    assert linker.threshold.pairs == 20 * 6
+    assert linker.threshold.value > before
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ((1, "a", [0, 0], 1), "vector 0 is zero"),
+        ((1, "a", [1, 0, 0], 1), "vector has 3 components, those before 2"),
+        ((1, "a", [1, 0], -1), "time=-1 of track 'a'"),
+        ((1, "b", [1, 0], float("nan")), "time=nan of track 'b'"),
+    ],
+)
+def test_bad_input_is_one_line(arguments, words: str):
+    linker = OnlineLinker(threshold=0.5)
+    linker.update(1, "a", [1, 0], 0)
+    with pytest.raises(ValueError, match=words):
+        linker.update(*arguments)
+    with pytest.raises(ValueError, match="has no gallery"):
+        linker.save()
+    with pytest.raises(KeyError, match="no track 'z' of camera 1"):
+        linker.person(1, "z")
+
+
+@pytest.mark.parametrize("arguments", [{"threshold": 2}, {"threshold": "best"}, {"expire": 0}, {"gap": -1}])
+def test_arguments_out_of_range_are_refused(arguments: dict):
+    with pytest.raises(ValueError, match="give"):
+        OnlineLinker(**arguments)
