@@ -1,0 +1,118 @@
+"""kill -9 at random moments of `add`, `forget`, `optimize` and `copy`: nothing is lost, nothing forgotten is left."""
+
+from __future__ import annotations
+
+import random
+import time
+from contextlib import suppress
+from multiprocessing.connection import Connection
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from denseil import gallery
+from denseil.gallery import Record, copy
+from tests.forked import CONTEXT
+from tests.gallery.conftest import DIM, unit
+from tests.gallery.test_faults import holds
+
+pytest.importorskip("lancedb")
+pytestmark = pytest.mark.slow
+PEOPLE, EACH = 12, 50  # persons, and records of each
+
+
+def people(pid: int) -> tuple[list[Record], np.ndarray]:
+    """The records of one person with their vectors."""
+    return [Record(f"{pid}/{i}", camid=i % 3, start=i, pid=pid) for i in range(EACH)], unit(EACH, seed=pid)
+
+
+def work(said: Connection, what: str, uri: str, other: str) -> None:
+    """Do something to a gallery in a process of its own, and say what is done."""
+    held = gallery.open(uri)
+    said.send("ready")
+    if what == "add":
+        for pid in range(100, 200):
+            held.add(*people(pid))
+            said.send(pid)
+    elif what == "forget":
+        for pid in range(6):
+            held.forget(pid=pid)
+            said.send(pid)
+            held.optimize()
+    elif what == "optimize":
+        while True:
+            held.optimize()
+    elif what == "copy":
+        copy(held, gallery.open(other, held.dim))
+        said.send("done")
+
+
+def kill(moment: float, *words: str) -> list[int | str]:
+    """Start the work, kill its process, and return what it has said."""
+    heard, said = CONTEXT.Pipe(duplex=False)
+    process = CONTEXT.Process(target=work, args=(said, *words))
+    process.start()
+    said.close()
+    assert heard.recv() == "ready"
+    time.sleep(moment)
+    process.kill()
+    process.join()
+    found: list[int | str] = []
+    with heard, suppress(EOFError):
+        while True:
+            found.append(heard.recv())
+    return found
+
+
+def check_whole(uri: str, pids: set[int], gone: set[int]) -> None:
+    """Check that all records of some persons are held, with their vectors, and none of others."""
+    with gallery.open(uri) as held:
+        for pid in sorted(pids):
+            records, vectors = people(pid)
+            found = held.get([record.id for record in records])
+            assert [item.record for item in found] == records
+            np.testing.assert_allclose(np.stack([item.vector for item in found]), vectors, atol=1e-6)
+        for pid in gone:
+            assert not held.find([record.id for record in people(pid)[0]])
+
+
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("what", ["add", "forget", "optimize", "copy"])
+def test_killed(what: str, seed: int, tmp_path: Path):
+    chance = random.Random(f"{what} {seed}")
+    uri, other = str(tmp_path / "g"), str(tmp_path / "other")
+    held_by_now, gone = set(range(PEOPLE)), set()
+    with gallery.open(uri, DIM) as held:
+        for pid in range(PEOPLE):
+            held.add(*people(pid))
+        if what == "optimize":
+            assert held.forget(pid=11) == EACH
+            held_by_now.remove(11)
+            gone.add(11)
+        stored = {pid: np.stack([item.vector for item in held.get([r.id for r in people(pid)[0]])]) for pid in (0, 10)}
+        stored[11] = people(11)[1] / np.linalg.norm(people(11)[1], axis=1, keepdims=True)
+    for _ in range(3):
+        said = kill(chance.uniform(0, 0.4), what, uri, other)
+        if what == "add":
+            held_by_now |= {int(pid) for pid in said}
+        elif what == "forget":
+            gone |= {int(pid) for pid in said}
+            held_by_now -= set(range(max(gone, default=-1) + 2))  # the next may be gone, not yet acknowledged
+        check_whole(uri, held_by_now, gone)
+        if what == "copy" and "done" in said:
+            check_whole(other, held_by_now, set())
+    with gallery.open(uri) as held:
+        for pid in gone:
+            assert held.forget(pid=pid) == 0
+        held.optimize(alone=True)
+        check_whole(uri, held_by_now, gone)
+        if what == "copy":
+            with gallery.open(other, DIM) as target:
+                copy(held, target)
+                assert target.count() == held.count() == PEOPLE * EACH
+            check_whole(other, held_by_now, set())
+    for pid in gone & stored.keys():
+        assert not any(holds(tmp_path / "g", vector) for vector in stored[pid])
+    kept = 10
+    assert all(holds(tmp_path / "g", vector) for vector in stored[kept][:3])
