@@ -8,9 +8,12 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageFilter
 
+from denseil.common.arguments import checked_class
+
 LUMA = np.array([0.299, 0.587, 0.114], dtype=np.float32)  # BT.601, as Pillow
 
 
+@checked_class
 @dataclass(frozen=True)
 class Appearance:
     """Appearance augmentation, equal for all frames of a clip; the defaults change nothing.

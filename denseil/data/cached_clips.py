@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from denseil.common.arguments import checked_class
 from denseil.common.extras import need
 from denseil.data.batch_augmentation import augment_batch, put
 from denseil.data.clips import ClipDataset, Plan
@@ -20,6 +21,7 @@ from denseil.data.transforms import ClipTransform
 THREADS = 4  # decoders leave Python's lock
 
 
+@checked_class
 class CachedClips(ClipDataset):
     """A `ClipDataset` that keeps all frames, resized to the transform's size, in memory or on a device.
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
+from denseil.common.arguments import checked
 from denseil.common.text import plain
 from denseil.data.datasets import find_reader
 from denseil.data.images import decode_image
@@ -54,6 +55,7 @@ class DatasetReport:
         return "\n".join(lines)
 
 
+@checked
 def check_dataset(
     name: str,
     root: Path | str,

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler, get_worker_info
 
+from denseil.common.arguments import checked, checked_class
 from denseil.data.images import decode_buffer, read_frame
 from denseil.data.sampling import sample_all, sample_even, sample_random
 from denseil.data.tracklet import Tracklet
@@ -40,6 +41,7 @@ class ClipBatch(NamedTuple):
     owner: Tensor
 
 
+@checked_class
 class ClipDataset(Dataset[ClipBatch]):
     """Clips of tracklets, decoded and augmented in uint8.
 
@@ -154,6 +156,7 @@ class ClipDataset(Dataset[ClipBatch]):
         return read_frame(tracklet.frames, position, name=name, on_corrupt=self.on_corrupt, buffer=scratch)
 
 
+@checked
 def clip_loader(
     dataset: ClipDataset,
     batch_size: int,
@@ -173,7 +176,12 @@ def clip_loader(
         reuse: Write batches alternately into the same memory, which is faster. A batch is then valid until the second
             next one is requested: clone batches to keep them. Only one loader per dataset may do so at a time.
         **options: Other arguments of `DataLoader`, such as `drop_last=True`.
+
+    Raises:
+        ValueError: If batch_size is below 1 or num_workers below 0.
     """
+    if batch_size < 1 or num_workers < 0:
+        raise ValueError(f"batch_size is at least 1 and num_workers at least 0, got {batch_size} and {num_workers}")
     ahead = (options.get("prefetch_factor") or 2) if num_workers else 0  # batches that a worker prepares in advance
     dataset.reuse_memory(ahead + 2 if reuse else 0)
     return DataLoader(dataset, batch_size, sampler=sampler, num_workers=num_workers, collate_fn=_keep, **options)

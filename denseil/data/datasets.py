@@ -8,6 +8,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from denseil.common.arguments import checked
 from denseil.data.readers import dukemtmc_videoreid, ilids_vid, ls_vid, manifest, mars, prid2011
 from denseil.data.readers._files import first_of
 from denseil.data.splits import Split, make_splits, read_splits
@@ -45,6 +46,7 @@ def find_reader(name: str) -> Reader:
     return READERS[key]
 
 
+@checked
 def read_dataset(name: str, root: Path | str, **options: Any) -> VideoReIDDataset:
     """Read the tracklets of a dataset, without opening images or shuffling.
 
@@ -74,6 +76,7 @@ def _with_source(dataset: VideoReIDDataset) -> VideoReIDDataset:
     return replace(dataset, train=train, query=query, gallery=gallery)
 
 
+@checked
 def dataset_splits(name: str, root: Path | str, *, new: int | None = None, seed: int = 0) -> list[Split]:
     """Read the splits of iLIDS-VID or PRID-2011, or make new ones.
 

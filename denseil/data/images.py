@@ -18,6 +18,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import ExifTags, Image
 
+from denseil.common.arguments import checked
+
 logger = logging.getLogger(__name__)
 
 FORMATS = ("JPEG", "PNG", "BMP", "WEBP", "TIFF", "PPM", "GIF")
@@ -31,6 +33,7 @@ _FAST_COLOURS = ("YCbCr", "RGB", "Gray")  # CMYK comes out otherwise than from P
 _MODES = {"1", "L", "LA", "La", "P", "PA", "RGB", "RGBA", "RGBa", "RGBX", "CMYK", "YCbCr", "LAB", "HSV"}
 
 
+@checked
 def decode_image(path: str | os.PathLike[str], *, buffer: NDArray[np.uint8] | None = None) -> NDArray[np.uint8]:
     """Decode an image file to RGB, upright.
 
@@ -67,8 +70,8 @@ def _read(path: str | os.PathLike[str]) -> bytes:
     name = os.fspath(path)
     try:
         file = os.open(name, _READ)  # a third faster than Path.read_bytes
-    except FileNotFoundError:
-        raise
+    except FileNotFoundError as error:
+        raise FileNotFoundError(error.errno, error.strerror, name) from error
     except OSError as error:
         raise ValueError(f"cannot read image {name}: {error.strerror}") from error
     try:
@@ -115,6 +118,7 @@ def _check_size(width: int, height: int) -> None:
         raise ValueError(f"it is {width} x {height}, {width * height:,} pixels; an image has at most {MAX_PIXELS:,}")
 
 
+@checked
 def read_frame(
     frames: Sequence[str | os.PathLike[str]],
     position: int,

@@ -7,11 +7,13 @@ from collections.abc import Iterator, Mapping, Sequence
 import numpy as np
 from torch.utils.data import Sampler
 
+from denseil.common.arguments import checked_class
 from denseil.data.tracklet import Tracklet
 
 MEMBERS = 3  # identities of one group that a batch holds together
 
 
+@checked_class
 class PKSampler(Sampler[int]):
     """Positions of tracklets such that each P x K in a row are P identities with K tracklets each.
 

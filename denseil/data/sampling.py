@@ -7,7 +7,10 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from denseil.common.arguments import checked
 
+
+@checked
 def sample_random(num_frames: int, clip_len: int, rng: np.random.Generator) -> NDArray[np.int64]:
     """Sample one random frame from each of `clip_len` equal chunks, in time order (restricted random sampling).
 
@@ -26,6 +29,7 @@ def sample_random(num_frames: int, clip_len: int, rng: np.random.Generator) -> N
     return start + (rng.random(clip_len) * (stop - start)).astype(np.int64)
 
 
+@checked
 def sample_even(num_frames: int, clip_len: int) -> NDArray[np.int64]:
     """Take the middle frame of each chunk of `sample_random`.
 
@@ -36,6 +40,7 @@ def sample_even(num_frames: int, clip_len: int) -> NDArray[np.int64]:
     return (start + stop - 1) // 2
 
 
+@checked
 def sample_all(
     num_frames: int, clip_len: int, *, order: Literal["interleaved", "contiguous"] = "interleaved"
 ) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:

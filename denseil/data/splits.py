@@ -16,6 +16,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from denseil.common.arguments import checked
 from denseil.common.extras import need
 from denseil.common.files import replacing
 from denseil.data.readers._files import load_mat
@@ -28,6 +29,7 @@ class Split(NamedTuple):
     test: tuple[str, ...]
 
 
+@checked
 def make_splits(persons: Sequence[str], *, num_splits: int = 10, seed: int = 0) -> list[Split]:
     """Make random half splits. For an odd number of persons the larger half is for training.
 
@@ -41,6 +43,7 @@ def make_splits(persons: Sequence[str], *, num_splits: int = 10, seed: int = 0) 
     return [_halves(people, rng.permutation(len(people)).tolist()) for _ in range(num_splits)]
 
 
+@checked
 def read_splits(path: Path | str, persons: Sequence[str]) -> list[Split]:
     """Read splits of either format.
 
@@ -77,6 +80,7 @@ def read_splits(path: Path | str, persons: Sequence[str]) -> list[Split]:
     return splits
 
 
+@checked
 def write_splits(splits: Sequence[Split], path: Path | str) -> Path:
     """Write splits atomically, as `.json` or `.mat` by the suffix of the path.
 

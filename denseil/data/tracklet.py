@@ -11,9 +11,11 @@ from typing import overload
 import numpy as np
 from numpy.typing import NDArray
 
+from denseil.common.arguments import checked, checked_class
 from denseil.common.track_key import TrackKey
 
 
+@checked_class
 class Frames(Sequence[str]):
     """The paths of a tracklet's frames, in time order: one folder and a compact array of file names.
 
@@ -68,6 +70,7 @@ def _digest(frames: Sequence[str]) -> str:
     return f"frames-{digest.hexdigest()}"
 
 
+@checked_class
 @dataclass(frozen=True, slots=True)
 class Tracklet:
     """One appearance of a person in front of a camera.
@@ -115,6 +118,7 @@ class Tracklet:
         return TrackKey(self.camid, self.source, self.name or _digest(self.frames), self.start)
 
 
+@checked_class
 @dataclass(frozen=True)
 class VideoReIDDataset:
     """A dataset of training, query and gallery tracklets.
@@ -146,6 +150,7 @@ class VideoReIDDataset:
         return both, range(len(self.gallery), len(both))
 
 
+@checked
 def label_map(tracklets: Iterable[Tracklet]) -> dict[int, int]:
     """Map identities to class labels, 0 to the number of identities - 1, in sorted order."""
     return {pid: label for label, pid in enumerate(sorted({tracklet.pid for tracklet in tracklets}))}

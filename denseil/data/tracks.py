@@ -12,6 +12,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from denseil.common.arguments import checked
 from denseil.data._track_lines import FIELDS, Line, read_lines
 
 NOTHING: Mapping[str, int] = MappingProxyType({})
@@ -36,6 +37,7 @@ class Tracks(NamedTuple):
         return len(self.frames)
 
 
+@checked
 def read_tracks(path: str | Path) -> Tracks:
     """Read a tracks file with one box per line, `frame,id,left,top,width,height` and further fields, in any order.
 
@@ -89,6 +91,7 @@ def _check(kept: list[Line], left_out: Counter[str], path: Path) -> None:
         )
 
 
+@checked
 def crop_box(image: NDArray[np.uint8], left: float, top: float, width: float, height: float) -> NDArray[np.uint8]:
     """Crop the pixels of an image (H, W, 3) that a box touches, without a copy; empty if there are none."""
     if width <= 0 or height <= 0:

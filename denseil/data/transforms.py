@@ -13,6 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from denseil.common.arguments import checked, checked_class
 from denseil.data.appearance import Appearance, Look
 from denseil.data.images import resize_image
 
@@ -37,6 +38,7 @@ class ClipAugmentation(NamedTuple):
     box: tuple[int, int, int, int] | None
 
 
+@checked_class
 @dataclass(frozen=True)
 class ClipTransform:
     """Resize, mirror, shift and erase the frames of a clip, all in uint8.
@@ -137,6 +139,7 @@ def _affine(mean: tuple[float, ...], std: tuple[float, ...], device: torch.devic
         return scale, -torch.tensor(mean, device=device) / torch.tensor(std, device=device)
 
 
+@checked
 def normalize(clips: Tensor, mean: Sequence[float], std: Sequence[float]) -> Tensor:
     """Normalise uint8 pixels for a model: (pixel / 255 - mean) / std, on the clips' device.
 

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from denseil.common.arguments import checked
 from denseil.common.text import plain
 from denseil.common.track_key import TrackKey
 from denseil.data._video_frames import Frame, FrameSource, open_frames
@@ -60,6 +61,7 @@ class CutReport:
         return "\n".join(lines)
 
 
+@checked
 def cut_tracklets(
     video: str | Path,
     tracks: str | Path,

@@ -6,6 +6,7 @@ import logging
 import os
 from pathlib import Path
 
+from denseil.common.arguments import checked
 from denseil.data.readers._files import IMAGE_SUFFIXES, images_in, natural_order
 from denseil.data.tracklet import Frames, Tracklet
 
@@ -13,6 +14,7 @@ logger = logging.getLogger(__name__)
 UNKNOWN_PID, UNKNOWN_CAMID = -1, 0
 
 
+@checked
 def read_folder(root: str | Path) -> list[Tracklet]:
     """Read a folder and its subfolders at any depth as tracklets, without hidden folders.
 

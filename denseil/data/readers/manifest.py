@@ -16,6 +16,7 @@ import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from denseil.common.arguments import checked
 from denseil.common.extras import need
 from denseil.common.files import replacing
 from denseil.data.readers._files import LEAST_PID, VIDEO_SUFFIXES, first_of, whole_number
@@ -95,6 +96,7 @@ def _rows(path: Path) -> Iterator[Sequence[str]]:
     return _parquet(path) if path.suffix == ".parquet" else _csv(path)
 
 
+@checked
 def write_manifest(dataset: VideoReIDDataset, path: Path | str) -> Path:
     """Write a dataset as a CSV manifest, with frames relative to the manifest's folder where they are under it.
 
