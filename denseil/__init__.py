@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from denseil.models import push_to_hub as push_to_hub
     from denseil.models import register_model as register_model
     from denseil.models import save_pretrained as save_pretrained
+    from denseil.models import single_frame as single_frame
     from denseil.training import train as train
 
 # The module of each name above, for programs that run. A test compares the two lists.
@@ -55,7 +56,7 @@ _ROOMS = {
     "denseil.losses": "",
     "denseil.metrics": "",
     "denseil.models": "DenseIL Preprocessing create_model is_model list_models list_pretrained optimize profile "
-    "push_to_hub register_model save_pretrained",
+    "push_to_hub register_model save_pretrained single_frame",
     "denseil.synth": "",
     "denseil.training": "train",
     "denseil.viz": "",

@@ -19,7 +19,8 @@ def declare(verbs: Verbs) -> None:
         "Export a model to another runtime, run it there, and compare it with torch.",
         examples=(
             "denseil export runs/mars/final model.onnx",
-            "denseil export denseil_mobilenetv2 model.xml --format openvino --int8 manifest.csv",
+            "denseil export denseil_mobilenetv2 model.xml --int8 manifest.csv",
+            "denseil export runs/mars/final crop.onnx --crops --normalize",
         ),
     )
     what = verb.subject("input")
@@ -27,7 +28,9 @@ def declare(verbs: Verbs) -> None:
     options.weights(what)
     out = verb.subject("output")
     out.add("output", type=values.path, help="output file, .onnx, .xml (OpenVINO) or .pt2; with --parts a folder")
-    out.add("--format", choices=("onnx", "openvino", "pt2"), default="onnx", help="format of the runtime")
+    out.add(
+        "--format", choices=("onnx", "openvino", "pt2"), help="format of the runtime (default: that of the suffix)"
+    )
     out.flag("--parts", help="export the frame encoder and the decoder separately")
     out.add(
         "--size",
@@ -35,6 +38,11 @@ def declare(verbs: Verbs) -> None:
         metavar="HxW",
         help="height and width of frames in pixels (default: the model's own)",
     )
+    out.flag("--half", help="weights in float16")
+    single = verb.subject("single crops")
+    single.flag("--crops", help="export a network for single crops, (N, 3, H, W) to (N, D)")
+    single.flag("--normalize", help="normalise inside the network, which then takes RGB in 0..1")
+    single.flag("--resize", help="resize inside the network, which then takes crops of any size")
     small = verb.subject("int8 (OpenVINO)")
     small.add(
         "--int8",
@@ -53,8 +61,12 @@ def export(
     random_weights: bool,
     model_args: dict[str, Any] | None,
     output: Path,
-    format: Literal["onnx", "openvino", "pt2"],
+    format: Literal["onnx", "openvino", "pt2"] | None,
     parts: bool,
+    crops: bool,
+    normalize: bool,
+    resize: bool,
+    half: bool,
     size: tuple[int, int] | None,
     int8: Path | None,
     dataset: str,
@@ -72,5 +84,17 @@ def export(
     if int8 is not None:
         found = denseil.data.read_dataset(dataset, int8)
         tracklets = (found.query + found.gallery) or found.train
-    show(denseil.export(net, output, format, parts=parts, size=size, int8=tracklets), as_json=json)
+    report = denseil.export(
+        net,
+        output,
+        format,
+        parts=parts,
+        crops=crops,
+        normalize=normalize,
+        resize=resize,
+        half=half,
+        size=size,
+        int8=tracklets,
+    )
+    show(report, as_json=json)
     return 0

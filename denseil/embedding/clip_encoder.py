@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from denseil.common.modes import evaluating
 from denseil.data import normalize
+from denseil.embedding.image_network import ImageNetwork
 from denseil.models import unwrap
 from denseil.models.interface import FrameTokenEncoder, Preprocessing, preprocessing_of
 
@@ -48,7 +49,8 @@ class ClipEncoder:
         if isinstance(width, bool) or not isinstance(width, int) or width < 1:
             raise ValueError(f"{type(inner).__name__}.num_features={width!r}: it must be an int of at least 1")
         self.num_features: int = width
-        self.preprocessing = preprocessing_of(inner, preprocessing)
+        # An image network has its own, in which a clip is one frame.
+        self.preprocessing = preprocessing_of(inner, None if isinstance(inner, ImageNetwork) else preprocessing)
         self.dtype = dtype
         self._frames: FrameTokenEncoder | None = None
         self._pads: bool | None = False if getattr(inner, "takes_mask", True) is False else None

@@ -15,8 +15,9 @@ from tqdm import tqdm
 
 from denseil.data import Tracklet, read_folder
 from denseil.embedding.clip_encoder import ClipEncoder
-from denseil.embedding.exported import ExportedModel, Precision
+from denseil.embedding.exported import open_network
 from denseil.embedding.inputs import ColorOrder, Pixels, check_color_order, is_path, open_model, to_rgb
+from denseil.embedding.runtimes import Precision
 from denseil.embedding.tracklet_vectors import Frame, FramesPolicy, embed_tracklets
 from denseil.models import unwrap
 from denseil.models.interface import Preprocessing
@@ -35,7 +36,9 @@ class Embedder:
 
     Args:
         model: A model made by `create_model`, or any module with the contract of `denseil.models.VideoEncoder`, moved
-            to the device; or the name of a model with weights; or a folder that `save_pretrained` wrote.
+            to the device; the name of a model with weights; a folder that `save_pretrained` wrote; or a file that
+            `denseil.export` wrote. With `preprocessing`, also the .onnx or OpenVINO .xml of any image network from
+            crops (N, 3, H, W) to vectors (N, D): the vectors of a tracklet's frames are averaged.
         preprocessing: How frames are prepared; None for what the model says.
         device: Where to compute; None for an accelerator if torch finds one, else the CPU.
         dtype: The type to autocast to, such as `torch.bfloat16`; None computes in the model's own.
@@ -105,7 +108,7 @@ class Embedder:
             ValueError: If the file is damaged, or the precision is not available.
             ModuleNotFoundError: If the runtime is not installed; the text says what to install.
         """
-        model = ExportedModel(os.fspath(path), precision=precision)
+        model = open_network(os.fspath(path), precision=precision)
         return cls(model, color_order=color_order, frames=frames, budget=budget)
 
     def __call__(self, tracklet: TrackletLike) -> Tensor:

@@ -1,32 +1,29 @@
-"""Exported models, run by their own runtimes: onnxruntime, OpenVINO, or torch without the model's code."""
+"""Exported models with the interface that embedding needs: clips by `ExportedModel`, single crops by `ImageNetwork`."""
 
 from __future__ import annotations
 
-import functools
 import json
-import threading
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Literal, TypeAlias, get_args
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from denseil.common.extras import need
+from denseil.common.text import plain
+from denseil.embedding.image_network import ImageNetwork
+from denseil.embedding.runtimes import OPENERS, Opened, Precision, find_opener
+from denseil.embedding.seal import check_seal, file_digest
 from denseil.layers._checks import check_frame_mask, check_frames
 from denseil.models.interface import Preprocessing
 
-Precision: TypeAlias = Literal["float32", "bfloat16"]
-Run: TypeAlias = Callable[..., Tensor]
-KEY = "denseil"  # under which an exported file keeps our JSON
 WHOLE_FRAMES = 16  # about as many in one call of a whole model: more leave a CPU's cache
 
 
 class ExportedModel(nn.Module):
-    """What `denseil.export` wrote, with the part of `DenseIL`'s interface that embedding needs.
+    """An export of clips or of an encoder and a decoder, with the part of `DenseIL`'s interface that embedding needs.
 
     A model exported in parts keeps tokens of frames, as `DenseIL` does. One exported whole has none: its "tokens" are
-    the frames, and `decode` runs everything. Threads may share one.
+    the frames, and `decode` runs everything. The mask is optional. Threads may share one.
 
     Args:
         path: The file of a whole model, or the folder of a frame encoder and a decoder.
@@ -42,16 +39,28 @@ class ExportedModel(nn.Module):
 
     Raises:
         FileNotFoundError: If there is no such file, or the weights beside it are missing.
-        ValueError: If a file is damaged or not an export of ours, the parts are of two exports, or the precision is not
-            available.
+        ValueError: If a file is damaged or not an export of denseil, the parts are of two exports, or the precision is
+            not available.
         ModuleNotFoundError: If the runtime is not installed; the text says what to install.
     """
 
     def __init__(self, path: str | Path, *, precision: Precision = "float32") -> None:
         super().__init__()
-        opened = {part: open_exported(file, precision) for part, file in find_parts(path).items()}
-        self._runs = {part: run for part, (run, _) in opened.items()}
+        self._use(path, {part: open_exported(file, precision) for part, file in find_parts(path).items()})
+
+    @classmethod
+    def _of(cls, path: str | Path, opened: dict[str, tuple[Opened, dict[str, Any]]]) -> ExportedModel:
+        model = cls.__new__(cls)
+        nn.Module.__init__(model)
+        model._use(path, opened)
+        return model
+
+    def _use(self, path: str | Path, opened: dict[str, tuple[Opened, dict[str, Any]]]) -> None:
+        """Take the files that were opened, and what they say."""
+        self._runs = {part: file.run for part, (file, _) in opened.items()}
         for part, (_, data) in opened.items():
+            if data["part"] == "crops":
+                raise ValueError(f"{path} is a network for single crops: open it with denseil.Embedder")
             if data["part"] != part:
                 raise ValueError(f"{path} holds a {data['part']} where a {part} belongs: export the model again")
         if len({data.get("export") for _, data in opened.values()}) > 1:
@@ -79,7 +88,7 @@ class ExportedModel(nn.Module):
         )
 
     def encode_frames(self, frames: Tensor) -> Tensor:
-        """Tokens of frames (N, 3, H, W); the frames themselves if the model was exported whole."""
+        """Compute tokens of frames (N, 3, H, W); the frames themselves if the model was exported whole."""
         size = tuple(self.pretrained_cfg["input_size"])
         if frames.dim() != 4 or tuple(frames.shape[1:]) != size:
             raise ValueError(
@@ -93,7 +102,7 @@ class ExportedModel(nn.Module):
         return self._runs["encoder"](frames.float())
 
     def decode(self, tokens: Tensor, mask: Tensor | None = None) -> Tensor:
-        """Embeddings (B, num_features) of what `encode_frames` gave, (B, T, ...), under a bool mask (B, T)."""
+        """Compute embeddings (B, num_features) from tokens (B, T, ...) of `encode_frames` and a bool mask (B, T)."""
         batch, frames = tokens.shape[:2]
         check_frame_mask(mask, batch, frames)
         if not batch:
@@ -109,15 +118,38 @@ class ExportedModel(nn.Module):
         return torch.cat([run(clips, real) if self.takes_mask else run(clips) for clips, real in parts])
 
     def forward(self, clips: Tensor, mask: Tensor | None = None) -> Tensor:
-        """Embeddings (B, num_features) of clips (B, T, 3, H, W) under a bool mask (B, T)."""
+        """Compute embeddings (B, num_features) of clips (B, T, 3, H, W) under a bool mask (B, T)."""
         return self.decode(self.encode_frames(clips.flatten(0, 1)).unflatten(0, clips.shape[:2]), mask)
 
 
+def open_network(
+    path: str | Path, preprocessing: Preprocessing | None = None, *, precision: Precision = "float32"
+) -> ExportedModel | ImageNetwork:
+    """Open an export of denseil, or anybody's image network.
+
+    Args:
+        path: A file ending in .onnx, .xml or .pt2, or the folder of a frame encoder and a decoder.
+        preprocessing: How crops are prepared for a network of others, which does not say so itself.
+        precision: See `ExportedModel`.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If the file cannot be read, or is not an export of denseil and `preprocessing` is None.
+        ModuleNotFoundError: If the runtime is not installed; the text says what to install.
+    """
+    foreign = preprocessing is not None
+    opened = {part: open_exported(file, precision, foreign=foreign) for part, file in find_parts(path).items()}
+    file, data = next(iter(opened.values()))
+    if data["part"] != "crops" or len(opened) > 1:
+        return ExportedModel._of(path, opened)
+    return ImageNetwork(file, data, preprocessing, name=Path(path).stem, digest=file_digest(Path(path)))
+
+
 def find_parts(path: str | Path) -> dict[str, Path]:
-    """The files of an export: {"whole": file}, or {"encoder": ..., "decoder": ...} of a folder."""
+    """Find the files of an export: {"whole": file}, or {"encoder": ..., "decoder": ...} of a folder."""
     path = Path(path)
     if path.is_dir():
-        formats = [{part: path / f"{part}{suffix}" for part in ("encoder", "decoder")} for suffix in _OPENERS]
+        formats = [{part: path / f"{part}{suffix}" for part in ("encoder", "decoder")} for suffix in OPENERS]
         found = [parts for parts in formats if all(file.is_file() for file in parts.values())]
         if len(found) > 1:
             names = ", ".join(parts["encoder"].name for parts in found)
@@ -130,86 +162,33 @@ def find_parts(path: str | Path) -> dict[str, Path]:
     return {"whole": path}
 
 
-def open_exported(path: Path, precision: Precision) -> tuple[Run, dict[str, Any]]:
-    """A file as a function of tensors, and what it says of itself."""
-    if path.suffix not in _OPENERS:
-        raise ValueError(f"{path} ends in {path.suffix!r}; exported models end in {', '.join(_OPENERS)}")
-    if precision not in get_args(Precision):
-        raise ValueError(f"precision={precision!r}: choose one of {', '.join(get_args(Precision))}")
-    if path.suffix == ".xml" and not path.with_suffix(".bin").is_file():
-        raise FileNotFoundError(f"the weights of {path} are missing: {path.with_suffix('.bin')} belongs beside it")
-    opener, module, extra = _OPENERS[path.suffix]
-    runtime = need(module, to=f"run {path.name}", extra=extra)
-    if precision != "float32" and path.suffix != ".xml":
-        raise ValueError(f"precision={precision!r} is for OpenVINO; {path.name} computes in the file's own")
+def open_exported(path: Path, precision: Precision, *, foreign: bool = False) -> tuple[Opened, dict[str, Any]]:
+    """Open a file and read its metadata, after comparing it with its digest.
+
+    Args:
+        path: The file.
+        precision: See `ExportedModel`.
+        foreign: Whether a file without our metadata is taken for an image network of others.
+    """
+    opener = find_opener(path, precision)
     try:
-        run, text = opener(runtime, path, precision)
-        data = json.loads(text)
-        return run, {**data, "part": data["part"]}
+        sealed = check_seal(path)
+        opened = opener()
+        if opened.metadata is None:
+            if foreign and not sealed:
+                return opened, {"part": "crops"}
+            raise ValueError(
+                "it has no metadata of denseil. For an image network of your own, (N, 3, H, W) to (N, D), pass "
+                "preprocessing=denseil.Preprocessing(...)"
+            )
+        data = json.loads(opened.metadata)
+        if data.get("sealed") and not sealed:
+            raise ValueError("its digest is unreadable")
+        return opened, {**data, "part": data["part"]}
     except Exception as error:  # each runtime has errors of its own, some of them bare
         lines = [line.strip() for line in str(error).splitlines() if line.strip()]
         lines = [line for line in lines if not line.startswith("Exception from ")] or [type(error).__name__]
         raise ValueError(
-            f"cannot open {path}: it is damaged, or not what denseil.export wrote; export the model again ({lines[0]})"
+            f"cannot open {path}: it is damaged, or not what denseil.export wrote; export the model again "
+            f"({plain(lines[0])})"
         ) from error
-
-
-def _open_onnx(runtime: Any, path: Path, precision: Precision) -> tuple[Run, str]:
-    options = runtime.SessionOptions()
-    options.intra_op_num_threads = torch.get_num_threads()
-    options.log_severity_level = 4  # what it says of a damaged file comes in the error
-    session = runtime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
-    names = [value.name for value in session.get_inputs()]
-
-    def run(*inputs: Tensor) -> Tensor:
-        feed = {name: value.numpy(force=True) for name, value in zip(names, inputs, strict=True)}
-        return torch.from_numpy(session.run(None, feed)[0])
-
-    return run, session.get_modelmeta().custom_metadata_map[KEY]
-
-
-@functools.cache
-def openvino_core(openvino: Any) -> Any:
-    """The one `openvino.Core` of the process, never closed.
-
-    Each core gives its thread another stack for signals, and the first of two that go takes down memory that the second
-    puts back: the next signal that Python handles, a worker's end for one, was then a segmentation fault.
-    """
-    return openvino.Core()
-
-
-def _open_openvino(runtime: Any, path: Path, precision: Precision) -> tuple[Run, str]:
-    core = openvino_core(runtime)
-    model = core.read_model(path)
-    hints = {"float32": "f32", "bfloat16": "bf16"}
-    settings = {"INFERENCE_PRECISION_HINT": hints[precision], "INFERENCE_NUM_THREADS": torch.get_num_threads()}
-    compiled = core.compile_model(model, "CPU", settings)
-
-    one_call = threading.Lock()  # all calls share one memory; each has every core, so that to wait costs nothing
-
-    def run(*inputs: Tensor) -> Tensor:
-        with one_call:
-            answer = compiled([value.numpy(force=True) for value in inputs])[0]
-            return torch.from_numpy(answer.copy())  # the next answer is written into the same memory
-
-    return run, str(model.get_rt_info([KEY]).astype(str))
-
-
-def _open_pt2(runtime: Any, path: Path, precision: Precision) -> tuple[Run, str]:
-    extra = {KEY: ""}
-    program = runtime.load(path, extra_files=extra).module()
-
-    @torch.inference_mode()
-    def run(*inputs: Tensor) -> Tensor:
-        answer: Tensor = program(*inputs)
-        return answer
-
-    return run, extra[KEY]
-
-
-_OPENERS: dict[str, tuple[Callable[[Any, Path, Precision], tuple[Run, str]], str, str]] = {
-    ".onnx": (_open_onnx, "onnxruntime", "export"),
-    ".xml": (_open_openvino, "openvino", "export"),
-    ".pt2": (_open_pt2, "torch.export", "export"),
-}
-SUFFIXES = tuple(_OPENERS)

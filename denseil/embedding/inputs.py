@@ -13,7 +13,9 @@ from torch import Tensor, nn
 
 from denseil.common.processes import best_device
 from denseil.data.images import pillow_rgb
-from denseil.embedding.exported import SUFFIXES, ExportedModel
+from denseil.embedding.exported import ExportedModel, open_network
+from denseil.embedding.image_network import ImageNetwork
+from denseil.embedding.runtimes import SUFFIXES
 from denseil.models import ClipModel, create_model, unwrap
 from denseil.models.denseil import check_made
 from denseil.models.interface import ColorOrder as ColorOrder
@@ -28,19 +30,19 @@ def open_model(
     device: str | torch.device | None,
     preprocessing: Preprocessing | None = None,
 ) -> nn.Module:
-    """Return a model in eval mode on its device, an accelerator where there is one; names and folders are opened.
+    """Return a model in eval mode on its device, an accelerator where there is one; names and paths are opened.
 
     Raises:
         TypeError: If it is neither a module nor a name, or a model of this library that `create_model` did not make.
-        ValueError: If the path is that of an exported file, or torch knows no such device.
+        ValueError: If an exported file cannot be opened, or torch knows no such device.
     """
-    if isinstance(model, ExportedModel):
+    if isinstance(model, (str, os.PathLike)) and os.fspath(model).endswith(SUFFIXES):
+        model = open_network(os.fspath(model), preprocessing)
+    if isinstance(model, (ExportedModel, ImageNetwork)):
         return model.eval()  # it computes where its runtime does
     if not isinstance(model, nn.Module):
         if not isinstance(model, (str, os.PathLike)):
             raise TypeError(f"model={model!r}: give a torch.nn.Module, the name of a model with weights, or a folder")
-        if os.fspath(model).endswith(SUFFIXES):
-            raise ValueError(f"{os.fspath(model)} is an exported model: open it with Embedder.from_exported")
         folder = os.path.isdir(model)  # noqa: PTH112 (a str or a path)
         model = create_model(f"local-dir:{os.fspath(model)}" if folder else os.fspath(model), pretrained=True)
     inner = unwrap(model)

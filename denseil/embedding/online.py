@@ -22,6 +22,7 @@ from denseil.models.interface import Preprocessing
 logger = logging.getLogger(__name__)
 TrackIds: TypeAlias = Sequence[Any] | Tensor | NDArray[Any] | None
 DECODE_CLIPS = 32  # clips in one call of the decoder
+DEFAULT_FRAMES = 8  # kept of a track for models whose clips are single frames
 
 
 @dataclass
@@ -61,7 +62,8 @@ class TrackletEmbedder:
     Args:
         model: As for `Embedder`. A module without `encode_frames` keeps crops in place of tokens.
         preprocessing: As for `Embedder`.
-        max_frames: Frames kept of a track, at least 2; None for the clip length that the model was trained with.
+        max_frames: Frames kept of a track, at least 2; None for the clip length that the model was trained with, or 8
+            for models of single frames.
         device: As for `Embedder`.
         dtype: As for `Embedder`.
         color_order: As for `Embedder`; "BGR" for what OpenCV reads.
@@ -97,7 +99,8 @@ class TrackletEmbedder:
         self.model = open_model(model, device, preprocessing)
         self.encoder = ClipEncoder(self.model, preprocessing, dtype=dtype)
         self.clip_len = self.encoder.preprocessing.clip_len
-        self.max_frames = self.clip_len if max_frames is None else max_frames
+        default = self.clip_len if self.clip_len > 1 else DEFAULT_FRAMES
+        self.max_frames = default if max_frames is None else max_frames
         if self.max_frames < 2:
             raise ValueError(f"max_frames is at least 2, the first and the newest, got {max_frames}")
         self.color_order = color_order

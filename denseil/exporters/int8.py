@@ -16,7 +16,9 @@ from torch import Tensor
 from denseil.common.extras import need
 from denseil.data import Tracklet, normalize, read_frame, sample_even
 from denseil.data.images import resize_image
-from denseil.embedding.exported import ExportedModel, find_parts, openvino_core
+from denseil.embedding.exported import ExportedModel, find_parts
+from denseil.embedding.runtimes import openvino_core
+from denseil.embedding.seal import seal
 from denseil.embedding.tracklet_vectors import embed_tracklets
 from denseil.metrics import Embeddings, rank
 from denseil.models import Agreement, agreement
@@ -81,6 +83,7 @@ def _quantize_file(part: str, file: Path, examples: list[tuple[Tensor, ...]]) ->
     openvino.save_model(small, temporary, compress_to_fp16=False)
     temporary.with_suffix(".bin").replace(file.with_suffix(".bin"))
     temporary.replace(file)
+    seal(file)
 
 
 def _examples(part: str, model: ExportedModel, clips: Tensor) -> Iterator[tuple[Tensor, ...]]:

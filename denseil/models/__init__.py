@@ -36,3 +36,5 @@ from denseil.models.profile import profile as profile
 from denseil.models.publish import publish as publish
 from denseil.models.publish import publishing_gaps as publishing_gaps
 from denseil.models.publish import sample_clip as sample_clip
+from denseil.models.single_frame import SingleFrame as SingleFrame
+from denseil.models.single_frame import single_frame as single_frame

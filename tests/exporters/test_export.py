@@ -210,7 +210,7 @@ def test_a_missing_runtime_says_what_to_install(written: ExportReport, monkeypat
 
 
 def test_nothing_is_written_when_the_result_differs(model: DenseIL, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    module = importlib.import_module("denseil.exporters.export")  # `denseil.exporters.export` is the function too
+    module = importlib.import_module("denseil.exporters.checks")
     monkeypatch.setattr(module, "TOLERANCE", -1.0)  # nothing is that near
     with pytest.raises(ValueError, match=r"differs from torch by .* it was not written"):
         denseil.export(model, tmp_path / "m.pt2", "pt2", size=(128, 64))

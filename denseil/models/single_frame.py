@@ -1,0 +1,96 @@
+"""A model as an image network: single frames in, embeddings out, with normalisation and resizing inside if asked."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from denseil.common.arguments import checked, checked_class
+from denseil.models._unwrap import unwrap
+from denseil.models.interface import Preprocessing, preprocessing_of
+
+
+@checked
+def single_frame(
+    model: nn.Module, preprocessing: Preprocessing | None = None, *, normalize: bool = False, resize: bool = False
+) -> SingleFrame:
+    """Wrap a model as an image network, for tools that embed single crops.
+
+    Args:
+        model: A model made by `create_model`, or any module with the contract of `VideoEncoder`.
+        preprocessing: How frames are prepared; None for what the model says.
+        normalize: Whether the network normalises by itself: it then takes RGB in 0..1 in place of normalised frames.
+        resize: Whether the network resizes by itself: it then takes frames of any size, and resizes them as
+            `Embedder` does (bilinear with antialiasing), but without rounding to 8 bits.
+
+    Returns:
+        A module (N, 3, H, W) to (N, num_features): the embedding of each frame as a clip of one (T = 1), in eval mode.
+        It shares the model's weights.
+
+    Raises:
+        TypeError: If the model is no module, or nothing says how frames are prepared.
+    """
+    return SingleFrame(model, preprocessing, normalize=normalize, resize=resize)
+
+
+@checked_class
+class SingleFrame(nn.Module):
+    """Embed single frames: (N, 3, H, W) to (N, num_features); see `single_frame`.
+
+    Attributes:
+        model: The model, without wrappers such as DDP.
+        preprocessing: How frames are prepared; its size is what the model sees.
+        num_features: Width of the embedding.
+    """
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(
+        self, model: nn.Module, preprocessing: Preprocessing | None = None, *, normalize: bool, resize: bool
+    ) -> None:
+        super().__init__()
+        inner = unwrap(model)
+        width = getattr(inner, "num_features", None)
+        if not isinstance(width, int):
+            raise TypeError(f"{type(inner).__name__} has no num_features: set it to the width of its embedding")
+        self.model = inner
+        self.preprocessing = preprocessing_of(inner, preprocessing)
+        self.num_features = width
+        self.normalize, self.resize = normalize, resize
+        like = next(iter(inner.parameters()), torch.empty(0))
+        for name in ("mean", "std"):
+            values = torch.tensor(getattr(self.preprocessing, name), dtype=like.dtype, device=like.device)
+            self.register_buffer(name, values[:, None, None], persistent=False)
+        self.train(inner.training)
+
+    def forward(self, frames: Tensor) -> Any:
+        """Embed frames (N, 3, H, W); what they hold depends on `normalize` and `resize`."""
+        if self.resize:
+            frames = resize_antialiased(frames, self.preprocessing.size)
+        if self.normalize:
+            if self.preprocessing.color_order == "BGR":
+                frames = frames.flip(1)
+            frames = (frames - self.mean) / self.std
+        return self.model(frames[:, None])  # (N, 1, 3, H, W)
+
+
+def resize_antialiased(frames: Tensor, size: tuple[int, int]) -> Tensor:
+    """Resize float frames (N, C, H, W) to `size`, bilinear with antialiasing, as Pillow does.
+
+    Two matrix products, which every runtime computes alike; not every one has an antialiased resize.
+    """
+    rows, columns = (_resize_matrix(frames, axis, target) for axis, target in ((2, size[0]), (3, size[1])))
+    return rows @ frames @ columns.T
+
+
+def _resize_matrix(frames: Tensor, axis: int, target: int) -> Tensor:
+    """Weights (target, length of the axis): each output pixel is a triangle-weighted mean of its neighbourhood."""
+    source = torch.ones_like(frames[0, 0, :, 0] if axis == 2 else frames[0, 0, 0, :]).cumsum(0) - 0.5  # pixel centres
+    scale = source.shape[0] / target
+    centres = (torch.arange(target, dtype=source.dtype, device=source.device) + 0.5) * scale
+    width: Any = torch.sym_max(scale, 1.0)
+    weights = torch.clamp(1 - (source[None] - centres[:, None]).abs() / width, min=0)
+    return weights / weights.sum(1, keepdim=True)
