@@ -28,9 +28,7 @@ def declare(verbs: Verbs) -> None:
     options.weights(what)
     out = verb.subject("output")
     out.add("output", type=values.path, help="output file, .onnx, .xml (OpenVINO) or .pt2; with --parts a folder")
-    out.add(
-        "--format", choices=("onnx", "openvino", "pt2"), help="format of the runtime (default: that of the suffix)"
-    )
+    out.add("--format", choices=("onnx", "openvino", "pt2"), help="format of the runtime (default: that of the suffix)")
     out.flag("--parts", help="export the frame encoder and the decoder separately")
     out.add(
         "--size",
