@@ -106,7 +106,8 @@ class ClipModel(nn.Module, ABC):
 
     @preprocessing.setter
     def preprocessing(self, value: Preprocessing) -> None:
-        cfg = {"input_size": (3, *value.size), "mean": value.mean, "std": value.std}
+        cfg: dict[str, Any] = {"input_size": (3, *value.size), "mean": value.mean, "std": value.std}
+        cfg |= {"interpolation": "bilinear", "crop_pct": 1.0, "crop_mode": "squash"}  # for timm's transforms
         block = {"clip_len": value.clip_len, "frames": value.frames, "color_order": value.color_order}
         self.pretrained_cfg = {**getattr(self, "pretrained_cfg", {}), **cfg}
         self.denseil_cfg = {**getattr(self, "denseil_cfg", {}), **block}

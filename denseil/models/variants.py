@@ -29,6 +29,7 @@ def _cfg(hub_name: str | None = None, **entries: Any) -> dict[str, Any]:
         "classifier": "neck.classifier",
         "interpolation": "bilinear",
         "crop_pct": 1.0,
+        "crop_mode": "squash",  # crops keep all of their pixels, as `Embedder` resizes them
         "paper_name": "Dense Interaction Learning for Video-based Person Re-identification",
         "paper_ids": "arXiv:2103.09013",
         **entries,
