@@ -18,6 +18,7 @@ from PIL import Image
 import denseil
 from denseil.data import read_folder
 from denseil.metrics import load_features, merge_features
+from tests.data.videos import PETS_TRACKS, PETS_VIDEO, needs_pets
 
 ROOT = Path(__file__).parent.parent
 TRACKLETS = ROOT / "tests" / "data" / "mars_tiny"
@@ -125,3 +126,20 @@ def test_the_array_of_jobs_embeds_what_one_machine_does(tmp_path: Path):
     merge_features([tmp_path / "2.safetensors", tmp_path / "1.safetensors"], tmp_path / "all")
     expected = denseil.Embedder(model).embed(read_folder(TRACKLETS / "bbox_test"))
     torch.testing.assert_close(load_features(tmp_path / "all").embeddings.vectors, expected, rtol=0, atol=1e-6)
+
+
+@needs_pets
+def test_two_halves_of_a_video_are_played_as_two_cameras(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    lines = PETS_TRACKS.read_text().splitlines()
+    for name, frames in (("first", range(1, 61)), ("second", range(61, 121))):
+        kept = [line for line in lines if line[:1].isdigit() and int(line.split(",")[0]) in frames]
+        (tmp_path / name).write_text("\n".join(kept))
+    files = [(str(PETS_VIDEO), str(tmp_path / name)) for name in ("first", "second")]
+    linker = load("live_two_cameras").main(*files)
+    out = capsys.readouterr().out
+    tracks = re.findall(r"camera (\d), track (\d+): person (\d+)", out)
+    assert {camera for camera, _, _ in tracks} == {"1", "2"}
+    assert 4 <= linker.num_persons <= len(tracks)
+    at_once = {linker.person(1, int(track)) for camera, track, _ in tracks if camera == "1"}
+    assert len(at_once) == sum(camera == "1" for camera, _, _ in tracks)  # all are in one picture
+    assert f"{linker.num_persons} persons; threshold" in out

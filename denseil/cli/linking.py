@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from denseil.cli import options, values
 from denseil.cli.output import note, say, show
-from denseil.cli.parser import Verbs
+from denseil.cli.parser import UsageError, Verbs
 from denseil.common.text import plain
 
 if TYPE_CHECKING:
@@ -33,6 +33,18 @@ def declare(verbs: Verbs) -> None:
     what.add("features", type=values.path, nargs="+", help="features files, from denseil embed with one model")
     what.add("-o", "--output", type=values.path, required=True, metavar="FILE.csv", help="a row per tracklet")
     what.add("--page", type=values.path, metavar="FILE.html", help="write a page with pictures of each person")
+    what.add(
+        "--mot",
+        type=values.path,
+        metavar="FOLDER",
+        help="write the boxes of --tracks with persons as ids, a file per camera and video",
+    )
+    what.gather(
+        "--tracks",
+        type=_source,
+        metavar="VIDEO=FILE",
+        help="the tracker's boxes of each video, such as door.mp4=door.txt, for --mot",
+    )
     how = verb.subject("threshold and constraints")
     how.add(
         "--far",
@@ -68,6 +80,8 @@ def link(
     features: list[Path],
     output: Path,
     page: Path | None,
+    mot: Path | None,
+    tracks: list[tuple[str, Path]] | None,
     far: float,
     threshold: float | None,
     travel: Path | None,
@@ -78,6 +92,8 @@ def link(
     """Give the tracklets of all cameras and visits the numbers of persons."""
     from denseil import linking
 
+    if (mot is None) != (not tracks):
+        raise UsageError("--mot FOLDER and --tracks VIDEO=FILE go together: give both or neither")
     vectors, camids, records = read(features)
     names = [str(record["id"]) for record in records]
     rows = {name: row for row, name in enumerate(names)}
@@ -94,6 +110,8 @@ def link(
         travel=linking.read_travel(travel) if travel else None,
     )
     links.to_csv(output, names)
+    if mot:
+        _write_mot(mot, dict(tracks or ()), linking.persons_of_tracks(names, links.person))
     known = [*answers.must_link, *answers.cannot_link]
     doubtful = linking.doubts(links, vectors, known=known) if page or questions else []
     if questions:
@@ -109,6 +127,28 @@ def link(
     if not json:
         say(plain(f"written to {output}"))
     return 0
+
+
+def _source(word: str) -> list[object]:
+    """Read VIDEO=FILE."""
+    video, equals, file = word.rpartition("=")
+    if not (video and equals and file):
+        raise ValueError(f"{word!r} is not VIDEO=FILE, such as door.mp4=door.txt")
+    return [(video, Path(file))]
+
+
+def _write_mot(folder: Path, tracks: dict[str, Path], persons: dict[tuple[int, str], dict[int, list[int]]]) -> None:
+    from denseil.linking import write_mot
+
+    unknown = sorted(set(tracks) - {source for _, source in persons})
+    if unknown:
+        known = ", ".join(sorted({source for _, source in persons})) or "none"
+        raise ValueError(f"--tracks: no tracklet is from video {unknown[0]!r}; the features files know {known}")
+    folder.mkdir(parents=True, exist_ok=True)
+    for (camera, source), numbers in sorted(persons.items()):
+        if source in tracks:
+            path = folder / f"c{camera}-{Path(source).stem}.txt"
+            note(f"{write_mot(path, tracks[source], numbers):,} boxes: {path}")
 
 
 def read(paths: list[Path]) -> tuple[Any, Any, list[dict[str, Any]]]:

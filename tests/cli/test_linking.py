@@ -112,3 +112,25 @@ def test_doubts_come_least_confident_first_and_never_ask_what_times_answer():
     assert all({doubt.one, doubt.other} != {0, 2} for doubt in asked)
     sure = [links.confidence[doubt.one] for doubt in asked]
     assert sure == sorted(sure)
+
+
+def test_boxes_get_the_persons_of_their_tracklets(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    names = ["c1/door.mp4/5@0", "c1/door.mp4/5@40", "c1/door.mp4/6@0"]
+    file = features(tmp_path / "a.safetensors", names, [[1, 0, 0], [0, 1, 0], [0, 1, 0.1]], 1)
+    boxes = tmp_path / "door.txt"
+    boxes.write_text("".join(f"{frame},{track},1,2,30,40\n" for track in (5, 6, 7) for frame in (1, 2, 90, 91)))
+    out, folder = tmp_path / "p.csv", tmp_path / "mot"
+    arguments = ["link", str(file), "-o", str(out), "--threshold", "0.9", "--mot", str(folder)]
+    assert main([*arguments, "--tracks", f"door.mp4={boxes}"]) == 0
+    found = persons(out)
+    assert found[names[1]] == found[names[2]] != found[names[0]]
+    rows = [line.split(",") for line in (folder / "c1-door.txt").read_text().splitlines()]
+    assert [row[0] for row in rows] == ["1", "1", "2", "2", "90", "90", "91", "91"]
+    early, late = ({row[1] for row in rows if int(row[0]) < 50}, {row[1] for row in rows if int(row[0]) > 50})
+    assert early == {found[names[0]], found[names[2]]}
+    assert late == {found[names[1]]}
+    capsys.readouterr()
+    assert main([*arguments, "--tracks", f"hall.mp4={boxes}"]) != 0
+    assert "no tracklet is from video 'hall.mp4'; the features files know door.mp4" in capsys.readouterr().err
+    assert main(arguments) != 0
+    assert "go together" in capsys.readouterr().err

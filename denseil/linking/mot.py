@@ -1,0 +1,79 @@
+"""A tracker's boxes with the numbers of persons in place of its ids, in the format of MOT Challenge."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from denseil.common.files import replacing
+from denseil.common.track_key import TrackKey
+from denseil.data import read_tracks
+
+
+def write_mot(path: str | Path, tracks: str | Path, persons: Mapping[int, Sequence[int]]) -> int:
+    """Write the boxes of a tracks file with persons as ids.
+
+    Lines are `frame,id,left,top,width,height,1,-1,-1,-1`. Where pauses cut a track into several tracklets, its longest
+    pauses are taken for the cuts. Boxes of tracks without a person are left out.
+
+    Args:
+        path: The file to write.
+        tracks: The tracker's file; see `denseil.data.read_tracks`.
+        persons: Persons of each track's tracklets, in the order of time.
+
+    Returns:
+        The number of boxes written.
+
+    Raises:
+        FileNotFoundError: If there is no tracks file, or no folder to write to.
+        ValueError: If the tracks file is damaged, or no track of it has a person.
+    """
+    boxes = read_tracks(tracks)
+    person = np.zeros(len(boxes), np.int64)
+    for track in np.unique(boxes.ids).tolist():
+        if track in persons:
+            rows = np.flatnonzero(boxes.ids == track)
+            pieces = _pieces(boxes.frames[rows], len(persons[track]))
+            person[rows] = np.asarray(persons[track])[pieces]
+    kept = np.flatnonzero(person)
+    if not len(kept):
+        raise ValueError(f"no track of {tracks} has a person: is it the file of these videos?")
+    order = kept[np.lexsort((person[kept], boxes.frames[kept]))]
+    with replacing(path) as temporary, temporary.open("w", encoding="utf-8") as file:
+        for row in order.tolist():
+            box = ",".join(f"{value:.2f}" for value in boxes.boxes[row])
+            file.write(f"{boxes.frames[row]},{person[row]},{box},1,-1,-1,-1\n")
+    return len(order)
+
+
+def _pieces(frames: NDArray[np.int64], count: int) -> NDArray[np.int64]:
+    """Number of the piece of each frame, cut at the longest pauses."""
+    pauses = np.diff(frames)
+    cuts = np.sort(np.argsort(-pauses, kind="stable")[: count - 1])
+    pieces: NDArray[np.int64] = np.searchsorted(cuts, np.arange(len(frames)))
+    return pieces
+
+
+def persons_of_tracks(ids: Sequence[str], person: NDArray[np.int64]) -> dict[tuple[int, str], dict[int, list[int]]]:
+    """Persons of each track by camera and source, for `write_mot`; ids that name no track are left out.
+
+    Args:
+        ids: Ids of tracklets, as `denseil embed` writes them, such as `c1/door.mp4/12@30.5`.
+        person: Person of each tracklet (N,).
+    """
+    found: dict[tuple[int, str], dict[int, list[tuple[float, int]]]] = defaultdict(lambda: defaultdict(list))
+    for text, number in zip(ids, person.tolist(), strict=True):
+        try:
+            key = TrackKey.parse(text)
+            track = int(key.track)
+        except ValueError:
+            continue
+        found[key.camid, key.source][track].append((key.start or 0.0, number))
+    return {
+        place: {track: [number for _, number in sorted(pieces)] for track, pieces in tracks.items()}
+        for place, tracks in found.items()
+    }
