@@ -19,6 +19,7 @@ ROOT = Path(__file__).parents[1]
 LOOP, SETUP, CONFIG, STATE, DEVICES, OPTIMIZER = (
     f"denseil/training/{name}.py" for name in ("train", "setup", "config", "run_state", "devices", "optimizer")
 )
+SCENE = "tests/synth/test_scene.py"
 RESUME = "tests/training/test_resume.py"
 FIELDS = "tests/training/test_fields.py::test_field"
 
@@ -162,6 +163,58 @@ MUTATIONS = [
         "shares.index_put_((row, frame, part)",
         "shares.index_put_((row, (frame + 1) % num_frames, part)",
         ("tests/viz/test_page.py::test_attention_sums_to_one_and_keeps_its_places",),
+    ),
+    Mutation(
+        "rendered: no shadow on people",
+        "denseil/synth/render.py",
+        "return lit_share(seen, depth)",
+        "return np.ones(len(points), dtype=np.float32)",
+        (f"{SCENE}::test_a_plate_in_the_sun_shades_what_lies_below_it",),
+    ),
+    Mutation(
+        "rendered: no shadow on the ground",
+        "denseil/synth/render.py",
+        "return np.where(ground, shade, f32(1))",
+        "return np.ones(ground.shape, dtype=np.float32)",
+        (f"{SCENE}::test_a_shadow_on_the_ground_lies_away_from_the_sun",),
+    ),
+    Mutation(
+        "rendered: nothing in front of people",
+        "denseil/synth/passage.py",
+        "render(shots, self.props,",
+        "render(shots, [],",
+        (f"{SCENE}::test_what_is_said_to_stand_in_front_of_a_person_does",),
+    ),
+    Mutation(
+        "rendered: no sensor noise",
+        "denseil/synth/sensor.py",
+        "    if sensor.noise:",
+        "    if False:",
+        (f"{SCENE}::test_a_noisy_sensor_gives_noisy_pictures",),
+    ),
+    Mutation(
+        "rendered: members of a group wear their own clothes",
+        "denseil/synth/people.py",
+        "return wear(",
+        "return (lambda look, *_: look)(",
+        ("tests/synth/test_people.py::test_members_of_a_wardrobe_group_wear_the_same_and_differ_in_the_rest",),
+    ),
+    Mutation(
+        "groups not given to the sampler", SETUP, "groups=groups,", "groups=None,", (f"{FIELDS}[threes_of_a_group]",)
+    ),
+    Mutation(
+        "a training keeps the thresholds of its initial weights",
+        SETUP,
+        'if name != "thresholds"',
+        "if name",
+        ("tests/models/test_shipped.py::test_a_training_that_starts_from_them_does_not_keep_their_thresholds",),
+    ),
+    Mutation(
+        "thresholds of rendered people stay beside calibrated ones",
+        "denseil/embedding/calibration.py",
+        '{"source", "measured_on"}',
+        '{"source"}',
+        ("tests/embedding/test_calibration.py",),
     ),
 ]
 
