@@ -87,6 +87,14 @@ def _declare_ablate(verbs: Verbs) -> None:
     which = verb.subject("table")
     which.add("table", help="1a, 1b, 1c, 1d, 1e or 1f of the paper, frames, or order")
     which.add("--seeds", type=values.whole(1, 1000), default=3, metavar="N", help="trainings of each row")
+    which.add("--parallel", type=values.whole(1, 64), default=1, metavar="N", help="trainings at the same time")
+    which.add(
+        "--minutes",
+        type=values.or_null(values.number(0, above=True)),
+        default=None,
+        metavar="X",
+        help="time budget for all trainings; epochs are fitted to it (default: the recipe's epochs)",
+    )
     which.gather("--rows", type=values.names, metavar="ROW", help="names of rows (default: all)")
     _declare_run(verb)
     declare_fields(verb)
@@ -172,6 +180,8 @@ def ablate(
     table: str,
     seeds: int,
     rows: list[str] | None,
+    parallel: int,
+    minutes: float | None,
     recipe: str | None,
     set: dict[str, object] | None,
     json: bool,
@@ -182,7 +192,7 @@ def ablate(
     from denseil import training
 
     done: training.AblationTable | None = None
-    for done in training.ablate(table, config, seeds=seeds, rows=rows):
+    for done in training.ablate(table, config, seeds=seeds, rows=rows, parallel=parallel, minutes=minutes):
         if not json:
             say(f"{done}\n")
     if done is not None:

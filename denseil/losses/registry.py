@@ -54,13 +54,27 @@ def create_objective(name: str, **arguments: Any) -> Objective:
     Raises:
         KeyError: If the name is unknown.
     """
-    if name not in _factories:
-        hint = did_you_mean(name, _factories) or f"known: {', '.join(_factories)}"
-        raise KeyError(f"no objective {name!r}; {hint} Register yours with denseil.losses.register_objective")
-    return _factories[name](**arguments)
+    return _factory(name)(**arguments)
+
+
+@checked
+def objective_module(name: str) -> str:
+    """Name the module in which an objective is defined, which another process must import to know it.
+
+    Raises:
+        KeyError: If the name is unknown.
+    """
+    return _factory(name).__module__
 
 
 @checked
 def list_objectives() -> list[str]:
     """Registered names, "reid" first."""
     return list(_factories)
+
+
+def _factory(name: str) -> Callable[..., Objective]:
+    if name not in _factories:
+        hint = did_you_mean(name, _factories) or f"known: {', '.join(_factories)}"
+        raise KeyError(f"no objective {name!r}; {hint} Register yours with denseil.losses.register_objective")
+    return _factories[name]

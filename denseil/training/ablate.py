@@ -17,7 +17,9 @@ from denseil.embedding.evaluate import evaluate
 from denseil.metrics import RankingResult
 from denseil.models import create_model
 from denseil.training.ablation_tables import AblationTable, Row, Scores, find_rows, tables
+from denseil.training.budget import row_cost, with_budget
 from denseil.training.config import TrainConfig
+from denseil.training.parallel import side_by_side
 from denseil.training.run_state import CONFIG
 from denseil.training.train import train
 
@@ -26,57 +28,81 @@ SCORES = "scores.json"
 
 @checked
 def ablate(
-    table: str, config: TrainConfig, *, seeds: int = 3, rows: Collection[str] | None = None
+    table: str,
+    config: TrainConfig,
+    *,
+    seeds: int = 3,
+    rows: Collection[str] | None = None,
+    parallel: int = 1,
+    minutes: float | None = None,
 ) -> Iterator[AblationTable]:
-    """Train and evaluate the rows of a table: all rows with the first seed, then with the next.
+    """Train and evaluate the rows of a table with several seeds.
 
-    Each training has a folder under `config.output`. Finished trainings are not repeated, and interrupted ones are
-    resumed. There is no validation during training; a row is evaluated once, at its end.
+    Each training has its folder under `config.output`. Finished trainings are not repeated; interrupted ones are
+    resumed. Validations of the config are skipped: a row is evaluated once, at its end.
 
     Args:
         table: A name in `tables()`: "1a" to "1f" of the paper, "frames" or "order".
-        config: Training configuration, changed by the rows.
-        seeds: Number of seeds, starting at the config's.
+        config: The training configuration, which rows change.
+        seeds: Number of seeds, counted from the config's.
         rows: Names of rows; None for all.
+        parallel: Trainings at the same time, each in a process of its own on the same device.
+        minutes: Time budget for all trainings. The number of epochs, the same for all rows, is fitted to it from a few
+            timed steps of each row, once per output folder. None keeps `config.epochs`.
 
     Yields:
         The table so far, after each training.
 
     Raises:
-        KeyError: If the table or a row does not exist.
-        ValueError: If `seeds` is less than 1, or as `train` raises.
+        KeyError: If there is no such table or row.
+        ValueError: If `seeds` or `parallel` is less than 1 or `minutes` not above 0, or as `train` raises.
     """
     chosen = find_rows(table, rows)
-    if seeds < 1:
-        raise ValueError(f"seeds={seeds}: at least 1")
-    title = tables()[table][0]
-    scores: dict[Row, list[Scores]] = {row: [] for row in chosen}
-    for seed in range(config.seed, config.seed + seeds):
-        for row in chosen:
-            scores[row].append(_run(row, config, Path(config.output) / table / _slug(row.name) / f"seed{seed}", seed))
-            yield AblationTable(table, title, {row: tuple(done) for row, done in scores.items() if done})
+    for name, value in (("seeds", seeds), ("parallel", parallel)):
+        if value < 1:
+            raise ValueError(f"{name}={value}: give at least 1")
+    if minutes is not None and not minutes > 0:
+        raise ValueError(f"minutes={minutes}: give a number above 0, or None for no budget")
+    title, place = tables()[table][0], Path(config.output) / table
+    with side_by_side(config, parallel) as pool:
+        if minutes is not None:
+            trials = [(row_config(row, config, place / _slug(row.name) / "trial", config.seed)[0],) for row in chosen]
+            timed = (cost for _, cost in pool(row_cost, trials))
+            config = with_budget(config, place, minutes=minutes, seeds=seeds, parallel=parallel, costs=timed)
+        jobs = [
+            (row, config, place / _slug(row.name) / f"seed{seed}", seed)
+            for seed in range(config.seed, config.seed + seeds)
+            for row in chosen
+        ]
+        scores: dict[Row, list[Scores]] = {row: [] for row in chosen}
+        for number, done in pool(run_row, jobs):
+            scores[jobs[number][0]].append(done)
+            yield AblationTable(table, title, {row: tuple(own) for row, own in scores.items() if own})
 
 
-def _run(row: Row, config: TrainConfig, folder: Path, seed: int) -> Scores:
-    """Train and evaluate one row with one seed, unless this has been done."""
-    folder.mkdir(parents=True, exist_ok=True)
+def row_config(row: Row, config: TrainConfig, folder: Path, seed: int) -> tuple[TrainConfig, VideoReIDDataset]:
+    """Build the configuration of a row's training, and read the dataset that it is evaluated on."""
     dataset = read_dataset(config.dataset, config.root, **config.data_args)
-    fine = fine_queries(dataset.query, Path(config.root))
     if row.shuffle != "none":
+        folder.mkdir(parents=True, exist_ok=True)
         dataset = _shuffled(dataset, seed, train=row.shuffle == "all")
         path = write_manifest(dataset, folder / "shuffled.csv")
         config = replace(config, dataset="manifest", root=str(path), data_args={})
-    own = replace(
-        config,
-        **{
-            **row.train,
-            "model_args": {**config.model_args, **row.model},
-            "seed": seed,
-            "output": str(folder / "run"),
-            "validate_every": 0,
-            "test_frames": "none",
-        },
-    )
+    fields = {
+        **row.train,
+        "model_args": {**config.model_args, **row.model},
+        "seed": seed,
+        "output": str(folder / "run"),
+        "validate_every": 0,
+        "test_frames": "none",
+    }
+    return replace(config, **fields), dataset
+
+
+def run_row(row: Row, config: TrainConfig, folder: Path, seed: int) -> Scores:
+    """Train and evaluate a row with one seed, as far as that has not been done."""
+    folder.mkdir(parents=True, exist_ok=True)
+    own, dataset = row_config(row, config, folder, seed)
     kept, begun = folder / SCORES, folder / "run" / CONFIG
     if kept.is_file():
         if changed := own.changed_from(TrainConfig.load(begun)):
@@ -85,7 +111,9 @@ def _run(row: Row, config: TrainConfig, folder: Path, seed: int) -> Scores:
     done = train(own, resume=begun.is_file())
     model = create_model(f"local-dir:{done.folder}", pretrained=True)
     result = evaluate(model, dataset, protocol=config.protocol)
-    scores = Scores(seed, result.mAP, float(result.cmc[0]), *_over(result, fine))
+    scores = Scores(
+        seed, result.mAP, float(result.cmc[0]), *_over(result, fine_queries(dataset.query, Path(config.root)))
+    )
     with replacing(kept) as temporary:
         temporary.write_text(json.dumps(vars(scores)), encoding="utf-8")
     return scores

@@ -12,6 +12,7 @@ from denseil.data import read_dataset
 from denseil.training import TrainConfig, ablate, tables
 from denseil.training.ablate import _shuffled, fine_queries
 from denseil.training.ablation_tables import spread
+from denseil.training.budget import Cost, with_budget
 
 TRACKLETS = Path(__file__).parents[1] / "data" / "mars_tiny"
 
@@ -56,6 +57,38 @@ def test_rows_are_trained_once_and_printed_beside_the_paper(tmp_path: Path):
     assert table.plot(tmp_path / "table.svg").read_text().count("Dense Attn.") >= 1
 
 
+def test_rows_side_by_side_within_a_time_budget(tmp_path: Path):
+    """Two processes, epochs fitted once to the budget; the same scores as one process with those epochs."""
+    rows = ["Baseline", "Dense Attn."]
+    config = dataclasses.replace(smoke(tmp_path / "two"), warmup=0.5, test_frames="none")
+    states = list(ablate("1a", config, seeds=1, rows=rows, parallel=2, minutes=0.001))
+    assert [len(state.rows) for state in states] == [1, 2]
+    fitted = json.loads((tmp_path / "two/1a/fitted.json").read_text())
+    assert fitted == {"epochs": 1, "warmup": 0.25}
+    assert len(list(tmp_path.rglob("final/model.safetensors"))) == 2
+    assert not list(tmp_path.rglob("trial"))
+    alone = dataclasses.replace(config, **fitted, output=str(tmp_path / "one"))
+    *_, expected = ablate("1a", alone, seeds=1, rows=rows)
+    found, known = (
+        {row.name: [(one.seed, one.mAP, one.rank1) for one in scores] for row, scores in table.rows.items()}
+        for table in (states[-1], expected)
+    )
+    assert found == known
+
+
+def test_epochs_fit_into_the_budget(tmp_path: Path):
+    config = smoke(tmp_path)
+    costs = [Cost(start=2, epoch=3, end=1), Cost(start=2, epoch=5, end=1)]
+    for seeds, parallel, minutes in ((1, 1, 10), (3, 2, 10), (3, 4, 60)):
+        place = tmp_path / f"{seeds}-{parallel}-{minutes}"
+        found = with_budget(config, place, minutes=minutes, seeds=seeds, parallel=parallel, costs=iter(costs))
+        spent = seeds * (2 * 3 + found.epochs * 8) / parallel
+        assert 0.8 * 60 * minutes <= spent <= 0.9 * 60 * minutes
+        again = with_budget(config, place, minutes=1, seeds=1, parallel=1, costs=iter(()))
+        assert again == found
+    assert with_budget(config, tmp_path / "0", minutes=0.001, seeds=1, parallel=1, costs=iter(costs)).epochs == 1
+
+
 def test_frames_out_of_order_are_the_same_frames():
     dataset = read_dataset("mars", TRACKLETS)
     mixed = _shuffled(dataset, 0, train=False)
@@ -91,5 +124,7 @@ def test_unknown_names(tmp_path: Path):
         next(ablate("2a", smoke(tmp_path)))
     with pytest.raises(KeyError, match="did you mean 'Baseline'"):
         next(ablate("1a", smoke(tmp_path), rows=["baseline"]))
+    with pytest.raises(ValueError, match="minutes=0: give a number above 0"):
+        next(ablate("1a", smoke(tmp_path), minutes=0))
     with pytest.raises(ValueError, match="seeds=0"):
         next(ablate("1a", smoke(tmp_path), seeds=0))
