@@ -1,4 +1,7 @@
-"""Looks of persons: plain values, sampled from a seed, for the manifest."""
+"""Looks of persons: plain values, sampled from a seed, for the manifest.
+
+Over 250 lines because the tables of clothes stand beside the functions that sample from them.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Colours of a person, point by point: skin, hair, cloth with its patterns, prints, seams, straps and shoes."""
+"""Colours of a person, point by point: skin, hair, cloth with its patterns, prints, seams, straps and shoes.
+
+Over 250 lines because every part of a person has a function here, and they share their small helpers.
+"""
 
 from __future__ import annotations
 

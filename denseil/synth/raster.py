@@ -1,4 +1,7 @@
-"""Inner loops over triangles, compiled by Numba: rasterisers with a depth buffer, vertex normals, and smooth noise."""
+"""Inner loops over triangles, compiled by Numba: rasterisers with a depth buffer, vertex normals, and smooth noise.
+
+Over 250 lines because Numba compiles the three rasterisers from three copies of one loop.
+"""
 
 from __future__ import annotations
 
