@@ -137,7 +137,7 @@ def test_what_is_wrong_is_said(embedder, images, tmp_path):
         embedder.embed(str(CROPS))
     with pytest.raises(ValueError, match="color_order is 'RGB' or 'BGR'"):
         Embedder(embedder.model, color_order="rgb")
-    with pytest.raises(ValueError, match=r"m.onnx is an exported model: open it with Embedder.from_exported"):
+    with pytest.raises(FileNotFoundError, match=r"no exported model at m\.onnx"):
         Embedder("m.onnx")
     with pytest.raises(ValueError, match="budget is at least one clip"):
         Embedder(embedder.model, budget=1)
