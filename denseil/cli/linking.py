@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -171,15 +172,11 @@ def read(paths: list[Path]) -> tuple[Any, Any, list[dict[str, Any]]]:
     widths = {part.vectors.shape[1] for part in parts}
     if len(widths) > 1 or len(models) > 1:
         raise ValueError(f"{', '.join(map(str, paths))} are of several models; embed all with one")
-    twice = sorted({str(r["id"]) for r in records if r["id"] in _repeated(records)})
+    counts = Counter(str(record["id"]) for record in records)
+    twice = sorted(name for name, count in counts.items() if count > 1)
     if twice:
         raise ValueError(f"{len(twice)} ids occur twice, first {twice[0]!r}: is a file given twice?")
     return torch.cat([part.vectors for part in parts]), torch.cat([part.camids for part in parts]), records
-
-
-def _repeated(records: list[dict[str, Any]]) -> set[str]:
-    seen: set[str] = set()
-    return {str(r["id"]) for r in records if str(r["id"]) in seen or seen.add(str(r["id"]))}  # type: ignore[func-returns-value]
 
 
 def write_questions(path: Path, doubtful: list[Doubt], names: list[str]) -> None:

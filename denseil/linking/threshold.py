@@ -51,10 +51,11 @@ class Threshold:
         if self.how == "given":
             return f"threshold {self.value:.3f}"
         interval = "" if np.isnan(self.low) else f" ({self.low:.3f} to {self.high:.3f})"
-        return (
+        text = (
             f"threshold {self.value:.3f}{interval} for {100 * self.far:g} % false links, from {self.pairs:,} pairs "
             f"seen at once and {self.halves:,} halved tracks"
         )
+        return text if self.pairs >= PRIOR else f"{text}: so few that it is mostly that of the weights in the package"
 
 
 def auto_threshold(tracks: Tracks, rules: Rules, *, far: float = FAR, halves: Halves | None = None) -> Threshold:

@@ -185,3 +185,13 @@ def test_the_automatic_threshold_moves_with_pairs_seen_at_once_and_names_what_it
 def test_a_rate_out_of_range_is_refused(far: float):
     with pytest.raises(ValueError, match="give a rate above 0 and at most"):
         link(np.ones((2, 3)), camids=[1, 2], far=far)
+
+
+def test_a_threshold_that_rests_on_little_says_so():
+    rng = np.random.default_rng(0)
+    vectors, camids = rng.normal(size=(30, 16)), np.zeros(30, np.int64)
+    apart = link(vectors, camids=camids, start=np.arange(30) * 10.0, end=np.arange(30) * 10.0 + 5)
+    assert "from 0 pairs seen at once and 0 halved tracks: so few that it is mostly that of the weights" in str(apart)
+    together = link(vectors, camids=camids, start=np.zeros(30), end=np.ones(30))
+    assert "from 435 pairs seen at once" in str(together)
+    assert "so few" not in str(together)
