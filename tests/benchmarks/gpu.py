@@ -169,7 +169,7 @@ def bare_step(bench: Bench, model: nn.Module, mode: str, shape: tuple[int, ...])
 
 
 def engine(bench: Bench) -> Figures:
-    """Steps of `denseil.train` on the packaged rendered people: with its loader, with frames on the device, compiled."""
+    """Steps of `denseil.train` on packaged rendered people: with its loader, with frames on the device, compiled."""
     from denseil.synth import sample
     from denseil.training import TrainConfig
     from denseil.training.setup import set_up
