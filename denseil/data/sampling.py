@@ -9,6 +9,8 @@ from numpy.typing import NDArray
 
 from denseil.common.arguments import checked
 
+MOST_FRAMES, MOST_CLIP_LEN = 10**7, 10**5  # more is a mistake, and would fill the memory
+
 
 @checked
 def sample_random(num_frames: int, clip_len: int, rng: np.random.Generator) -> NDArray[np.int64]:
@@ -24,6 +26,9 @@ def sample_random(num_frames: int, clip_len: int, rng: np.random.Generator) -> N
 
     Returns:
         Positions (T,), not decreasing.
+
+    Raises:
+        ValueError: If a number is below 1, n is above 10,000,000 or T above 100,000.
     """
     start, stop = _chunks(num_frames, clip_len)
     return start + (rng.random(clip_len) * (stop - start)).astype(np.int64)
@@ -77,3 +82,8 @@ def _chunks(num_frames: int, clip_len: int) -> tuple[NDArray[np.int64], NDArray[
 def _check(num_frames: int, clip_len: int) -> None:
     if num_frames < 1 or clip_len < 1:
         raise ValueError(f"a tracklet and a clip have at least one frame, got {num_frames} and {clip_len}")
+    if num_frames > MOST_FRAMES or clip_len > MOST_CLIP_LEN:
+        raise ValueError(
+            f"num_frames={num_frames}, clip_len={clip_len}: a tracklet has at most {MOST_FRAMES:,} frames, a clip "
+            f"{MOST_CLIP_LEN:,}"
+        )

@@ -79,3 +79,11 @@ def test_nothing_to_sample(n, t):
 def test_unknown_order():
     with pytest.raises(ValueError, match="'interleaved' or 'contiguous', got 'both'"):
         sample_all(4, 2, order="both")
+
+
+@pytest.mark.parametrize(("num_frames", "clip_len"), [(4, 2**31), (2**31, 4), (10**7 + 1, 8)])
+def test_numbers_that_would_fill_the_memory_are_refused(num_frames: int, clip_len: int):
+    with pytest.raises(ValueError, match=r"a tracklet has at most 10,000,000 frames, a clip 100,000"):
+        sample_all(num_frames, clip_len)
+    with pytest.raises(ValueError, match=r"at most 10,000,000 frames"):
+        sample_even(num_frames, clip_len)

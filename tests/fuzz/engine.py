@@ -21,6 +21,12 @@ from denseil.common.arguments import raised_by_us
 from tests.fuzz.hostile import VALUES, WORDS, shown
 from tests.fuzz.targets import Target
 
+try:
+    import resource
+except ModuleNotFoundError:  # Windows
+    resource = None
+
+MEMORY = 4 * 2**30
 OURS = (ValueError, TypeError, KeyError, OSError, ImportError, NotImplementedError, RuntimeError)
 ROOT = Path(denseil.__file__).parent
 SECONDS = 60  # what hangs is meant; a busy machine makes anything take ten
@@ -50,7 +56,7 @@ def call_once(target: Target, rng: random.Random) -> Fault | None:
     arguments = ", ".join(f"{name}={shown(value)}" for name, value in hostile.items())
     kept = {number: os.dup(number) for number in open_files()}
     try:
-        with quietly(), no_longer_than(SECONDS):
+        with quietly(), no_longer_than(SECONDS), no_more_memory_than(MEMORY):
             target.call(**given)
     except Exception as error:
         if reason := foreign(error):
@@ -112,7 +118,12 @@ def call_verb(rng: random.Random, commands: dict[str, list[str]]) -> Fault | Non
         words[rng.randrange(len(name.split()), len(words))] = rng.choice(WORDS)
     out, err = io.StringIO(), io.StringIO()
     try:
-        with no_longer_than(SECONDS), contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+        with (
+            no_longer_than(SECONDS),
+            no_more_memory_than(MEMORY),
+            contextlib.redirect_stdout(out),
+            contextlib.redirect_stderr(err),
+        ):
             status = main(words)
     except SystemExit:
         return None
@@ -156,6 +167,22 @@ def no_longer_than(seconds: float) -> Iterator[None]:
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)
+
+
+@contextlib.contextmanager
+def no_more_memory_than(size: int) -> Iterator[None]:
+    """Let a call have so many more bytes of address space, where the platform can tell."""
+    used = Path("/proc/self/statm")
+    if resource is None or not used.exists():
+        yield
+        return
+    before = resource.getrlimit(resource.RLIMIT_AS)
+    pages = int(used.read_text(encoding="ascii").split()[0])
+    resource.setrlimit(resource.RLIMIT_AS, (pages * resource.getpagesize() + size, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_AS, before)
 
 
 def by_kind(faults: list[Fault]) -> dict[tuple[str, str], list[Fault]]:
