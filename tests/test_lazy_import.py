@@ -13,7 +13,7 @@ PUBLIC = [
     *("DenseIL", "Embedder", "Preprocessing", "TrackletEmbedder", "create_model", "data", "embedding", "evaluate"),
     *("export", "exporters", "gallery", "is_model", "keep_heap", "layers", "linking", "list_models", "list_pretrained"),
     *("losses", "metrics", "models", "optimize", "profile", "push_to_hub", "register_model", "save_pretrained"),
-    *("synth", "train", "training", "viz"),
+    *("single_frame", "synth", "train", "training", "viz"),
 ]
 
 
