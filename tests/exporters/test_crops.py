@@ -89,6 +89,7 @@ def test_the_embedder_opens_it_and_averages_frames(resizing: Path, model: DenseI
     assert opened.model.model_id != denseil.models.model_id(model)  # tracklets of several frames differ
 
 
+@pytest.mark.slow
 def test_without_normalising_or_resizing_and_in_half(model: DenseIL, tmp_path: Path):
     denseil.export(model, tmp_path / "plain.onnx", crops=True)
     expected = Embedder(model, device="cpu").embed([[crop] for crop in crops()])
@@ -105,6 +106,7 @@ def test_without_normalising_or_resizing_and_in_half(model: DenseIL, tmp_path: P
         assert weights < 0.65 * (tmp_path / "plain.onnx").stat().st_size
 
 
+@pytest.mark.slow
 def test_channels_of_a_bgr_model_are_swapped_inside(tmp_path: Path):
     model = build()
     model.preprocessing = denseil.Preprocessing(
