@@ -91,7 +91,7 @@ def test_command_on_features(files: list[str], tmp_path: Path, capsys: pytest.Ca
     assert html.count("data:image") == 1  # each picture once
     assert [one.name for one in shown_features(files[1])[1]][:2] == ["g:0", "g:1"]
     assert cli.main(["evaluate", "--features", *files, "--attention", "--page", str(page)]) == 2
-    assert "--attention is shown on a page, by a model" in capsys.readouterr().err
+    assert "--attention needs a model and a page" in capsys.readouterr().err
 
 
 def test_it_is_whole_in_a_browser(browser: Any, files: list[str], tmp_path: Path):
