@@ -33,6 +33,7 @@ from denseil.gallery.where import Where, check_ids, check_limit, check_target
 
 TABLE = "records"
 ATTEMPTS = 30  # after conflicts with other writers
+GONE = 8  # where a file is not found: `optimize` of another process deletes old versions
 T = TypeVar("T")
 
 
@@ -234,12 +235,13 @@ class LanceGallery(Closing):
 
 
 def _retry(action: Callable[[], T]) -> T:
-    """Call again after a conflict with another writer, whose change was committed first."""
+    """Call again after another writer committed first, or deleted the version that the call had read."""
     for attempt in range(ATTEMPTS):
         try:
             return action()
         except (OSError, RuntimeError, ValueError) as error:  # noqa: PERF203 (a call takes milliseconds)
-            if "conflict" not in str(error).lower() or attempt == ATTEMPTS - 1:
+            text = str(error).lower()
+            if attempt >= (ATTEMPTS - 1 if "conflict" in text else GONE - 1 if "not found" in text else 0):
                 raise
             time.sleep(random.uniform(0, 0.05 * 2 ** min(attempt, 5)))
     raise AssertionError
