@@ -25,6 +25,7 @@ from denseil.embedding.cache import features_key, label, model_name, weights_dig
 from denseil.embedding.embedder import Embedder
 from denseil.embedding.tracklet_vectors import describe_policy
 from denseil.metrics import save_features
+from denseil.metrics.merging import SHARD
 from denseil.models import model_id
 
 logger = logging.getLogger(__name__)
@@ -207,7 +208,7 @@ def _finish(
         "normalized": "true",
     }
     if shard != (1, 1):
-        metadata["shard"] = "{}/{}".format(*shard)
+        metadata[SHARD] = "{}/{}".format(*shard)
     save_features(
         output, label(kept, vectors[readable]), metadata=metadata, records=[records[place] for place in readable]
     )
