@@ -7,6 +7,7 @@ from denseil.cli import (
     calibration,
     completion,
     data,
+    demo,
     evaluation,
     exporting,
     features,
@@ -20,6 +21,7 @@ from denseil.cli import (
 from denseil.cli.parser import Verbs
 
 FILES = (
+    demo,
     models,
     data,
     training,

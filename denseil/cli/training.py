@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from denseil.cli import options, values
-from denseil.cli.output import note, say, show
+from denseil.cli.output import say, show
 from denseil.cli.parser import InterruptedRunError, Subject, Verb, Verbs
 from denseil.cli.train_fields import declare_fields
 from denseil.common.text import plain
@@ -22,29 +22,9 @@ AGAIN = "run the same command again: it continues where it stopped"
 
 
 def declare(verbs: Verbs) -> None:
-    """Declare `train`, `ablate` and `demo`."""
+    """Declare `train` and `ablate`."""
     _declare_train(verbs)
     _declare_ablate(verbs)
-    verb = verbs.add(
-        "demo",
-        demo,
-        "Train on rendered people, evaluate, rank real tracklets, and write a page.",
-        examples=("denseil demo", "denseil demo --real tests/data/mars_tiny --output demo"),
-        again=AGAIN,
-    )
-    what = verb.subject("input and output")
-    what.add("--real", type=values.path, metavar="FOLDER", help="real tracklets in the layout of MARS, to rank")
-    what.add(
-        "-o",
-        "--output",
-        type=values.path,
-        default=Path("demo"),
-        metavar="FOLDER",
-        help="output folder",
-    )
-    what.add("--epochs", type=values.whole(1), metavar="N", help="epochs (default: that of the recipe)")
-    options.compute(verb)
-    options.general(verb, modules=True)
 
 
 def _declare_train(verbs: Verbs) -> None:
@@ -203,13 +183,4 @@ def ablate(
         scores = {row.name: runs for row, runs in done.rows.items()}
         where = plain(f"the table is in {page}, its figure in {figure}")
         show({"table": done.name, "rows": scores, "page": page, "figure": figure}, as_json=json, text=where)
-    return 0
-
-
-def demo(real: Path | None, output: Path, epochs: int | None, device: str, seed: int) -> int:
-    """Train on rendered people, evaluate, rank real tracklets, and write a page."""
-    from denseil.demo import demo as run
-
-    note("training a small model on rendered people takes some minutes")
-    say(plain(f"the report is in {run(real, output=output, epochs=epochs, device=device, seed=seed)}"))
     return 0

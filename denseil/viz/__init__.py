@@ -15,4 +15,7 @@ from denseil.viz.shown import rank_to_show as rank_to_show
 from denseil.viz.shown import ranked as ranked
 from denseil.viz.shown import shown_dataset as shown_dataset
 from denseil.viz.shown import shown_features as shown_features
+from denseil.viz.strips import Strip as Strip
+from denseil.viz.strips import StripRow as StripRow
+from denseil.viz.strips import attention_strips as attention_strips
 from denseil.viz.thumbnails import Thumbnails as Thumbnails

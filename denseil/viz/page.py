@@ -13,6 +13,7 @@ from denseil.common.extras import need
 from denseil.common.files import replacing
 from denseil.viz.persons import PersonRow
 from denseil.viz.ranks import RankedQuery
+from denseil.viz.strips import StripRow
 from denseil.viz.thumbnails import Thumbnails
 
 TEMPLATES = Path(__file__).parent / "templates"
@@ -68,13 +69,34 @@ class Page:
         """Add a figure made by `line_chart`."""
         self._add("figure", svg=svg, title=title, note=note)
 
-    def add_ranks(self, queries: Sequence[RankedQuery], title: str = "Ranked results") -> None:
-        """Add ranked results, one row per query, with a box to filter them."""
-        self._add("ranks", queries=queries, title=title, thumbnails=self.thumbnails, labelled=_labelled(queries))
+    def add_ranks(
+        self, queries: Sequence[RankedQuery], title: str = "Ranked results", note: str = "", *, filtered: bool = True
+    ) -> None:
+        """Add ranked results, one row per query.
+
+        Args:
+            queries: The queries and their results.
+            title: Title of the part.
+            note: Line under the title.
+            filtered: Whether to add a box that filters the rows; at most one part of a page has it.
+        """
+        self._add(
+            "ranks",
+            queries=queries,
+            title=title,
+            note=note,
+            thumbnails=self.thumbnails,
+            labelled=_labelled(queries),
+            filtered=filtered,
+        )
 
     def add_persons(self, persons: Sequence[PersonRow], title: str, note: str = "") -> None:
         """Add rows of tracklets, one row per person or question."""
         self._add("persons", persons=persons, title=title, note=note, thumbnails=self.thumbnails)
+
+    def add_strips(self, rows: Sequence[StripRow], title: str, note: str = "") -> None:
+        """Add strips of frames, one row per person or tracklet."""
+        self._add("strips", rows=rows, title=title, note=note, thumbnails=self.thumbnails)
 
     def html(self) -> str:
         """Return the page as HTML."""

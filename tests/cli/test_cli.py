@@ -93,7 +93,7 @@ def test_each_option_is_a_parameter_of_the_verb(name: str):
 
 
 def test_verbs_that_compute_take_a_device_and_a_seed_and_modules():
-    for name in ("train", "ablate", "demo", "evaluate", "embed", "search", "gallery search", "export"):
+    for name in ("train", "ablate", "evaluate", "embed", "search", "gallery search", "export"):
         names = {
             each for subject in VERBS[name].subjects for action in subject.actions for each in action.option_strings
         }

@@ -13,7 +13,18 @@ import torch
 from PIL import Image
 
 import denseil
-from denseil.viz import Page, RankedQuery, RankedRow, attend, attention_by_frame, line_chart
+from denseil.viz import (
+    Attention,
+    Page,
+    RankedQuery,
+    RankedRow,
+    Strip,
+    StripRow,
+    attend,
+    attention_by_frame,
+    attention_strips,
+    line_chart,
+)
 
 HOSTILE = [
     "<script>window.hacked = 1</script>",
@@ -54,7 +65,10 @@ def hostile_page(folder: Path) -> Page:
         page.add_table(text, [text, text], [[text, 1.0], [text, None]], text)
         page.add_figure(line_chart({text: [(0, 1), (1, 2)]}, x=text, y=text), text, text)
     rows = [RankedRow(text, 0.5, [text], text, None) for text in HOSTILE]
-    page.add_ranks([RankedQuery(text, rows, [text], text) for text in HOSTILE], HOSTILE[2])
+    page.add_ranks([RankedQuery(text, rows, [text], text) for text in HOSTILE], HOSTILE[2], HOSTILE[3])
+    page.add_strips(
+        [StripRow(text, [Strip(text, [text], [[0.5]])], [text]) for text in HOSTILE], HOSTILE[2], HOSTILE[3]
+    )
     return page
 
 
@@ -168,7 +182,7 @@ def test_hostile_names_do_nothing_in_a_browser(browser: Any, tmp_path: Path, wid
     assert tab.evaluate("window.hacked") is None
     assert tab.problems == []
     assert tab.title() == HOSTILE[0]
-    assert tab.locator("h3").all_text_contents() == HOSTILE
+    assert tab.locator("h3").all_text_contents() == [*HOSTILE, *HOSTILE]  # ranks and strips
     assert tab.evaluate("document.documentElement.scrollWidth") == width  # nothing sticks out
     tab.close()
 
@@ -251,3 +265,15 @@ def test_attention_opens_on_demand(browser: Any, tmp_path: Path):
     assert tab.locator(".attention").is_visible()
     assert tab.locator(".attention i").count() == 4 * 3 * 4
     tab.close()
+
+
+def test_strips_of_attention_show_each_level_that_counts_on_its_own_scale():
+    shares = torch.tensor([[[0.30, 0.20], [0.20, 0.10]], [[0.01, 0.02], [0.01, 0.01]], [[0.05, 0.05], [0.05, 0.00]]])
+    strips = attention_strips(Attention((0, 2, 4), shares, ("a.jpg", "b.jpg")))
+    assert [strip.label for strip in strips] == [
+        "all levels: 11.0 to 36.0 % a part",
+        "H, 80 %: 10.0 to 30.0 % a part",
+        "Z4, 15 %: 0.0 to 5.0 % a part",
+    ]
+    assert strips[1].parts == [[1.0, pytest.approx(0.5)], [pytest.approx(0.5), 0.0]]
+    assert strips[0].pictures == ("a.jpg", "b.jpg")
