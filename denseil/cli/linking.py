@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import csv
-from collections import Counter
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from denseil.cli import options, values
 from denseil.cli.output import note, say, show
@@ -92,16 +91,18 @@ def link(
 ) -> int:
     """Give the tracklets of all cameras and visits the numbers of persons."""
     from denseil import linking
+    from denseil.metrics.merging import read_together
 
     if (mot is None) != (not tracks):
         raise UsageError("--mot FOLDER and --tracks VIDEO=FILE go together: give both or neither")
-    vectors, camids, records = read(features)
+    embeddings, records = read_together(features)
+    vectors = embeddings.vectors
     names = [str(record["id"]) for record in records]
     rows = {name: row for row, name in enumerate(names)}
     answers = linking.read_answers(confirm, rows) if confirm else linking.Answers([], [])
     links = linking.link(
         vectors,
-        camids=camids,
+        camids=embeddings.camids,
         start=[record.get("start", float("nan")) for record in records],
         end=[record.get("end", record.get("start", float("nan"))) for record in records],
         threshold="auto" if threshold is None else threshold,
@@ -150,33 +151,6 @@ def _write_mot(folder: Path, tracks: dict[str, Path], persons: dict[tuple[int, s
         if source in tracks:
             path = folder / f"c{camera}-{Path(source).stem}.txt"
             note(f"{write_mot(path, tracks[source], numbers):,} boxes: {path}")
-
-
-def read(paths: list[Path]) -> tuple[Any, Any, list[dict[str, Any]]]:
-    """Read features files: vectors (N, D), cameras (N,) and a record each, with an `id`.
-
-    Raises:
-        ValueError: If files differ in width or model, or two tracklets have one id.
-    """
-    import torch
-
-    from denseil.metrics import load_features, load_records
-
-    parts, records, models = [], [], {}
-    for path in paths:
-        embeddings, metadata = load_features(path)
-        parts.append(embeddings)
-        models[metadata.get("model_id", metadata.get("weights", ""))] = path
-        known = load_records(path) or [{} for _ in range(len(embeddings))]
-        records += [{"id": f"{path.stem}:{row}"} | record for row, record in enumerate(known)]
-    widths = {part.vectors.shape[1] for part in parts}
-    if len(widths) > 1 or len(models) > 1:
-        raise ValueError(f"{', '.join(map(str, paths))} are of several models; embed all with one")
-    counts = Counter(str(record["id"]) for record in records)
-    twice = sorted(name for name, count in counts.items() if count > 1)
-    if twice:
-        raise ValueError(f"{len(twice)} ids occur twice, first {twice[0]!r}: is a file given twice?")
-    return torch.cat([part.vectors for part in parts]), torch.cat([part.camids for part in parts]), records
 
 
 def write_questions(path: Path, doubtful: list[Doubt], names: list[str]) -> None:

@@ -41,6 +41,12 @@ def declare(verbs: Verbs) -> None:
     how.add("--camid", type=values.whole(0), default=1, metavar="N", help="number of the camera")
     how.add("--start", metavar="TIME", help="start of the video, such as 2026-05-01T08:30:00+02:00; times are then UTC")
     how.add(
+        "--source",
+        metavar="NAME",
+        help="name of the video in ids (default: that of the file); videos of one camera that have the same file name "
+        "and no --start need one each",
+    )
+    how.add(
         "--max-gap",
         type=values.number(0),
         default=math.inf,
@@ -106,12 +112,13 @@ def tracklets(
     start: str | None,
     max_gap: float,
     fps: float | None,
+    source: str | None,
     json: bool,
 ) -> int:
     """Cut tracklets out of a video."""
     from denseil.data import cut_tracklets
 
-    report = cut_tracklets(video, tracks, output, camid=camid, start=start, max_gap=max_gap, fps=fps)
+    report = cut_tracklets(video, tracks, output, camid=camid, start=start, max_gap=max_gap, fps=fps, source=source)
     show(report, as_json=json)
     return 1 if report.damaged else 0
 

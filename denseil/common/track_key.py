@@ -88,7 +88,8 @@ def check_unique(keys: Iterable[TrackKey]) -> list[str]:
         twice = [name for name, count in times.items() if count > 1]
         raise ValueError(
             f"{sum(times[name] for name in twice)} of {len(ids)} tracklets share {len(twice)} ids, first {twice[0]!r} "
-            f"({times[twice[0]]} times): give them other cameras, sources, names or start times"
+            f"({times[twice[0]]} times): give them other cameras, sources, names or start times (--camid, --source, "
+            "--start of denseil tracklets)"
         )
     return ids
 

@@ -71,6 +71,7 @@ def cut_tracklets(
     start: str | None = None,
     max_gap: float = math.inf,
     fps: float | None = None,
+    source: str | None = None,
 ) -> CutReport:
     """Cut the boxes of a tracks file out of a video, in one pass, with one frame in memory at a time.
 
@@ -89,6 +90,8 @@ def cut_tracklets(
             seconds since 1970, otherwise since the first frame.
         max_gap: Longest pause of a track in seconds; after a longer one it continues as a new tracklet.
         fps: Frames per second of a sequence of images; by default as in its `seqinfo.ini`, or 25.
+        source: Name of the video in ids; by default that of the file. Videos of one camera that have the same file
+            name and no `start` need names of their own, such as "monday/clip.mp4".
 
     Returns:
         A report. Skipped boxes are those left out by `read_tracks`, without area, outside the picture, in damaged
@@ -104,6 +107,8 @@ def cut_tracklets(
     began = 0.0 if start is None else _timestamp(start)
     if not max_gap > 0:
         raise ValueError(f"max_gap is a number of seconds above 0, got {max_gap}")
+    if source is not None and not source.strip("/"):
+        raise ValueError(f"source={source!r} is no name: give the video one, such as 'monday/clip.mp4'")
     boxes = read_tracks(tracks)
     frames = open_frames(video, fps=fps)
     output = Path(output)
@@ -113,7 +118,7 @@ def cut_tracklets(
     output.mkdir(parents=True, exist_ok=True)
     partial = output / f"{MANIFEST}.partial"
     with partial.open("w", encoding="utf-8", newline="") as file:
-        cutter = _Cutter(report, file, video=frames.name, camid=camid, began=began, max_gap=max_gap)
+        cutter = _Cutter(report, file, video=source or frames.name, camid=camid, began=began, max_gap=max_gap)
         damage = _cut_all(frames, boxes, cutter)
     if report.crops:
         partial.replace(report.manifest)

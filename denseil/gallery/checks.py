@@ -7,51 +7,32 @@ from collections.abc import Sequence
 from typing import Protocol
 
 import numpy as np
-from torch import Tensor
 
 from denseil.common.text import plain
-from denseil.gallery.record import ArrayLike, FloatArray, Record
+from denseil.common.vectors import ArrayLike, unit_vectors
+from denseil.gallery.record import FloatArray, Record
 
 
-def unit_vectors(vectors: ArrayLike, dim: int | None = None, *, what: str = "vectors") -> FloatArray:
-    """Convert vectors (N, D) to float32 of length 1.
-
-    Args:
-        vectors: Real numbers (N, D); (D,) counts as one vector.
-        dim: D of the gallery; None for any.
-        what: Name of the vectors in errors.
+def gallery_vectors(vectors: ArrayLike, dim: int, *, what: str = "vectors") -> FloatArray:
+    """Convert vectors for a gallery of width `dim`; see `unit_vectors`.
 
     Raises:
-        TypeError: If they are not real numbers.
-        ValueError: If the shape or width is wrong, a value is not finite, or a vector is zero.
+        TypeError, ValueError: As `unit_vectors`, or if the width is wrong.
     """
-    if isinstance(vectors, Tensor):
-        vectors = vectors.detach().cpu().float().numpy()
-    array = np.asarray(vectors)
-    if array.dtype.kind not in "fiu":
-        raise TypeError(f"{what} are {array.dtype}; they must be real numbers")
-    array = np.atleast_2d(array).astype(np.float32)
-    if array.ndim != 2 or array.shape[1] == 0:
-        raise ValueError(f"{what} have shape {array.shape}; they must be (N, D), one row a tracklet")
-    if dim is not None and array.shape[1] != dim:
+    units = unit_vectors(vectors, what=what)
+    if units.shape[1] != dim:
         raise ValueError(
-            f"{what} are {array.shape[1]} wide, the gallery is {dim} wide; take vectors of the model that filled it"
+            f"{what} are {units.shape[1]} wide, the gallery is {dim} wide; take vectors of the model that filled it"
         )
-    lengths = np.linalg.norm(array, axis=1, keepdims=True)
-    wrong = np.flatnonzero(~np.isfinite(lengths[:, 0]) | (lengths[:, 0] == 0))
-    if wrong.size:
-        raise ValueError(f"{what}: row {wrong[0]} holds NaN or infinity, or zeros alone; nothing was done")
-    lengths[np.abs(lengths - 1) < 1e-6] = 1  # copies of copies stay bit-identical
-    units: FloatArray = array / lengths
     return units
 
 
 def check_new(records: Sequence[Record], vectors: ArrayLike, dim: int) -> FloatArray:
-    """Check new records and their vectors, and return the vectors as `unit_vectors` does.
+    """Check new records and their vectors, and return the vectors as `gallery_vectors` does.
 
     Raises:
-        TypeError: As `unit_vectors`, or if an element is not a record.
-        ValueError: As `unit_vectors`, or if the numbers of vectors and records differ, or two records have the same
+        TypeError: As `gallery_vectors`, or if an element is not a record.
+        ValueError: As `gallery_vectors`, or if the numbers of vectors and records differ, or two records have the same
             id.
     """
     wrong = next((record for record in records if not isinstance(record, Record)), None)
@@ -59,7 +40,7 @@ def check_new(records: Sequence[Record], vectors: ArrayLike, dim: int) -> FloatA
         raise TypeError(f"{wrong!r} is no denseil.gallery.Record")
     if not len(records):
         return np.empty((0, dim), np.float32)
-    units = unit_vectors(vectors, dim)
+    units = gallery_vectors(vectors, dim)
     if len(units) != len(records):
         raise ValueError(f"{len(records)} records and {len(units)} vectors; give one vector a record")
     seen: set[str] = set()

@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 
 from denseil.common.arguments import checked
 from denseil.common.extras import need
+from denseil.common.vectors import ArrayLike
 from denseil.gallery._arrow import (
     FORMAT_NAME,
     MODEL_NAME,
@@ -23,11 +24,11 @@ from denseil.gallery._arrow import (
     table_of,
     vectors_of,
 )
-from denseil.gallery.checks import check_new, check_opened, unit_vectors
+from denseil.gallery.checks import check_new, check_opened, gallery_vectors
 from denseil.gallery.fields import check_time
 from denseil.gallery.nearest import Block, search_blocks
 from denseil.gallery.protocol import Closing
-from denseil.gallery.record import COLUMNS, ArrayLike, FloatArray, Hit, Record, Stored, key_of
+from denseil.gallery.record import COLUMNS, FloatArray, Hit, Record, Stored, key_of
 from denseil.gallery.same import check_held
 from denseil.gallery.where import Where, check_ids, check_limit, check_target
 
@@ -115,7 +116,7 @@ class LanceGallery(Closing):
     ) -> list[list[Hit]]:
         """See `Gallery.search`."""
         k = check_limit(k)
-        queries = unit_vectors(vectors, self.dim, what="queries")
+        queries = gallery_vectors(vectors, self.dim, what="queries")
         with self._plainly("searching"):
             if not exact and self._table.list_indices():
                 return self._by_index(queries, k, where or Where())

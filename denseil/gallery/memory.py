@@ -8,11 +8,12 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 import numpy as np
 
 from denseil.common.arguments import checked
-from denseil.gallery.checks import check_new, unit_vectors
+from denseil.common.vectors import ArrayLike
+from denseil.gallery.checks import check_new, gallery_vectors
 from denseil.gallery.fields import MAX_WIDTH, check_integer, check_text, check_time
 from denseil.gallery.nearest import Nearest
 from denseil.gallery.protocol import Closing
-from denseil.gallery.record import FORMAT, ArrayLike, FloatArray, Hit, Record, Stored
+from denseil.gallery.record import FORMAT, FloatArray, Hit, Record, Stored
 from denseil.gallery.same import check_held
 from denseil.gallery.where import Where, check_ids, check_limit, check_target
 
@@ -52,7 +53,7 @@ class MemoryGallery(Closing):
     ) -> list[list[Hit]]:
         """See `Gallery.search`; always exact."""
         k = check_limit(k)
-        nearest = Nearest(unit_vectors(vectors, self.dim, what="queries"), k)
+        nearest = Nearest(gallery_vectors(vectors, self.dim, what="queries"), k)
         records, held = self._snapshot()
         passes = (where or Where()).passes
         keep = np.flatnonzero([passes(record) for record in records])

@@ -16,11 +16,12 @@ import numpy as np
 
 from denseil.common.arguments import checked
 from denseil.common.extras import need
-from denseil.gallery.checks import check_new, check_opened, unit_vectors
+from denseil.common.vectors import ArrayLike
+from denseil.gallery.checks import check_new, check_opened, gallery_vectors
 from denseil.gallery.fields import MAX_TEXT, check_time
 from denseil.gallery.nearest import Block, search_blocks
 from denseil.gallery.protocol import Closing
-from denseil.gallery.record import COLUMNS, FORMAT, ArrayLike, FloatArray, Hit, Record, Stored, key_of
+from denseil.gallery.record import COLUMNS, FORMAT, FloatArray, Hit, Record, Stored, key_of
 from denseil.gallery.same import check_held
 from denseil.gallery.where import Where, check_ids, check_limit, check_target
 
@@ -142,7 +143,7 @@ class MilvusGallery(Closing):
     ) -> list[list[Hit]]:
         """See `Gallery.search`; with an index, exact means that all its lists are read."""
         k = check_limit(k)
-        queries = unit_vectors(vectors, self.dim, what="queries")
+        queries = gallery_vectors(vectors, self.dim, what="queries")
         found: list[list[Hit]] = []
         where = where or Where()
         if k > SMALL_LIMIT and (k := max(min(k, self.count(where)), 1)) > LIMIT:

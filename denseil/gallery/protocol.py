@@ -11,7 +11,8 @@ from typing_extensions import Self
 
 from denseil.common.arguments import shown
 from denseil.common.text import plain
-from denseil.gallery.record import ArrayLike, Hit, Record, Stored
+from denseil.common.vectors import ArrayLike
+from denseil.gallery.record import Hit, Record, Stored
 from denseil.gallery.where import Where
 
 
@@ -60,7 +61,7 @@ class Gallery(Protocol):
             exact: Whether to compare with every record. False uses the index, if there is one.
 
         Raises:
-            TypeError, ValueError: For what `unit_vectors` refuses, or if k is below 1.
+            TypeError, ValueError: For what `denseil.common.vectors.unit_vectors` refuses, or if k is below 1.
         """
 
     def get(self, ids: Sequence[str]) -> list[Stored]:

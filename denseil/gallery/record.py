@@ -8,13 +8,11 @@ from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
-from torch import Tensor
 
 from denseil.common.arguments import shown
 from denseil.gallery.fields import check_integer, check_text, check_time
 
 FloatArray: TypeAlias = npt.NDArray[np.float32]
-ArrayLike: TypeAlias = Tensor | npt.ArrayLike
 
 UNKNOWN = -1  # pid None in databases
 FORMAT = 2  # version of the format; in version 1 an id could stand for two tracklets

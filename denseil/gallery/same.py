@@ -63,8 +63,8 @@ def refuse(differing: Mapping[str, Sequence[str]], total: int, uri: str) -> None
     counted = ", ".join(f"{count:,} by {what}" for what, count in counts.items())
     raise ValueError(
         f"{len(differing):,} of {total:,} ids are held in {plain(uri)} by other tracklets (they differ: {counted}), "
-        f"first {shown(next(iter(differing)))}; nothing was added: give each tracklet an id of its own, or remove "
-        "those that are held"
+        f"first {shown(next(iter(differing)))}; nothing was added: give each tracklet an id of its own (denseil "
+        "tracklets: --camid, --source, --start), or remove those that are held"
     )
 
 

@@ -4,14 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TypeAlias
 
 import numpy as np
-import numpy.typing as npt
 from numpy.typing import NDArray
-from torch import Tensor
 
-ArrayLike: TypeAlias = Tensor | npt.ArrayLike
+from denseil.common.vectors import ArrayLike, unit_vectors
 
 
 @dataclass(frozen=True)
@@ -46,7 +43,7 @@ def check_tracks(vectors: ArrayLike, camids: ArrayLike, start: ArrayLike | None,
         ValueError: If lengths differ, a vector is not finite or zero, a camera is not a whole number, a time is
             infinite, or an end is before its start.
     """
-    matrix = unit_rows(vectors)
+    matrix = check_vectors(vectors)
     count = len(matrix)
     cameras = np.asarray(camids)
     if cameras.shape != (count,):
@@ -63,22 +60,14 @@ def check_tracks(vectors: ArrayLike, camids: ArrayLike, start: ArrayLike | None,
     return Tracks(matrix, cameras.astype(np.int64), first, last)
 
 
-def unit_rows(vectors: ArrayLike) -> NDArray[np.float32]:
-    """Vectors (N, D) scaled to length 1, of which none is zero or not finite."""
-    matrix = np.asarray(vectors.detach().cpu() if isinstance(vectors, Tensor) else vectors)
-    if matrix.size == 0 and matrix.ndim == 1:
-        matrix = matrix.reshape(0, 1)
-    if matrix.ndim != 2 or matrix.dtype.kind not in "fiu":
-        raise ValueError(f"vectors has shape {matrix.shape} and type {matrix.dtype}; give numbers (N, D), a row each")
-    matrix = matrix.astype(np.float32)
-    lengths = np.linalg.norm(matrix, axis=1, keepdims=True)
-    wrong = np.flatnonzero(~(np.isfinite(lengths) & (lengths > 0)))
-    if len(wrong):
-        raise ValueError(
-            f"vector {int(wrong[0])} is zero or not finite; leave out tracklets that could not be embedded"
-        )
-    unit: NDArray[np.float32] = matrix / lengths
-    return unit
+def check_vectors(vectors: ArrayLike) -> NDArray[np.float32]:
+    """Check vectors (N, D), of which there may be none, and scale them to length 1; see `unit_vectors`."""
+    shape = np.shape(vectors)
+    if shape[:1] == (0,):
+        return np.empty((0, *(shape[1:] or (1,))), np.float32)
+    if len(shape) == 1:
+        raise ValueError(f"vectors has shape {shape}; give (N, D), a row each")
+    return unit_vectors(vectors)
 
 
 def times(name: str, values: ArrayLike | None, count: int) -> NDArray[np.float64]:

@@ -7,7 +7,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from denseil.linking.checks import ArrayLike, unit_rows
+from denseil.common.vectors import ArrayLike
+from denseil.linking.checks import check_vectors
 from denseil.linking.result import Links
 
 BLOCK = 512
@@ -41,7 +42,7 @@ def doubts(links: Links, vectors: ArrayLike, *, most: int = 30, known: Collectio
         most: Number of pairs.
         known: Pairs of rows that have been answered; they are left out.
     """
-    unit = unit_rows(vectors)
+    unit = check_vectors(vectors)
     skip = {(min(pair), max(pair)) for pair in known}
     found: dict[tuple[int, int], Doubt] = {}
     for row in np.argsort(links.confidence, kind="stable").tolist():

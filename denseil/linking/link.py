@@ -6,8 +6,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from denseil.common.arguments import checked
+from denseil.common.vectors import ArrayLike
 from denseil.linking.agglomerate import agglomerate
-from denseil.linking.checks import ArrayLike, Tracks, check_pairs, check_tracks
+from denseil.linking.checks import Tracks, check_pairs, check_tracks
 from denseil.linking.confidence import confidences
 from denseil.linking.graph import nearest_rows
 from denseil.linking.result import Links

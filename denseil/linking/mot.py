@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -9,9 +10,12 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from denseil.common.arguments import shown
 from denseil.common.files import replacing
 from denseil.common.track_key import TrackKey
 from denseil.data import read_tracks
+
+PIECE = re.compile("([0-9]{1,18})(?:-([1-9][0-9]{0,8}))?")  # a track, and its piece after a pause
 
 
 def write_mot(path: str | Path, tracks: str | Path, persons: Mapping[int, Sequence[int]]) -> int:
@@ -62,18 +66,34 @@ def persons_of_tracks(ids: Sequence[str], person: NDArray[np.int64]) -> dict[tup
     """Persons of each track by camera and source, for `write_mot`; ids that name no track are left out.
 
     Args:
-        ids: Ids of tracklets, as `denseil embed` writes them, such as `c1/door.mp4/12@30.5`.
+        ids: Ids of tracklets, as `denseil embed` writes them: `c1/door.mp4/12@30.5`, and `c1/door.mp4/12-2@95` for the
+            same track after a pause.
         person: Person of each tracklet (N,).
+
+    Raises:
+        ValueError: If two tracklets of a camera and source have the same name, so that they are of two videos.
     """
-    found: dict[tuple[int, str], dict[int, list[tuple[float, int]]]] = defaultdict(lambda: defaultdict(list))
+    found: dict[tuple[int, str], dict[int, dict[int, int]]] = defaultdict(lambda: defaultdict(dict))
+    twice: list[str] = []
     for text, number in zip(ids, person.tolist(), strict=True):
         try:
             key = TrackKey.parse(text)
-            track = int(key.track)
         except ValueError:
             continue
-        found[key.camid, key.source][track].append((key.start or 0.0, number))
+        named = PIECE.fullmatch(key.track)
+        if named is None:
+            continue
+        pieces, piece = found[key.camid, key.source][int(named[1])], int(named[2] or 1)
+        if piece in pieces:
+            twice.append(text)
+        pieces[piece] = number
+    if twice:
+        raise ValueError(
+            f"{len(twice)} of {len(ids)} tracklets have the camera, video and track of another one, first "
+            f"{shown(twice[0])}: they are of several videos of one name; link each for itself, or cut them with a "
+            "--source of their own"
+        )
     return {
-        place: {track: [number for _, number in sorted(pieces)] for track, pieces in tracks.items()}
+        place: {track: [pieces[piece] for piece in sorted(pieces)] for track, pieces in tracks.items()}
         for place, tracks in found.items()
     }

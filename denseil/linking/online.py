@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from denseil.common.track_key import TrackKey
+from denseil.common.vectors import ArrayLike, unit_vectors
 from denseil.gallery import Gallery, Record
-from denseil.linking.checks import ArrayLike, unit_rows
 from denseil.linking.pool import Pool
 from denseil.linking.running import RunningThreshold
 from denseil.linking.threshold import FAR, Threshold
@@ -127,7 +127,9 @@ class OnlineLinker:
         Raises:
             ValueError: If the vector is zero, not finite or of another width, or the time is not finite or goes back.
         """
-        unit = unit_rows(np.asarray(vector, dtype=np.float32)[None])[0]
+        if np.ndim(vector) != 1:
+            raise ValueError(f"vector has shape {np.shape(vector)}; give the one vector (D,) of the track")
+        unit = unit_vectors(vector, what="vector")[0]
         key = (int(camera), track_id)
         track = self._tracks.get(key)
         if not np.isfinite(time) or (track is not None and time < track.last):

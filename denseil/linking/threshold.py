@@ -8,7 +8,8 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from denseil.linking.checks import ArrayLike, Tracks, unit_rows
+from denseil.common.vectors import ArrayLike
+from denseil.linking.checks import Tracks, check_vectors
 from denseil.linking.rules import Rules
 
 Halves: TypeAlias = tuple[ArrayLike, ArrayLike]
@@ -85,7 +86,7 @@ def auto_threshold(tracks: Tracks, rules: Rules, *, far: float = FAR, halves: Ha
     low, high = np.quantile(drawn, [0.025, 0.975]).tolist() if drawn else (float("nan"),) * 2
     count = 0
     if halves is not None:
-        one, other = (unit_rows(half) for half in halves)
+        one, other = (check_vectors(half) for half in halves)
         if one.shape != other.shape:
             raise ValueError(f"halves have shapes {one.shape} and {other.shape}; give two vectors for each track")
         count = len(one)

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TypeAlias
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor
 
-ArrayLike: TypeAlias = Tensor | npt.ArrayLike
+from denseil.common.vectors import ArrayLike
 
 JUNK_PID = -1
 DISTRACTOR_PID = 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,10 +11,10 @@ from typing import Any
 
 import torch
 
-from denseil.common.arguments import checked
+from denseil.common.arguments import checked, shown
 from denseil.common.text import plain
 from denseil.metrics.embeddings import Embeddings
-from denseil.metrics.features import Features, load_features, load_records, save_features
+from denseil.metrics.features import Features, check_same_model, load_features, load_records, save_features
 
 SHARD = "shard"  # the metadata "i/n" of a file that holds the i-th of n shares
 
@@ -63,9 +64,7 @@ def merge_features(paths: Sequence[str | Path], output: str | Path) -> MergeRepo
     records = [load_records(path) for path, _ in files]
     if any(one is None for one in records) and any(one is not None for one in records):
         raise ValueError("some of the files have records and some have none: merge those of one kind")
-    joined = Embeddings(
-        *(torch.cat([getattr(one.embeddings, name) for _, one in files]) for name in ("vectors", "pids", "camids"))
-    )
+    joined = _joined([file for _, file in files])
     metadata = {key: value for key, value in files[0][1].metadata.items() if key != SHARD}
     if records[0] is None:
         save_features(output, joined, metadata=metadata)
@@ -74,6 +73,52 @@ def merge_features(paths: Sequence[str | Path], output: str | Path) -> MergeRepo
     kept = _once(joined, rows)
     save_features(output, joined[kept], metadata=metadata, records=[rows[place] for place in kept])
     return MergeReport(Path(output), len(kept), len(rows) - len(kept))
+
+
+@checked
+def read_together(paths: Sequence[str | Path]) -> tuple[Embeddings, list[dict[str, Any]]]:
+    """Read features files of one model as one list of tracklets.
+
+    Returns:
+        The embeddings, and a record each. A vector without an id is called by the name of its file and its row, or by
+        the path if two files have the same name.
+
+    Raises:
+        FileNotFoundError: If a file does not exist.
+        ValueError: If there is no file, one is damaged, files differ in model or width, or two tracklets have one id.
+    """
+    if not paths:
+        raise ValueError("no features files to read: give at least one")
+    files = [(Path(path), load_features(path)) for path in paths]
+    first, reference = files[0]
+    names = Counter(path.stem for path, _ in files)
+    records: list[dict[str, Any]] = []
+    for path, file in files:
+        check_same_model((first, reference.metadata), (path, file.metadata))
+        _check_width(files[0], (path, file))
+        name = path.stem if names[path.stem] == 1 else path
+        known = load_records(path) or [{} for _ in range(len(file.embeddings))]
+        records += [{"id": f"{name}:{row}"} | record for row, record in enumerate(known)]
+    counts = Counter(str(record["id"]) for record in records)
+    twice = sorted(name for name, count in counts.items() if count > 1)
+    if twice:
+        raise ValueError(
+            f"{len(twice)} ids occur twice, first {shown(twice[0])}: is a file given twice? Else cut the videos with "
+            "another --camid, --source or --start"
+        )
+    return _joined([file for _, file in files]), records
+
+
+def _joined(files: Sequence[Features]) -> Embeddings:
+    return Embeddings(
+        *(torch.cat([getattr(one.embeddings, name) for one in files]) for name in ("vectors", "pids", "camids"))
+    )
+
+
+def _check_width(one: tuple[Path, Features], other: tuple[Path, Features]) -> None:
+    widths = [file.embeddings.vectors.shape[1] for _, file in (one, other)]
+    if widths[0] != widths[1]:
+        raise ValueError(f"{one[0]} has vectors of {widths[0]} numbers, {other[0]} of {widths[1]}")
 
 
 def _in_order(files: list[tuple[Path, Features]]) -> list[tuple[Path, Features]]:
@@ -109,9 +154,7 @@ def _check_metadata(files: list[tuple[Path, Features]]) -> None:
             one, other = reference.metadata.get(key), file.metadata.get(key)
             if one != other:
                 raise ValueError(f"{first} has {key} {one!r}, {path} {other!r}: vectors made differently do not mix")
-        if file.embeddings.vectors.shape[1] != reference.embeddings.vectors.shape[1]:
-            widths = [one.embeddings.vectors.shape[1] for one in (reference, file)]
-            raise ValueError(f"{first} has vectors of {widths[0]} numbers, {path} of {widths[1]}")
+        _check_width(files[0], (path, file))
 
 
 def _once(joined: Embeddings, rows: list[dict[str, Any]]) -> list[int]:
@@ -138,7 +181,7 @@ def _once(joined: Embeddings, rows: list[dict[str, Any]]) -> list[int]:
             clashes.append(name)
     if clashes:
         raise ValueError(
-            f"{len(clashes)} of {len(rows)} ids name different records, first {clashes[0]!r}: embed the videos with "
-            "other cameras, names or start times, so that each id names one tracklet"
+            f"{len(clashes)} of {len(rows)} ids name different records, first {clashes[0]!r}: cut the videos "
+            "with another --camid, --source or --start, so that each id names one tracklet"
         )
     return kept

@@ -7,8 +7,9 @@ from dataclasses import replace
 import numpy as np
 
 from denseil.common.arguments import checked, shown
+from denseil.common.vectors import ArrayLike
 from denseil.metrics.counting import METRICS, BlockedGallery, Ranks, lengths
-from denseil.metrics.embeddings import DISTRACTOR_PID, JUNK_PID, ArrayLike, Embeddings, as_ids
+from denseil.metrics.embeddings import DISTRACTOR_PID, JUNK_PID, Embeddings, as_ids
 from denseil.metrics.protocols import FloatArray, Protocol, get_protocol
 from denseil.metrics.rerank import KReciprocal, reranked
 from denseil.metrics.result import MAX_RANK, RankingResult

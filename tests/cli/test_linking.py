@@ -6,12 +6,14 @@ import csv
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
 from denseil.cli import main
-from denseil.linking import doubts, link
+from denseil.linking import doubts, link, persons_of_tracks
 from denseil.metrics import Embeddings, save_features
+from denseil.metrics.merging import read_together
 
 HOSTILE = "</script><script>window.hacked=1</script>\n=cmd()"
 
@@ -99,7 +101,7 @@ def test_files_of_two_models_and_a_file_given_twice_are_refused(
 ):
     other = features(tmp_path / "c.safetensors", ["e"], [[1, 0, 0]], 3, model="n")
     assert main(["link", *two, str(other), "-o", str(tmp_path / "p.csv")]) != 0
-    assert "are of several models" in capsys.readouterr().err
+    assert "vectors of two models cannot be compared" in capsys.readouterr().err
     assert main(["link", *two, two[1], "-o", str(tmp_path / "p.csv")]) != 0
     assert "2 ids occur twice, first 'c'" in capsys.readouterr().err
 
@@ -115,7 +117,7 @@ def test_doubts_come_least_confident_first_and_never_ask_what_times_answer():
 
 
 def test_boxes_get_the_persons_of_their_tracklets(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
-    names = ["c1/door.mp4/5@0", "c1/door.mp4/5@40", "c1/door.mp4/6@0"]
+    names = ["c1/door.mp4/5@0", "c1/door.mp4/5-2@40", "c1/door.mp4/6@0"]
     file = features(tmp_path / "a.safetensors", names, [[1, 0, 0], [0, 1, 0], [0, 1, 0.1]], 1)
     boxes = tmp_path / "door.txt"
     boxes.write_text("".join(f"{frame},{track},1,2,30,40\n" for track in (5, 6, 7) for frame in (1, 2, 90, 91)))
@@ -134,3 +136,25 @@ def test_boxes_get_the_persons_of_their_tracklets(tmp_path: Path, capsys: pytest
     assert "no tracklet is from video 'hall.mp4'; the features files know door.mp4" in capsys.readouterr().err
     assert main(arguments) != 0
     assert "go together" in capsys.readouterr().err
+
+
+def test_boxes_of_two_videos_of_one_name_are_not_mixed():
+    ids = ["c1/clip.mp4/5@0", "c1/clip.mp4/5@3", "c2/clip.mp4/5@0", "c1/clip.mp4/x@0", "free text"]
+    with pytest.raises(ValueError, match="1 of 5 tracklets have the camera, video and track of another one"):
+        persons_of_tracks(ids, np.arange(5))
+    ids[1] = "c1/clip.mp4/5-10@3"
+    assert persons_of_tracks([*ids, "c1/clip.mp4/5-2@1"], np.arange(6)) == {
+        (1, "clip.mp4"): {5: [0, 5, 1]},
+        (2, "clip.mp4"): {5: [2]},
+    }
+
+
+def test_files_without_ids_are_told_apart_by_as_much_of_the_path_as_it_takes(tmp_path: Path):
+    paths = [tmp_path / folder / "x.safetensors" for folder in "ab"]
+    for path in paths:
+        path.parent.mkdir()
+        save_features(path, Embeddings([[1.0, 0]], [1], [1]))
+    assert [record["id"] for record in read_together(paths)[1]] == [f"{path}:0" for path in paths]
+    assert [record["id"] for record in read_together(paths[:1])[1]] == ["x:0"]
+    with pytest.raises(ValueError, match="1 ids occur twice"):
+        read_together([paths[0]] * 2)

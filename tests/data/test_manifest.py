@@ -115,3 +115,10 @@ def test_times_make_start_and_end_and_survive_writing(path):
     path.write_text(path.read_text().replace("x/10.jpg,7,2,train,", "x/10.jpg,7,2,train,0.25"))
     again = read_dataset("manifest", write_manifest(read_dataset("manifest", path), path.with_name("again.csv")))
     assert (again.train[0].start, again.train[0].end) == (0.25, 2.5)
+
+
+def test_times_of_a_tracklet_that_go_back_are_a_problem(path):
+    """As those of two videos of one name in one table do."""
+    path.write_text(TEXT.replace("note", "time").replace("train,\n", "train,2.5\n").replace("train,later", "train,2.4"))
+    with pytest.raises(ValueError, match="the times of 1 of 3 tracklets go back, first of 'b'"):
+        read_dataset("manifest", path)

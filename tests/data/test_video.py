@@ -107,6 +107,27 @@ def test_videos_of_one_name_share_no_ids(tmp_path):
     assert len(ids) == 10
 
 
+def test_a_source_tells_videos_of_one_camera_and_name_apart(tmp_path):
+    """Without a start, nothing else does; the gallery refuses the second, with a count, until it has a source."""
+    from denseil.gallery import MemoryGallery, Record
+
+    held = MemoryGallery(2)
+    for number, (folder, source) in enumerate([("a", None), ("b", None), ("b/again", "b/clip.mov")]):
+        (tmp_path / folder).mkdir()
+        video = write_video(tmp_path / folder / "clip.mov", [0.0, 0.1])
+        _, found = cut(tmp_path / folder, video, "1,7,0,0,9,9", "2,8,0,0,9,9", source=source)
+        records = [Record(str(one.key), one.camid, start=one.start, end=one.end) for one in found]
+        if number == 1:
+            with pytest.raises(ValueError, match=r"2 of 2 ids are held .* --source"):
+                held.add(records, [[0, 1], [0, 1]])
+        else:
+            held.add(records, [[1, number], [1, number]])
+    assert held.count() == 4
+    assert [record.id for record in records] == ["c1/b/clip.mov/7@0", "c1/b/clip.mov/8@0.1"]
+    with pytest.raises(ValueError, match="is no name"):
+        cut(tmp_path / "b", video, "1,7,0,0,9,9", source="/")
+
+
 @pytest.mark.parametrize("rotation", [90, 180, -90])
 def test_a_video_to_be_shown_turned_is_turned_as_opencv_does(tmp_path, rotation):
     video = write_video(tmp_path / "phone.mov", [0.0, 0.1], rotation=rotation)

@@ -15,8 +15,8 @@ import pytest
 
 import denseil
 from denseil import gallery
+from denseil.common.vectors import unit_vectors
 from denseil.gallery import Gallery, Record
-from denseil.gallery.checks import unit_vectors
 from tests.gallery.conftest import DIM, names, records, unit
 
 pytest.importorskip("lancedb")

@@ -121,7 +121,7 @@ def test_travel_times_bar_what_they_exclude(seconds, linked: bool):
         ({"end": [5, 0]}, "tracklet 1 ends at 0, before it starts at 3"),
         ({"start": [0, np.inf]}, "start is infinite in row 1"),
         ({"start": ["a", "b"]}, "start holds other things than numbers"),
-        ({"vectors": [[1.0, 2], [np.nan, 0]]}, "vector 1 is zero or not finite"),
+        ({"vectors": [[1.0, 2], [np.nan, 0]]}, "row 1 holds NaN or infinity, or zeros alone"),
         ({"vectors": [1.0, 2]}, "vectors has shape (2,)"),
         ({"camids": [0.5, 1]}, "give whole numbers"),
         ({"threshold": 2}, "threshold=2"),

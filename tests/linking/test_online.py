@@ -109,7 +109,7 @@ def test_the_automatic_threshold_rests_on_tracks_seen_at_once():
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        ((1, "a", [0, 0], 1), "vector 0 is zero"),
+        ((1, "a", [0, 0], 1), "vector: row 0 holds NaN or infinity, or zeros alone"),
         ((1, "a", [1, 0, 0], 1), "vector has 3 components, those before 2"),
         ((1, "a", [1, 0], -1), "time=-1 of track 'a'"),
         ((1, "b", [1, 0], float("nan")), "time=nan of track 'b'"),

@@ -33,6 +33,8 @@ def read_manifest(root: Path) -> VideoReIDDataset:
     Args:
         root: The file, or a folder that holds `manifest.csv` or `manifest.parquet`.
 
+    Rows of a tracklet whose times go back, as those of two videos of one name do, are a problem of the dataset.
+
     Raises:
         FileNotFoundError: If there is none.
         ValueError: If columns are missing, there are no rows, a frame stands twice in a tracklet, a pid is not a whole
@@ -47,12 +49,14 @@ def read_manifest(root: Path) -> VideoReIDDataset:
     labels: dict[str, dict[tuple[str, str, str], None]] = {}
     frames: dict[str, list[str]] = {}
     times: dict[str, tuple[float, float]] = {}
+    backwards: set[str] = set()
     for name, frame, pid, camid, split, time in rows:
         labels.setdefault(name, {})[pid, camid, split] = None
         frames.setdefault(name, []).append(os.path.join(folder, frame))  # noqa: PTH118 (strings: a million times)
         if time:
             seconds = _seconds(time, path, name)
             start, end = times.get(name, (seconds, seconds))
+            backwards.update([name] if seconds < end else [])
             times[name] = min(start, seconds), max(end, seconds)
     if not labels:
         raise ValueError(f"{path} has no rows: it needs one for each frame")
@@ -71,6 +75,11 @@ def read_manifest(root: Path) -> VideoReIDDataset:
             span: tuple[float | None, float | None] = times.get(name, (None, None))
             own_frames = Frames("", frames[name])
             parts[split].append(Tracklet(own_frames, pid_, camid_, name, span[0], span[1], source))
+    if backwards:
+        problems.append(
+            f"{path.name}: the times of {len(backwards)} of {len(labels)} tracklets go back, first of "
+            f"{min(backwards)!r}: its rows are not in time order, or two videos name a tracklet alike"
+        )
     return VideoReIDDataset(parts["train"], parts["query"], parts["gallery"], name=path.stem, problems=tuple(problems))
 
 

@@ -1,0 +1,47 @@
+"""Vectors scaled to length 1, checked in one way for galleries and for linking."""
+
+from __future__ import annotations
+
+from typing import TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+from torch import Tensor
+
+ArrayLike: TypeAlias = Tensor | npt.ArrayLike
+
+
+def unit_vectors(vectors: ArrayLike, *, what: str = "vectors") -> npt.NDArray[np.float32]:
+    """Convert vectors (N, D) to float32 of length 1.
+
+    Args:
+        vectors: Real numbers (N, D), also of torch on any device; (D,) counts as one vector.
+        what: Name of the vectors in errors.
+
+    Raises:
+        TypeError: If they are not real numbers.
+        ValueError: If the shape is wrong, a value is not finite, or a vector is zero.
+    """
+    if isinstance(vectors, Tensor):
+        vectors = vectors.detach().cpu()
+        vectors = (vectors.float() if vectors.is_floating_point() else vectors).numpy()
+    try:
+        array = np.asarray(vectors)
+    except ValueError as error:
+        raise ValueError(f"{what} have rows of different lengths; they must be (N, D), one row a tracklet") from error
+    if array.dtype.kind not in "fiu":
+        raise TypeError(f"{what} are {array.dtype}; they must be real numbers")
+    with np.errstate(over="ignore"):
+        array = np.atleast_2d(array).astype(np.float32)
+        if array.ndim != 2 or array.shape[1] == 0:
+            raise ValueError(f"{what} have shape {array.shape}; they must be (N, D), one row a tracklet")
+        lengths = np.linalg.norm(array, axis=1, keepdims=True)
+    wrong = np.flatnonzero(~np.isfinite(lengths[:, 0]) | (lengths[:, 0] == 0))
+    if wrong.size:
+        raise ValueError(
+            f"{what}: row {wrong[0]} holds NaN or infinity, or zeros alone, in float32; nothing was done: leave out "
+            "tracklets that could not be embedded"
+        )
+    lengths[np.abs(lengths - 1) < 1e-6] = 1  # copies of copies stay bit-identical
+    units: npt.NDArray[np.float32] = array / lengths
+    return units
