@@ -16,8 +16,9 @@ from hypothesis import strategies as st
 from PIL import Image
 
 import denseil
-from denseil.data import read_folder
+from denseil.data import cut_tracklets, decode_image, read_dataset, read_folder, read_tracks
 from denseil.metrics import load_features, merge_features
+from denseil.synth import sample
 from tests.data.videos import PETS_TRACKS, PETS_VIDEO, needs_pets
 
 ROOT = Path(__file__).parent.parent
@@ -143,3 +144,20 @@ def test_two_halves_of_a_video_are_played_as_two_cameras(tmp_path: Path, capsys:
     at_once = {linker.person(1, int(track)) for camera, track, _ in tracks if camera == "1"}
     assert len(at_once) == sum(camera == "1" for camera, _, _ in tracks)  # all are in one picture
     assert f"{linker.num_persons} persons; threshold" in out
+
+
+def test_a_street_of_rendered_people_and_its_boxes(tmp_path: Path):
+    street = tmp_path / "street.mp4"
+    load("street").main([str(street), "--people", "6", "--together", "3"])
+    tracks = read_tracks(street.with_suffix(".txt"))
+    assert len(tracks) == 6 * 3 * 5  # people, visits, frames
+    assert sorted(np.unique(tracks.frames[tracks.ids == tracks.ids[0]]).tolist())[:5] == [98, 99, 100, 101, 102]
+    cut = cut_tracklets(street, street.with_suffix(".txt"), tmp_path / "crops", max_gap=1)
+    assert cut.tracklets == 6 * 3
+    with Image.open(tmp_path / "crops" / "crops" / "49" / "000100.jpg") as crop:
+        own = np.asarray(crop, dtype=float)
+    people = read_dataset("mars", sample())
+    first = min((t for t in [*people.query, *people.gallery] if t.pid == 49), key=lambda one: one.camid)
+    wanted = decode_image(first.frames[2])
+    assert own.shape == wanted.shape
+    assert abs(own - wanted).mean() < 6  # of 255: the video is compressed

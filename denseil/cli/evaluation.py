@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from denseil.cli import options, values
+from denseil.cli import options, reassociation, values
 from denseil.cli.computing import begin, dtype_of
 from denseil.cli.output import progressing, say, show
 from denseil.cli.parser import UsageError, Verb, Verbs
@@ -30,11 +30,13 @@ def declare(verbs: Verbs) -> None:
         examples=(
             "denseil evaluate runs/mars/final mars /data/mars --protocol mars-official",
             "denseil evaluate --features q.safetensors g.safetensors --json out.json",
+            "denseil evaluate MODEL --mot street.txt --video street.mp4 --gap 30,90,300",
         ),
-        more="Give MODEL DATASET ROOT, or --features. `accelerate launch -m denseil.cli evaluate ...` splits the work "
-        "over processes.",
+        more="Give MODEL DATASET ROOT, or --features, or MODEL --mot FILE --video FILE. `accelerate launch -m "
+        "denseil.cli evaluate ...` splits the work over processes.",
     )
     _declare_input(verb)
+    reassociation.declare(verb)
     how = verb.subject("protocol")
     how.add("--protocol", default="standard", metavar="NAME", help="standard or mars-official")
     how.add("--metric", choices=("cosine", "euclidean"), default="cosine", help="distance between embeddings")
@@ -87,6 +89,11 @@ def evaluate(
     checkpoint: Path | None,
     random_weights: bool,
     model_args: dict[str, Any] | None,
+    mot: Path | None,
+    video: Path | None,
+    gap: tuple[int, ...],
+    stride: int,
+    window: tuple[int, ...],
     protocol: str,
     metric: str,
     rerank: bool,
@@ -101,6 +108,13 @@ def evaluate(
     attention: bool,
 ) -> int:
     """Evaluate a model on a dataset, or saved features of any code base."""
+    if mot is not None or video is not None:
+        reassociation.check(model, mot, video, dataset=dataset, features=features, page=page, plot=plot, rerank=rerank)
+        where, _ = begin(device, seed)
+        net = _open(str(model), checkpoint, model_args, random_weights=random_weights).to(where).eval()
+        found = reassociation.evaluate(net, Path(str(mot)), Path(str(video)), gap, stride, window, dtype_of(precision))
+        reassociation.show_results(found, json)
+        return 0
     _check(model, dataset, root, features, page, attention=attention)
     from denseil.metrics import KReciprocal, rank_features
 
@@ -117,8 +131,7 @@ def evaluate(
         import denseil
 
         where, main = begin(device, seed)
-        pretrained = checkpoint is None and not random_weights
-        net = denseil.create_model(model, pretrained, checkpoint_path=checkpoint, **(model_args or {})).to(where).eval()
+        net = _open(model, checkpoint, model_args, random_weights=random_weights).to(where).eval()
         data = denseil.data.read_dataset(str(dataset), root, **(data_args or {}))
         dtype, name = dtype_of(precision), Path(model).name
         result = denseil.evaluate(
@@ -151,6 +164,13 @@ def evaluate(
         if main and not as_json:
             say(plain(f"page: {page}"))
     return 0
+
+
+def _open(model: str, checkpoint: Path | None, model_args: dict[str, Any] | None, *, random_weights: bool) -> DenseIL:
+    import denseil
+
+    pretrained = checkpoint is None and not random_weights
+    return denseil.create_model(model, pretrained, checkpoint_path=checkpoint, **(model_args or {}))
 
 
 def _check(

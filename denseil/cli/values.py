@@ -30,6 +30,12 @@ def whole(least: int, most: int = 2**63 - 1) -> Callable[[str], int]:
     return read
 
 
+def wholes(least: int) -> Callable[[str], tuple[int, ...]]:
+    """Convert whole numbers of at least `least`, with commas between them."""
+    one = whole(least)
+    return lambda word: tuple(one(part) for part in word.split(","))
+
+
 def number(least: float, most: float = float("inf"), *, above: bool = False) -> Callable[[str], float]:
     """Convert a number from `least` (or above it) to `most`; infinity only if `most` is infinite."""
 

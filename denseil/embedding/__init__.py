@@ -8,6 +8,7 @@ from denseil.embedding.evaluate import embed_dataset as embed_dataset
 from denseil.embedding.evaluate import evaluate as evaluate
 from denseil.embedding.exported import ExportedModel as ExportedModel
 from denseil.embedding.online import TrackletEmbedder as TrackletEmbedder
+from denseil.embedding.reassociation import evaluate_reassociation as evaluate_reassociation
 from denseil.embedding.to_file import EmbedReport as EmbedReport
 from denseil.embedding.to_file import embed_to_file as embed_to_file
 from denseil.embedding.tracklet_vectors import FramesPolicy as FramesPolicy

@@ -12,6 +12,9 @@ from denseil.metrics.nearest import NearestItems as NearestItems
 from denseil.metrics.nearest import nearest as nearest
 from denseil.metrics.protocols import PROTOCOLS as PROTOCOLS
 from denseil.metrics.ranking import rank as rank
+from denseil.metrics.reassociation import Reassociation as Reassociation
+from denseil.metrics.reassociation import Sightings as Sightings
+from denseil.metrics.reassociation import reassociate as reassociate
 from denseil.metrics.rerank import KReciprocal as KReciprocal
 from denseil.metrics.result import RankingResult as RankingResult
 from denseil.metrics.splits import SplitResult as SplitResult
