@@ -26,21 +26,21 @@ def adapt_page(result: AdaptResult, tracklets: Sequence[Tracklet]) -> Page:
         tracklets: The tracklets that it was given.
     """
     page = Page(
-        "Adaptation", f"{result.tracklets:,} tracklets, {result.held_out:,} of them held out from contrastive stages"
+        "Adaptation", f"{result.tracklets:,} tracklets, {result.learned:,} of them in clusters that were learned from"
     )
     page.add_text("The model was adapted." if result.adapted else f"The model is as it was: {result.reason}.")
     rows: list[list[object]] = []
     for stage in result.stages:
         before, after = (
-            (score.separation, score.agreement) if score else ("", "") for score in (stage.before, stage.score)
+            (f"{score.conflicts:.3f}", score.agreement) if score else ("", "") for score in (stage.before, stage.score)
         )
         rows.append([stage.name, "kept" if stage.kept else "not kept", *before, *after, stage.reason])
     page.add_table(
         "Stages",
-        ("stage", "", "separation before", "agreement before", "separation", "agreement", "reason"),
+        ("stage", "", "conflicts before", "agreement before", "conflicts", "agreement", "reason"),
         rows,
-        "Separation: difference between the mean similarities of surely-one and surely-two pairs, in units of their "
-        "pooled standard deviation. Agreement: share of nearest neighbours that both ends of a tracklet share.",
+        "Conflicts: how often two tracklets that show two persons are most alike to the same tracklet of another "
+        "camera, 1 by chance. Agreement: share of nearest neighbours that both ends of a tracklet share.",
     )
     if result.threshold is not None:
         page.add_text(f"Two tracklets count as one person from a cosine similarity of {result.threshold:.3f} on.")

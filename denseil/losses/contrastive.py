@@ -32,14 +32,12 @@ class SupervisedContrastive(nn.Module):
             raise ValueError(f"temperature={temperature}: give a number above 0")
         self.temperature, self.gather = temperature, gather
 
-    def forward(self, features: Tensor, labels: Tensor, negatives: Tensor | None = None) -> Tensor:
+    def forward(self, features: Tensor, labels: Tensor) -> Tensor:
         """Compute the loss, a scalar.
 
         Args:
             features: (B, D).
             labels: (B,) identities.
-            negatives: (B, B) bool, pairs that are known to be of two identities; pairs of other labels that are not
-                among them do not count. None for all pairs of other labels. Not together with `gather`.
 
         Raises:
             ValueError: If the shapes do not fit.
@@ -48,9 +46,8 @@ class SupervisedContrastive(nn.Module):
         with torch.autocast(features.device.type, enabled=False):
             unit = F.normalize(features.float(), dim=1)
             itself = torch.eye(len(labels), dtype=torch.bool, device=labels.device)
+            logits = (unit @ unit.T / self.temperature).masked_fill(itself, torch.finfo(torch.float32).min)  # (B, B)
             positive = (labels[:, None] == labels[None]) & ~itself
-            left_out = itself if negatives is None else ~(positive | negatives.to(labels.device)) | itself
-            logits = (unit @ unit.T / self.temperature).masked_fill(left_out, torch.finfo(torch.float32).min)  # (B, B)
             count = positive.sum(1)
             log_p = logits.log_softmax(1).masked_fill(~positive, 0).sum(1) / count.clamp(min=1)
             return -log_p.sum() / (count > 0).sum().clamp(min=1)

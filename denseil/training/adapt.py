@@ -24,8 +24,10 @@ from denseil.models import model_id, save_pretrained, unwrap
 from denseil.training.adapt_criterion import Score
 from denseil.training.adapt_evidence import LEAST_TRACKLETS, times_of
 from denseil.training.adapt_result import AdaptResult, Cluster
-from denseil.training.adapt_stages import ROUNDS, Run, try_stages
+from denseil.training.adapt_stages import Run, try_stages
 
+STAGES = 2
+MOST_TRACKLETS = 2000  # all pairs are compared
 FALSE_ACCEPTS = 0.01  # of the operating point
 
 
@@ -42,18 +44,17 @@ def adapt(
 ) -> AdaptResult:
     """Adapt a model to the cameras of unlabelled tracklets.
 
-    Stages are tried one after the other: batch-norm statistics blended half-way with those of the tracklets; a
-    contrastive loss on tracklets, with tracklets that were seen at once as negatives; up to three rounds of the same
-    loss on tight clusters of tracklets. After each stage the separation of pairs that are surely one person from pairs
-    that are surely two is measured, for the contrastive ones on the third of the tracklets that they do not learn from,
-    and the stage is dropped unless it grew. If no stage is kept, the output is the model as it was.
+    Two stages are tried one after the other: batch-norm statistics blended with those of the tracklets, and one round
+    of a contrastive loss on clusters of tracklets that stand apart. After each, the conflicts are measured: how often
+    two tracklets that show two persons are alike to the same tracklet of another camera. A stage is dropped unless they
+    fell. If no stage is kept, the output is the model as it was.
 
     Identities (`pid`) are not used. Without times (`start`, `end`) only the first stage is tried. An interrupted run is
     continued by the same call, and ends in the same weights; its parts are in `OUTPUT.parts/` until it is done.
 
     Args:
         model: A model made by `create_model`, which is not changed; or a name with weights, or a saved folder.
-        tracklets: At least 20, of any number of cameras.
+        tracklets: At least 20, of any number of cameras. Of more than 2,000, so many are chosen at random.
         output: The folder to write: a saved model, and its report `adapt.json`.
         seed: Random seed.
         minutes: No stage is begun after this many minutes.
@@ -74,19 +75,27 @@ def adapt(
         raise FileExistsError(f"{output} is there already: give another folder, or remove it")
     where = best_device() if device == "auto" else torch.device(device)
     first = deepcopy(unwrap(open_model(model, where)))
-    run = Run(list(tracklets), output, seed, device, time.monotonic() + 60 * minutes)
+    chosen = torch.randperm(len(tracklets), generator=torch.Generator().manual_seed(seed))[:MOST_TRACKLETS]
+    places = chosen.sort().values.tolist()
+    run = Run([tracklets[place] for place in places], output, seed, device, time.monotonic() + 60 * minutes)
     run.open(model_id(first))
-    with tqdm(total=2 + ROUNDS, unit="stage", desc="adapt", disable=not progress) as bar:
-        result = _finish(run, first, *try_stages(run, first, bar))
+    with tqdm(total=STAGES, unit="stage", desc="adapt", disable=not progress) as bar:
+        result = _finish(run, places, first, *try_stages(run, first, bar))
     shutil.rmtree(run.parts)
     return result
 
 
 def _finish(
-    run: Run, first: nn.Module, best: nn.Module, before: Score | None, after: Score | None, reason: str
+    run: Run,
+    places: list[int],
+    first: nn.Module,
+    best: nn.Module,
+    before: Score | None,
+    after: Score | None,
+    reason: str,
 ) -> AdaptResult:
     """Set the operating point, save the model, and write the report."""
-    threshold = _set_threshold(best, run.tracklets) if after is not None and after.timed else None
+    threshold = _set_threshold(best, run.tracklets) if after is not None else None
     card = None
     if best is not first:
         kept = ", ".join(stage.name for stage in run.stages if stage.kept)
@@ -103,29 +112,28 @@ def _finish(
         before=before,
         after=after,
         tracklets=len(run.tracklets),
-        held_out=len(run.held_out),
+        learned=len(run.clusters.learned) if run.clusters else 0,
         model_id=model_id(best),
         source_id=model_id(first),
         threshold=threshold,
-        clusters=_clusters(run),
+        clusters=_clusters(run, places),
     )
     result.save()
     return result
 
 
-def _clusters(run: Run) -> tuple[Cluster, ...]:
-    """Clusters of the last kept round with more than one tracklet, least certain first."""
-    if run.pseudo is None:
+def _clusters(run: Run, places: list[int]) -> tuple[Cluster, ...]:
+    """Clusters that were learned from, least certain first; `places` are the positions of the run's tracklets."""
+    if run.clusters is None:
         return ()
-    similarity = run.pseudo.similarity
+    similarity = run.clusters.similarity
     found = [
         Cluster(
-            float(similarity[places][:, places].min()),
-            tuple(run.learn[place] for place in places),
-            tuple(similarity[places[0], places].tolist()),
+            float(similarity[own][:, own].min()),
+            tuple(places[place] for place in own),
+            tuple(similarity[own[0], own].tolist()),
         )
-        for places in run.pseudo.clusters
-        if len(places) > 1
+        for own in run.clusters.places
     ]
     return tuple(sorted(found, key=lambda cluster: cluster.certainty))
 

@@ -17,60 +17,64 @@ from denseil.data import ClipDataset, ClipTransform, Tracklet, normalize
 from denseil.linking import link
 from denseil.models import unwrap
 from denseil.models.interface import preprocessing_of
-from denseil.training.adapt_evidence import co_visible, comparable, halves
+from denseil.training.adapt_evidence import NoEvidenceError, co_visible, comparable, thirds
 
+TEMPERATURE = 0.1  # of the choice among the tracklets of a camera, as in the training of the packaged weights
+LEAST_DROP = 0.1  # of the conflicts, relative
+MOST_RISE = 0.05  # of the conflicts of tracklets that were not learned from, relative
 NEIGHBOURS = 3
 RESAMPLES = 1000
 CONFIDENCE = 0.8
 LEAST_AGREEMENT = 0.75  # of the agreement before
 LEAST_PAIRS = 10
 LEAST_GROUPS = 5  # of tracklets that the model tells apart, where times do not say which are two persons
-FRAMES = 4  # of a half
-BATCH = 32  # clips
+FRAMES = 4  # of a third
+BATCH = 16  # clips
 
 
 @dataclass(frozen=True, eq=False)
 class Score:
-    """A model's score on held-out tracklets.
+    """A model's score.
 
     Attributes:
-        separation: Difference between the mean similarity of surely-one and surely-two pairs, in units of their pooled
-            standard deviation (d' of signal detection).
-        agreement: Share of nearest neighbours that both halves of a tracklet have in common, in [0, 1].
-        one: (N,) cosine similarities of halves of one tracklet.
-        two: (M,) cosine similarities of tracklets that are surely two persons.
-        two_of: (M,) the tracklet of `one` that each belongs to, for resampling.
-        shared: (N,) each tracklet's share of common neighbours.
+        conflict: (N, N) conflicts of pairs of tracklets; NaN where a pair may show one person.
+        agreement: Share of nearest neighbours that both thirds of a tracklet have in common, in [0, 1].
+        one: (P,) cosine similarities of thirds of one tracklet.
+        two: (M,) cosine similarities of tracklets that were seen at once, or are unlike where none are known to be.
         timed: Whether `two` are tracklets that were seen at once.
     """
 
-    separation: float
+    conflict: NDArray[np.float32]
     agreement: float
     one: NDArray[np.float64]
     two: NDArray[np.float64]
-    two_of: NDArray[np.int64]
-    shared: NDArray[np.float64]
     timed: bool = True
+
+    @property
+    def conflicts(self) -> float:
+        """Mean conflict; 1 by chance, 0 at best."""
+        return float(np.nanmean(self.conflict, dtype=np.float64))
 
     def to_dict(self) -> dict[str, float]:
         """Return the figures as plain data."""
-        return {"separation": self.separation, "agreement": self.agreement}
-
-
-class NoEvidenceError(ValueError):
-    """Tracklets that do not allow to tell a better model from a worse one."""
+        return {"conflicts": self.conflicts, "agreement": self.agreement}
 
 
 class Criterion:
-    """Score models on held-out tracklets, always on the same pairs.
+    """Score models on tracklets, always on the same pairs.
 
-    Surely one person are the first and the last third of a tracklet, the latter mirrored. Surely two are tracklets that
-    one camera saw at once; where there are too few of them, pairs of different tracklets that the first model finds
-    less alike than the median pair. Tracklets whose thirds the first model finds less alike than a surely-two pair may
-    have changed person on the way, and are left out.
+    Two tracklets of one camera that were seen at once surely show two persons, and those that the first model finds
+    less alike than the median pair nearly always do. So they must not be alike to the same tracklet of another camera.
+    Each tracklet chooses among those of another camera with the softmax of the cosines, at the temperature of the
+    training. The **conflict** of a pair is the probability that both choose the same one, times their number: 1 for a
+    model that knows nothing. It sees what within-camera similarities do not: confusions between cameras. With only one
+    camera, the choice is among its tracklets that were not seen at once.
+
+    Tracklets whose thirds the first model finds less alike than a pair of two persons may have changed person on the
+    way, and are left out.
 
     Args:
-        tracklets: The held-out tracklets.
+        tracklets: The tracklets.
         model: The first model.
 
     Attributes:
@@ -84,19 +88,23 @@ class Criterion:
     """
 
     def __init__(self, tracklets: Sequence[Tracklet], model: nn.Module) -> None:
-        self.halves = [half for tracklet in tracklets for half in halves(tracklet)]
+        self.thirds = [third for tracklet in tracklets for third in thirds(tracklet)]
         self.may_match = comparable(tracklets)  # (N, N)
+        self.camids = torch.tensor([tracklet.camid for tracklet in tracklets])
         vectors = self._embed(model)
         one, across = _similarities(vectors)
         two = co_visible(tracklets)
         self.timed = int(two.sum()) // 2 >= LEAST_PAIRS
+        unlike = _unlike(across) & (self.camids[:, None] == self.camids[None])
         if not self.timed:
-            two = _unlike(tracklets, vectors)
+            _check_persons(tracklets, vectors)
+            two = unlike
         self.counted = one > across.masked_fill(~two, -2).max(1).values
-        self.two = two & self.counted[:, None]
+        both = self.counted[:, None] & self.counted[None]
+        self.two, self.pairs = two & both, (two | unlike) & both
         if int(self.two.sum()) // 2 < LEAST_PAIRS:
             raise NoEvidenceError(
-                "the model as it was does not tell halves of one tracklet from tracklets of two persons well enough to "
+                "the model as it was does not tell thirds of one tracklet from tracklets of two persons well enough to "
                 "measure a change"
             )
         self.first = self.last = self._score(vectors)
@@ -107,30 +115,35 @@ class Criterion:
 
     def _score(self, vectors: Tensor) -> Score:
         one, across = _similarities(vectors)
-        counted = self.counted.nonzero().flatten()
-        pairs = self.two.nonzero()  # (M, 2)
-        places = torch.full((len(one),), -1).index_put((counted,), torch.arange(len(counted)))
-        kept, two = one[counted].double().numpy(), across[pairs[:, 0], pairs[:, 1]].double().numpy()
-        shared = self._shared(vectors)[counted].double()
         return Score(
-            separation=_separation(kept, two),
-            agreement=float(shared.mean()),
-            one=kept,
-            two=two,
-            two_of=places[pairs[:, 0]].numpy(),
-            shared=shared.numpy(),
+            conflict=self._conflicts(F.normalize(vectors.sum(1), dim=1)).numpy(),
+            agreement=float(self._shared(vectors)[self.counted].mean()),
+            one=one[self.counted].double().numpy(),
+            two=across[self.two].double().numpy(),
             timed=self.timed,
         )
+
+    def _conflicts(self, whole: Tensor) -> Tensor:
+        """Conflicts (N, N) of the pairs, mean over the cameras that both can match in; NaN for other pairs."""
+        logits = (whole @ whole.T / TEMPERATURE).masked_fill(~self.may_match, -math.inf)
+        total, cameras = torch.zeros_like(logits), torch.zeros_like(logits)
+        for camid in self.camids.unique():
+            columns = (self.camids == camid).nonzero().flatten()
+            can = self.may_match[:, columns].any(1)
+            choice = logits[:, columns].softmax(1).nan_to_num(0)  # (N, of this camera)
+            total += choice @ choice.T * len(columns)
+            cameras += can[:, None] & can[None]
+        return (total / cameras).masked_fill(~self.pairs, math.nan)  # 0 / 0 is NaN
 
     def _embed(self, model: nn.Module) -> Tensor:
         """Unit vectors (N, 2, D) of the thirds of each tracklet."""
         frames = preprocessing_of(unwrap(model))
         device = next(model.parameters()).device
         transform = ClipTransform(frames.size)
-        clips = ClipDataset(self.halves, clip_len=min(frames.clip_len, FRAMES), sampling="even", transform=transform)
+        clips = ClipDataset(self.thirds, clip_len=min(frames.clip_len, FRAMES), sampling="even", transform=transform)
         vectors: list[Tensor] = []
         with torch.inference_mode(), evaluating(model):
-            for part in torch.arange(len(self.halves)).split(BATCH):
+            for part in torch.arange(len(self.thirds)).split(BATCH):
                 pixels = clips.__getitems__(part.tolist()).clips
                 pixels[1::2] = pixels[1::2].flip(-1)
                 if frames.color_order == "BGR":
@@ -154,68 +167,50 @@ def _similarities(vectors: Tensor) -> tuple[Tensor, Tensor]:
     return (first * second).sum(1), (first @ second.T + second @ first.T) / 2
 
 
-def _unlike(tracklets: Sequence[Tracklet], vectors: Tensor) -> Tensor:
-    """Pairs (N, N) of tracklets that a model finds less alike than the median pair.
+def _unlike(across: Tensor) -> Tensor:
+    """Pairs (N, N) of different tracklets that are less alike than the median pair."""
+    others = ~torch.eye(len(across), dtype=torch.bool)
+    return (across < across[others].median()) & others
 
-    Raises:
-        NoEvidenceError: If the tracklets are of one camera, or may show only one or two persons.
-    """
+
+def _check_persons(tracklets: Sequence[Tracklet], vectors: Tensor) -> None:
+    """Raise NoEvidenceError if tracklets without times are of one camera, or may show very few persons."""
     if len({tracklet.camid for tracklet in tracklets}) == 1:
         raise NoEvidenceError("hardly any two tracklets are known to be seen at once, and there is only one camera")
-    one, across = _similarities(vectors)
+    one, _ = _similarities(vectors)
     camids = [tracklet.camid for tracklet in tracklets]
     groups = link(vectors.sum(1), camids=camids, threshold=max(-1.0, min(1.0, float(one.quantile(0.1)))))
     if groups.num_persons < max(LEAST_GROUPS, len(tracklets) // 10):
         raise NoEvidenceError("the tracklets seem to show very few persons, and hardly any two were seen at once")
-    others = ~torch.eye(len(tracklets), dtype=torch.bool)
-    return (across < across[others].median()) & others
 
 
-def helped(before: Score, after: Score, *, least_gain: float, seed: int = 0) -> str:
+def helped(before: Score, after: Score, *, learned: Sequence[int] = (), seed: int = 0) -> str:
     """Decide whether a model is better than the one before, and say why not; "" if it is.
 
-    The separation must be larger by `least_gain`, and larger in 80 % of the resamples of the tracklets (paired
-    bootstrap). The agreement must not fall by a quarter: it says little about small changes, but falls if vectors
-    collapse.
+    The conflicts must fall by 10 %, and in 80 % of the resamples of the tracklets (paired bootstrap). Those of pairs of
+    which a tracklet was not learned from must not rise by 5 %. The agreement must not fall by a quarter: it says little
+    about small changes, but falls if vectors collapse.
 
     Args:
         before: Score of the model before.
         after: Score of the model after, of the same criterion.
-        least_gain: Least gain of the separation, relative.
+        learned: Positions of the tracklets whose pairs were learned from.
         seed: Random seed of the resamples.
     """
-    if after.separation < (1 + least_gain) * before.separation:
-        return f"separation went from {before.separation:.2f} to {after.separation:.2f}, not up by {least_gain:.0%}"
+    if not after.conflicts <= (1 - LEAST_DROP) * before.conflicts:
+        return f"conflicts went from {before.conflicts:.3f} to {after.conflicts:.3f}, not down by {LEAST_DROP:.0%}"
+    new = np.ones(len(before.conflict), bool)
+    new[list(learned)] = False
+    known = ~np.isnan(before.conflict) & (new[:, None] | new)
+    old_mean, new_mean = (float(each.conflict[known].sum(dtype=np.float64) / max(1, known.sum())) for each in (before, after))
+    if new_mean > (1 + MOST_RISE) * old_mean:
+        return f"conflicts of tracklets not learned from rose from {old_mean:.3f} to {new_mean:.3f}"
     rng = np.random.default_rng(seed)
-    count = len(before.one)
-    wins = 0
-    for _ in range(RESAMPLES):
-        weight = np.bincount(rng.integers(count, size=count), minlength=count).astype(np.float64)
-        gain = _separation(after.one, after.two, weight, weight[after.two_of]) - _separation(
-            before.one, before.two, weight, weight[before.two_of]
-        )
-        wins += gain > 0
-    if wins < CONFIDENCE * RESAMPLES:
-        return f"separation grew in only {wins / RESAMPLES:.0%} of the resamples of the held-out tracklets"
+    fallen: NDArray[np.float64] = np.nan_to_num(before.conflict - after.conflict).astype(np.float64).sum(1)
+    drawn = rng.integers(len(fallen), size=(RESAMPLES, len(fallen)))
+    wins = float((fallen[drawn].sum(1) > 0).mean())
+    if wins < CONFIDENCE:
+        return f"conflicts fell in only {wins:.0%} of the resamples of the tracklets"
     if after.agreement < LEAST_AGREEMENT * before.agreement:
         return f"the agreement of neighbours fell from {before.agreement:.2f} to {after.agreement:.2f}"
     return ""
-
-
-def _separation(
-    one: NDArray[np.float64],
-    two: NDArray[np.float64],
-    weight_one: NDArray[np.float64] | None = None,
-    weight_two: NDArray[np.float64] | None = None,
-) -> float:
-    """Return d' of two weighted samples; 0 where one is empty."""
-    moments = []
-    for values, weights in ((one, weight_one), (two, weight_two)):
-        weights = np.ones(len(values)) if weights is None else weights
-        total = weights.sum()
-        if total <= 0:
-            return 0.0
-        mean = float(weights @ values / total)
-        moments.append((mean, float(weights @ (values - mean) ** 2 / total)))
-    (mean_one, var_one), (mean_two, var_two) = moments
-    return (mean_one - mean_two) / max(1e-6, math.sqrt((var_one + var_two) / 2))

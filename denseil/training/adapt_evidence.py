@@ -1,4 +1,4 @@
-"""Pairs whose identity is known without labels: halves of one track, and tracks that one camera saw at once."""
+"""What is known without labels: thirds of one track are one person, tracks that one camera saw at once are two."""
 
 from __future__ import annotations
 
@@ -13,8 +13,10 @@ from torch import Tensor
 from denseil.data import Tracklet
 
 LEAST_TRACKLETS = 20
-HELD_OUT = 0.35  # of the tracklets
-LEAST_HELD_OUT = 10
+
+
+class NoEvidenceError(ValueError):
+    """Tracklets that do not allow to tell a better model from a worse one."""
 
 
 def co_visible(tracklets: Sequence[Tracklet]) -> Tensor:
@@ -52,18 +54,7 @@ def comparable(tracklets: Sequence[Tracklet]) -> Tensor:
     return found.fill_diagonal_(False)
 
 
-def halves(tracklet: Tracklet) -> tuple[Tracklet, Tracklet]:
+def thirds(tracklet: Tracklet) -> tuple[Tracklet, Tracklet]:
     """Split a tracklet into its first and its last third, which lie apart in time; of fewer than 3 frames, the ends."""
     count = max(1, len(tracklet.frames) // 3)
     return replace(tracklet, frames=tracklet.frames[:count]), replace(tracklet, frames=tracklet.frames[-count:])
-
-
-def hold_out(tracklets: Sequence[Tracklet], seed: int) -> tuple[list[int], list[int]]:
-    """Split tracklets into those to learn from and those to measure on, at random.
-
-    Returns:
-        Positions of both, ascending.
-    """
-    order = torch.randperm(len(tracklets), generator=torch.Generator().manual_seed(seed)).tolist()
-    count = max(LEAST_HELD_OUT, round(HELD_OUT * len(tracklets)))
-    return sorted(order[count:]), sorted(order[:count])

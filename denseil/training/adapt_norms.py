@@ -10,14 +10,27 @@ import torch
 from torch import Tensor, nn
 
 from denseil.common.modes import evaluating
-from denseil.data import ClipDataset, ClipTransform, Tracklet, normalize
+from denseil.data import ClipDataset, Tracklet, normalize
 from denseil.models import unwrap
 from denseil.models.interface import Preprocessing, preprocessing_of
+from denseil.training.config import TrainConfig
 
 BatchNorm: TypeAlias = nn.modules.batchnorm._BatchNorm
 
 BATCH = 32  # clips whose statistics are taken at a time
 MOST = 512  # clips in all: means and variances of a channel do not need more
+PRIOR = 48  # clips that the model's own statistics count as much as
+
+
+def recipe_for(frames: Preprocessing) -> TrainConfig:
+    """The recipe of the packaged weights, for frames of a model's size."""
+    height, width = frames.size
+    return TrainConfig.from_recipe("people", height=height, width=width, pad=height // 32)
+
+
+def share_of(count: int) -> float:
+    """Weight of the statistics of some clips, as of a mean with a prior (Schneider et al., 2020)."""
+    return count / (count + PRIOR)
 
 
 def batch_norms(model: nn.Module) -> list[BatchNorm]:
@@ -28,14 +41,17 @@ def batch_norms(model: nn.Module) -> list[BatchNorm]:
 def blend(model: nn.Module, tracklets: Sequence[Tracklet], share: float, *, seed: int = 0) -> None:
     """Move the running statistics of all batch norms towards those of tracklets, in place.
 
+    The clips are augmented as in training: a model's statistics are those of augmented clips, so clips as they are
+    would differ from them even where the cameras do not.
+
     While the data are measured, every layer normalises with the blend of its own statistics and those of the batch, so
     that the layers after it see what they will see. The blends are averaged over batches.
 
     Args:
         model: A model with batch norms; one without is left as it is.
-        tracklets: Unlabelled tracklets. One evenly spaced clip of each is used, of at most 512 random ones.
+        tracklets: Unlabelled tracklets. A random clip of each is used, of at most 512 random ones.
         share: Weight of the data's statistics, 0 to 1.
-        seed: Random seed of the order.
+        seed: Random seed of the clips, of their augmentation and order.
     """
     norms = batch_norms(model)
     if not norms or not tracklets or not share:
@@ -99,9 +115,8 @@ def _var(norm: BatchNorm) -> Tensor:
 
 def _batches(tracklets: Sequence[Tracklet], frames: Preprocessing, seed: int) -> Iterator[Tensor]:
     """Normalised clips (B, T, 3, H, W) of tracklets in random order."""
-    clips = ClipDataset(
-        tracklets, clip_len=frames.clip_len, sampling="even", transform=ClipTransform(frames.size), seed=seed
-    )
+    mean = frames.mean if frames.color_order == "RGB" else frames.mean[::-1]
+    clips = ClipDataset(tracklets, clip_len=frames.clip_len, transform=recipe_for(frames).transform(mean), seed=seed)
     generator = torch.Generator().manual_seed(seed)
     order = torch.randperm(len(tracklets), generator=generator)[:MOST]
     for part in order.split(BATCH):

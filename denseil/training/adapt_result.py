@@ -18,7 +18,7 @@ class Stage:
     """One stage that was tried.
 
     Attributes:
-        name: "batch norm", "contrast" or "clusters, round N".
+        name: "batch norm" or "clusters".
         kept: Whether its model is better by the criterion.
         reason: Why it was not kept, "" if it was.
         before: Score of the model before it; None if the tracklets do not allow to score.
@@ -59,11 +59,11 @@ class AdaptResult:
         before: Score of the model given; None if the tracklets do not allow to score.
         after: Score of the model in the folder.
         tracklets: Number of tracklets.
-        held_out: Number of those that were only measured on.
+        learned: Number of those that are in the clusters that were learned from.
         model_id: Identity of the model in the folder: vectors of another one must not be compared with its vectors.
         source_id: Identity of the model given.
         threshold: Cosine similarity from which on two tracklets count as one person; None if it could not be set.
-        clusters: Those of the last kept round with more than one tracklet, least certain first.
+        clusters: Those that were learned from, least certain first.
     """
 
     folder: Path
@@ -73,18 +73,18 @@ class AdaptResult:
     before: Score | None
     after: Score | None
     tracklets: int
-    held_out: int
+    learned: int
     model_id: str
     source_id: str
     threshold: float | None = None
     clusters: tuple[Cluster, ...] = ()
 
     def __str__(self) -> str:
-        lines = [f"{self.tracklets:,} tracklets, {self.held_out:,} of them held out from contrastive stages"]
+        lines = [f"{self.tracklets:,} tracklets, {self.learned:,} of them in clusters that were learned from"]
         for stage in self.stages:
             score = "not run"
             if stage.before is not None and stage.score is not None:
-                score = f"separation {stage.before.separation:.2f} to {stage.score.separation:.2f}"
+                score = f"conflicts {stage.before.conflicts:.3f} to {stage.score.conflicts:.3f}"
             lines.append(f"{stage.name:18} {score}, {'kept' if stage.kept else f'not kept: {stage.reason}'}")
         if self.threshold is not None:
             lines.append(f"threshold on cosine similarity: {self.threshold:.3f}")
@@ -111,7 +111,7 @@ class AdaptResult:
                 for stage in self.stages
             ],
             "tracklets": self.tracklets,
-            "held_out": self.held_out,
+            "learned": self.learned,
             "model_id": self.model_id,
             "source_id": self.source_id,
             "threshold": self.threshold,

@@ -3,7 +3,7 @@
 Each set has cameras of its own, each with one place and one light, and gives every tracklet a time, so that several
 people are seen at once. Labels are written beside the tracklets and are for scoring alone.
 
-    python -m tests.benchmarks.shifts runs/shifts night --seed 1 --num-ids 60
+    python -m tests.benchmarks.shifts runs/shifts none night compressed high --seed 1 2 3
 """
 
 from __future__ import annotations
@@ -26,21 +26,26 @@ SECONDS = 8.0  # of a tracklet, at most
 
 
 class Shifted(People):
-    """People under the cameras of a shift: "none" are those of `denseil data synth --difficulty hard`."""
+    """People under the cameras of a shift: "none" are those of `denseil data synth --difficulty hard`.
 
-    def __init__(self, shift: str, *, num_ids: int, num_cameras: int, frames: int, seed: int) -> None:
+    Args:
+        shift: One of `SHIFTS`.
+        families: Share of the people who come in threes that differ in a detail; "hard" has 0.6.
+        others: Of the recipe.
+    """
+
+    def __init__(self, shift: str, *, families: float, seed: int, **others: int) -> None:
         colours = "vivid" if shift == "high" else "street"
         super().__init__(
             Recipe(
-                num_ids=num_ids,
-                num_cameras=num_cameras,
-                frames=frames,
+                **others,
                 seed=90_000 + seed,
                 difficulty="hard",
                 colours=colours,
                 test_share=1.0,
             )
         )
+        self.level = replace(self.level, families=families)
         self.shift = shift
 
     def site(self, camid: int) -> Site:
@@ -72,17 +77,37 @@ class Shifted(People):
         return passage
 
 
-def render(root: Path, shift: str, *, num_ids: int = 60, num_cameras: int = 3, frames: int = 12, seed: int = 1) -> Path:
+def render(
+    root: Path,
+    shift: str,
+    *,
+    num_ids: int = 32,
+    num_cameras: int = 3,
+    tracklets: int = 2,
+    frames: int = 6,
+    families: float = 0.0,
+    seed: int = 1,
+) -> Path:
     """Render a set, unless it is there, and return its manifest: each person's first tracklet is a query."""
     manifest = root / "manifest.csv"
     if manifest.exists():
         return manifest
-    people = Shifted(shift, num_ids=num_ids, num_cameras=num_cameras, frames=frames, seed=seed)
+    people = Shifted(
+        shift,
+        families=families,
+        seed=seed,
+        num_ids=num_ids,
+        num_cameras=num_cameras,
+        tracklets=tracklets,
+        frames=frames,
+    )
     rng = np.random.default_rng([seed, SHIFTS.index(shift)])
     query, gallery = [], []
     for identity in people.identities:
-        for take in people.takes(identity):
-            start = float(rng.uniform(0, 2.0 * num_ids))  # about four at once
+        takes = people.takes(identity)
+        slot = 2.0 * num_ids * tracklets / len(takes)  # about three at once; nobody is in two places at once
+        for number, take in zip(rng.permutation(len(takes)), takes, strict=True):
+            start = float(slot * number + rng.uniform(0, max(0, slot - SECONDS)))
             tracklet = _write(people, identity, take, root, start, start + float(rng.uniform(0.5, 1)) * SECONDS)
             (query if take.query else gallery).append(tracklet)
     return write_manifest(VideoReIDDataset([], query, gallery), manifest)
@@ -105,11 +130,13 @@ if __name__ == "__main__":
     parser.add_argument("root", type=Path)
     parser.add_argument("shifts", nargs="+", choices=SHIFTS)
     parser.add_argument("--seed", type=int, nargs="+", default=[1])
-    parser.add_argument("--num-ids", type=int, default=60)
-    parser.add_argument("--frames", type=int, default=12)
-    given = parser.parse_args()
-    for seed in given.seed:
-        for shift in given.shifts:
-            root = given.root / f"{shift}-{seed}"
-            path = render(root, shift, num_ids=given.num_ids, frames=given.frames, seed=seed)
+    parser.add_argument("--num-ids", type=int, default=32)
+    parser.add_argument("--tracklets", type=int, default=2, help="of each person and camera")
+    parser.add_argument("--frames", type=int, default=6)
+    parser.add_argument("--families", type=float, default=0.0, help="share of people in families of lookalikes")
+    given = vars(parser.parse_args())
+    root, shifts, seeds = (given.pop(name) for name in ("root", "shifts", "seed"))
+    for seed in seeds:
+        for shift in shifts:
+            path = render(root / f"{shift}-{seed}", shift, seed=seed, **given)
             print(json.dumps({"manifest": str(path)}), flush=True)

@@ -57,27 +57,26 @@ def test_the_page_shows_stages_histograms_and_clusters(manifest: Path, tmp_path:
     tracklets = denseil.data.read_dataset("manifest", manifest).train
     rng = np.random.default_rng(0)
 
-    def score(separation: float) -> Score:
-        values = rng.uniform(0.5, 1, 12), rng.uniform(-0.2, 0.6, 20)
-        return Score(separation, 0.75, *values, np.arange(20) % 12, np.full(12, 0.75))
+    def score(conflicts: float) -> Score:
+        return Score(np.full((12, 12), conflicts), 0.75, rng.uniform(0.5, 1, 12), rng.uniform(-0.2, 0.6, 20))
 
     result = AdaptResult(
         folder=tmp_path,
         adapted=True,
         reason="",
-        stages=(Stage("batch norm", True, "", score(3.21), score(4.56)), Stage("contrast", False, "<too small>", None)),
-        before=score(3.21),
-        after=score(4.56),
+        stages=(Stage("batch norm", True, "", score(0.321), score(0.256)), Stage("clusters", False, "<too small>", None)),
+        before=score(0.321),
+        after=score(0.256),
         tracklets=len(tracklets),
-        held_out=12,
+        learned=12,
         model_id="b",
         source_id="a",
         threshold=0.625,
         clusters=(Cluster(0.71, (3, 5), (1.0, 0.71)), Cluster(0.9, (0, 1, 2), (1.0, 0.95, 0.9))),
     )
     page = adapt_page(result, tracklets).html()
-    for text in ("The model was adapted", "3.21", "4.56", "&lt;too small&gt;", "0.625", "Before", "After"):
+    for text in ("The model was adapted", "0.321", "0.256", "&lt;too small&gt;", "0.625", "Before", "After"):
         assert text in page, text
     assert page.index("least similarity 0.710") < page.index("least similarity 0.900")
     assert page.count("data:image/jpeg") == 5
-    assert "separation 3.21 to 4.56, kept" in str(result)
+    assert "conflicts 0.321 to 0.256, kept" in str(result)

@@ -15,13 +15,12 @@ from PIL import Image
 
 import denseil
 from denseil.data import Tracklet
-from denseil.losses.contrastive import SupervisedContrastive
 from denseil.models import model_id
 from denseil.training import AdaptResult, adapt
-from denseil.training.adapt_contrast import pseudo_identities
+from denseil.training.adapt_clusters import stands_apart, sure_clusters
 from denseil.training.adapt_criterion import Criterion, Score, helped
-from denseil.training.adapt_evidence import co_visible, halves, hold_out
-from denseil.training.adapt_norms import batch_norms, blend
+from denseil.training.adapt_evidence import NoEvidenceError, co_visible, thirds
+from denseil.training.adapt_norms import batch_norms, blend, recipe_for, share_of
 from denseil.training.train import training_step
 
 SIZE = (32, 16)
@@ -93,7 +92,7 @@ def test_it_adapts_to_the_dark(model: torch.nn.Module, adapted: AdaptResult):
     assert result.stages[0].kept
     assert result.after is not None
     assert result.before is not None
-    assert result.after.separation > 1.12 * result.before.separation
+    assert result.after.conflicts < 0.9 * result.before.conflicts
     opened = denseil.create_model(f"local-dir:{result.folder}", pretrained=True)
     assert model_id(opened) == result.model_id != result.source_id == model_id(model)
     assert opened.denseil_cfg["thresholds"]["eer"]["threshold"] == result.threshold
@@ -121,7 +120,7 @@ def test_killed_and_resumed_it_ends_in_the_same_weights_without_labels(
     with pytest.raises(KeyboardInterrupt):
         adapt(model, unlabelled, output=tmp_path / "out", device="cpu")
     monkeypatch.undo()
-    assert list((tmp_path / "out.parts" / "contrast" / "checkpoints").iterdir())
+    assert list((tmp_path / "out.parts" / "clusters" / "checkpoints").iterdir())
     result = adapt(model, unlabelled, output=tmp_path / "out", device="cpu")
     assert result.model_id == adapted.model_id
 
@@ -186,31 +185,39 @@ def test_surely_two_are_seen_at_once_by_one_camera():
 
 
 def test_thirds_lie_apart():
-    ends = halves(Tracklet([str(n) for n in range(7)], -1, 1))
+    ends = thirds(Tracklet([str(n) for n in range(7)], -1, 1))
     assert [list(end.frames) for end in ends] == [["0", "1"], ["5", "6"]]
-    assert [list(end.frames) for end in halves(Tracklet(["0"], -1, 1))] == [["0"], ["0"]]
+    assert [list(end.frames) for end in thirds(Tracklet(["0"], -1, 1))] == [["0"], ["0"]]
 
 
-def test_learned_and_held_out_are_apart(dark: list[Tracklet]):
-    learn, held_out = hold_out(dark, seed=3)
-    assert sorted(learn + held_out) == list(range(len(dark)))
-    assert len(held_out) == 11
-    assert hold_out(dark, seed=4)[1] != held_out
-
-
-def test_pseudo_identities_are_linked_but_never_those_seen_at_once(model: torch.nn.Module, bright: list[Tracklet]):
-    alone = pseudo_identities(model, bright, join=False)
-    assert alone.labels.tolist() == list(range(len(bright)))
+def test_clusters_hold_no_two_tracklets_that_were_seen_at_once(model: torch.nn.Module, bright: list[Tracklet]):
+    found = sure_clusters(model, bright)
     at_once = co_visible(bright)
-    assert alone.apart[at_once].all()
-    assert not alone.apart.diagonal().any()
-    joined = pseudo_identities(model, bright, join=True)
-    together = torch.from_numpy(joined.labels[:, None] == joined.labels)
-    assert together.sum() > len(bright)
-    assert not together[at_once].any()
+    assert len(found.places) >= 8
+    assert len(set(found.learned)) == len(found.learned)
+    for group in found.places:
+        assert len(group) > 1
+        assert not at_once[group][:, group].any()
+    one_person = [len({bright[place].pid for place in group}) == 1 for group in found.places]
+    assert np.mean(one_person) > 0.6  # the weights are random
+    with pytest.raises(NoEvidenceError, match="known to be seen at once"):
+        sure_clusters(model, [dataclasses.replace(each, start=None, end=None) for each in bright])
+    with pytest.raises(NoEvidenceError, match="in clusters that stand apart"):
+        sure_clusters(model, bright[:6])
 
 
-def test_statistics_are_blended_half_way(bright: list[Tracklet], model: torch.nn.Module):
+def test_a_cluster_with_a_near_neighbour_does_not_stand_apart():
+    similarity = torch.eye(4)
+    for a, b, value in ((0, 1, 0.9), (0, 2, 0.8), (1, 2, 0.7), (2, 3, 0.76)):
+        similarity[a, b] = similarity[b, a] = value
+    assert not stands_apart(similarity, [0, 1, 2])  # 2 is 0.75 alike to 0 and 1, and 0.76 to 3
+    similarity[2, 3] = similarity[3, 2] = 0.74
+    assert stands_apart(similarity, [0, 1, 2])
+    assert not stands_apart(similarity, [0, 1, 3])
+    assert stands_apart(similarity, [0, 1, 2, 3])  # nothing is outside
+
+
+def test_statistics_are_blended(bright: list[Tracklet], model: torch.nn.Module):
     norm = batch_norms(model)[0]
     bright_mean = norm.running_mean.clone()
     half, whole = copy.deepcopy(model), copy.deepcopy(model)
@@ -221,29 +228,67 @@ def test_statistics_are_blended_half_way(bright: list[Tracklet], model: torch.nn
     blend(whole, bright, 1.0)
     torch.testing.assert_close(batch_norms(whole)[0].running_mean, bright_mean)
     torch.testing.assert_close(batch_norms(half)[0].running_mean, bright_mean / 2)
+    assert share_of(48) == 0.5
 
 
-def score(one: list[float], two: list[float], shared: list[float]) -> Score:
-    from denseil.training.adapt_criterion import _separation
+def test_statistics_are_those_of_augmented_clips(model: torch.nn.Module, bright: list[Tracklet]):
+    def means(clips: torch.Tensor) -> torch.Tensor:
+        own = copy.deepcopy(model).train()
+        norm = batch_norms(own)[0]
+        norm.momentum = 1.0
+        own(denseil.data.normalize(clips, model.preprocessing.mean, model.preprocessing.std))
+        return norm.running_mean
 
-    values = np.array(one), np.array(two)
-    return Score(
-        _separation(*values), float(np.mean(shared)), *values, np.arange(len(two)) % len(one), np.array(shared)
-    )
+    def clips(transform: denseil.data.ClipTransform) -> torch.Tensor:
+        return denseil.data.ClipDataset(bright, clip_len=2, transform=transform).__getitems__(range(len(bright))).clips
+
+    recipe = recipe_for(model.preprocessing)
+    assert recipe.appearance == denseil.training.TrainConfig.from_recipe("people").appearance != {}
+    augmented, plain = means(clips(recipe.transform())), means(clips(denseil.data.ClipTransform(SIZE)))
+    blended = copy.deepcopy(model)
+    blend(blended, bright, 1.0, seed=5)
+    found = batch_norms(blended)[0].running_mean
+    assert (found - augmented).norm() < 0.5 * (found - plain).norm()
 
 
-def test_a_gain_must_be_large_and_sure_and_agreement_must_not_fall():
-    rng = np.random.default_rng(0)
-    one, two = rng.normal(0.8, 0.1, 30), rng.normal(0.2, 0.1, 60)
-    same_shares = [0.5] * 30
-    before = score(list(one), list(two), same_shares)
-    better = score(list(one + 0.1), list(two), same_shares)
-    assert helped(before, better, least_gain=0.05) == ""
-    assert "not up by 50%" in helped(before, better, least_gain=0.5)
-    lucky = one.copy()
-    lucky[one.argmin()] = 0.8  # a single tracklet makes the gain
-    assert "resamples" in helped(before, score(list(lucky), list(two), same_shares), least_gain=0.0)
-    assert "agreement" in helped(before, score(list(one + 0.1), list(two), [0.3] * 30), least_gain=0.05)
+def score(conflict: list[list[float]], agreement: float = 0.5) -> Score:
+    values = np.array(conflict, np.float32)
+    return Score(values, agreement, np.full(3, 0.8), np.full(4, 0.2))
+
+
+def test_conflicts_must_fall_surely_and_agreement_must_not():
+    values = np.random.default_rng(0).uniform(0.1, 1, (30, 30))
+    np.fill_diagonal(values, np.nan)
+    before = score(values.tolist())
+    better = values * 0.8
+    assert helped(before, score(better.tolist())) == ""
+    assert "not down by 10%" in helped(before, score((values * 0.95).tolist()))
+    lucky = values.copy()
+    lucky[0] = -15.0  # a single tracklet makes the gain
+    assert "resamples" in helped(before, score((lucky + 0.1).tolist()))
+    assert "agreement" in helped(before, score(better.tolist(), agreement=0.3))
+    overfitted = values * 1.1
+    overfitted[:20, :20] = 0.5 * values[:20, :20]
+    assert helped(before, score(overfitted.tolist())) == ""
+    assert "not learned from rose" in helped(before, score(overfitted.tolist()), learned=range(20))
+
+
+def test_a_conflict_is_two_persons_choice_of_one_tracklet_of_another_camera(
+    model: torch.nn.Module, bright: list[Tracklet]
+):
+    criterion = Criterion(bright, model)
+    count = len(bright)
+    camids, pids = (np.array([getattr(each, name) for each in bright]) for name in ("camid", "pid"))
+    right = torch.nn.functional.one_hot(torch.from_numpy(pids)).float()  # each is alike to the other one of its person
+    assert np.nanmax(criterion._conflicts(right).numpy()) < 0.01
+    alike = torch.ones(count, 1)  # knows nothing
+    np.testing.assert_allclose(criterion._conflicts(alike)[criterion.pairs], 1, rtol=1e-5)
+    wrong = right.clone()
+    wrong[pids == 1] = right[pids == 0][0]  # persons 0 and 1 look the same
+    conflict = criterion._conflicts(wrong).numpy()
+    confused = np.isin(pids[:, None], (0, 1)) & np.isin(pids, (0, 1)) & ~np.isnan(conflict)
+    assert confused.any()
+    np.testing.assert_allclose(conflict[confused], (camids == 1).sum() / 2, rtol=0.01)
 
 
 def test_tracklets_that_change_person_do_not_count(model: torch.nn.Module, bright: list[Tracklet]):
@@ -254,15 +299,3 @@ def test_tracklets_that_change_person_do_not_count(model: torch.nn.Module, brigh
     swapped[0] = dataclasses.replace(bright[0], frames=mixed)
     assert whole.counted[0]
     assert not Criterion(swapped, model).counted[0]
-
-
-def test_only_known_negatives_count():
-    torch.manual_seed(0)
-    features, labels = torch.randn(6, 4), torch.tensor([0, 0, 1, 1, 2, 2])
-    apart = labels[:, None] != labels[None]
-    loss = SupervisedContrastive()
-    assert torch.equal(loss(features, labels, apart), loss(features, labels))
-    apart[:, 4:] = apart[4:, :] = False
-    torch.testing.assert_close(
-        loss(features, labels, apart) * 6, loss(features[:4], labels[:4]) * 4 + loss(features[4:], labels[4:]) * 2
-    )

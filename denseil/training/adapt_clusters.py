@@ -1,0 +1,148 @@
+"""Contrastive training on clusters of tracklets that stand apart (stage 2 of `adapt`), run by the training engine."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from denseil.data import Tracklet, VideoReIDDataset
+from denseil.embedding.tracklet_vectors import embed_tracklets
+from denseil.linking import link
+from denseil.losses.contrastive import SupervisedContrastive
+from denseil.models import DenseIL, unwrap
+from denseil.models.interface import preprocessing_of
+from denseil.training.adapt_evidence import NoEvidenceError, co_visible, times_of
+from denseil.training.adapt_norms import recipe_for
+from denseil.training.run_state import CONFIG
+from denseil.training.train import train
+
+STEPS = 40
+BATCH_IDS, BATCH_TRACKLETS, CLIP_LEN = 16, 2, 2
+LR = 1e-4
+TEMPERATURE = 0.1  # of the training of the packaged weights
+LINKED_ABOVE = 0.99  # quantile of the similarity of tracklets that were seen at once
+LEAST_CLUSTERS, LEAST_SHARE = 8, 0.2  # of clusters, and of the tracklets in them: with fewer, a wrong one weighs much
+
+
+@dataclass(frozen=True, eq=False)
+class Clusters:
+    """Groups of tracklets that surely show one person each.
+
+    Attributes:
+        places: Positions of the tracklets of each group.
+        similarity: (N, N) cosine similarities of all tracklets.
+    """
+
+    places: list[list[int]]
+    similarity: Tensor
+
+    @property
+    def learned(self) -> list[int]:
+        """Positions of all tracklets in the groups."""
+        return [place for places in self.places for place in places]
+
+
+def sure_clusters(model: nn.Module, tracklets: Sequence[Tracklet]) -> Clusters:
+    """Find groups of tracklets that surely show one person each, and other persons than the other groups.
+
+    Tracklets are linked (`denseil.linking.link`) at the similarity that 1 % of those seen at once reach. Of the
+    clusters, only those stand apart of which every tracklet is more like the others of its cluster, on average, than
+    like any tracklet outside of it: a cluster that holds two persons, or half of one, has near neighbours outside.
+
+    Args:
+        model: The model whose vectors are compared.
+        tracklets: Tracklets, of which some were seen at once.
+
+    Raises:
+        NoEvidenceError: If there are too few such groups.
+    """
+    vectors = torch.stack(list(embed_tracklets(model, tracklets, frames="even8", normalized=True)))
+    similarity = vectors @ vectors.T  # (N, N)
+    two = similarity[co_visible(tracklets)]
+    if not len(two):
+        raise NoEvidenceError("no two tracklets are known to be seen at once")
+    threshold = float(np.quantile(two.numpy(), LINKED_ABOVE))
+    person = link(vectors, **times_of(tracklets), threshold=min(1.0, threshold)).person
+    groups = [np.flatnonzero(person == number).tolist() for number in range(1, int(person.max()) + 1)]
+    kept = [group for group in groups if len(group) > 1 and stands_apart(similarity, group)]
+    joined = sum(map(len, kept))
+    if len(kept) < LEAST_CLUSTERS or joined < LEAST_SHARE * len(tracklets):
+        raise NoEvidenceError(
+            f"only {joined} of {len(tracklets)} tracklets are in clusters that stand apart ({len(kept)} clusters)"
+        )
+    return Clusters(kept, similarity)
+
+
+def stands_apart(similarity: Tensor, group: Sequence[int]) -> bool:
+    """Whether each tracklet of a group is more like the others of it, on average, than like any outside of it."""
+    own = torch.zeros(len(similarity), dtype=torch.bool)
+    own[list(group)] = True
+    inside = similarity[own][:, own].fill_diagonal_(0).sum(1) / (len(group) - 1)
+    return bool(own.all() or (inside > similarity[own][:, ~own].max(1).values).all())
+
+
+class ClusterContrast:
+    """The supervised contrastive loss on embeddings; logits are not used."""
+
+    def __init__(self, model: nn.Module) -> None:
+        self.embed: Callable[[Tensor], Tensor] = lambda features: features
+        if isinstance(model, DenseIL):
+            self.embed = model.neck.bn
+        self.loss = SupervisedContrastive(TEMPERATURE)
+
+    def __call__(self, logits: Tensor | None, features: Tensor, labels: Tensor) -> Tensor:
+        """Compute the loss of a batch."""
+        loss: Tensor = self.loss(self.embed(features), labels)
+        return loss
+
+
+def train_clusters(
+    model: nn.Module, tracklets: Sequence[Tracklet], clusters: Clusters, folder: Path, *, seed: int, device: str
+) -> None:
+    """Train a model for some 40 steps on clusters as identities, in place. A run that was interrupted is resumed.
+
+    Batch norms keep their statistics.
+
+    Args:
+        model: Any `VideoEncoder`.
+        tracklets: All tracklets.
+        clusters: Those to learn from.
+        folder: Of the run.
+        seed: Random seed.
+        device: As in `TrainConfig`.
+    """
+    num_ids = min(BATCH_IDS, len(clusters.places))
+    epochs = max(2, round(STEPS / -(-len(clusters.places) // num_ids)))
+    config = replace(
+        recipe_for(preprocessing_of(unwrap(model))),
+        output=str(folder),
+        clip_len=CLIP_LEN,
+        num_ids=num_ids,
+        num_tracklets=BATCH_TRACKLETS,
+        lr=LR,
+        weight_decay=0.0,
+        epochs=epochs,
+        warmup=1,
+        freeze_bn="all",
+        device=device,
+        seed=seed,
+        workers=0,
+        validate_every=0,
+        test_frames="none",
+        save_every=max(1, epochs // 4),
+        tracker="none",
+    )
+    known = [replace(tracklets[place], pid=pid) for pid, places in enumerate(clusters.places) for place in places]
+    train(
+        config,
+        model=model,
+        dataset=VideoReIDDataset(known, [], [], name="own tracklets"),
+        objective=ClusterContrast(model),
+        resume=(folder / CONFIG).exists(),
+    )
+    model.eval()
