@@ -21,8 +21,9 @@ def declare(verbs: Verbs) -> None:
             "denseil adapt denseil_mobilenetv2.people_v1 crops --output adapted",
             "denseil adapt runs/mars/final crops/manifest.csv --output adapted --minutes 20 --seed 1",
         ),
-        more="Each stage is kept only if two tracklets that show two persons are less often alike to the same tracklet "
-        "of another camera with it; otherwise the output is the model as it was. Identities in a manifest are not used.",
+        more="Each stage is kept only if two tracklets that show two persons are less often alike to the same "
+        "tracklet of another camera with it; otherwise the output is the model as it was. Identities in a manifest are "
+        "not used.",
         again="run the same command again: it continues where it stopped",
     )
     what = verb.subject("input and output")

@@ -202,7 +202,9 @@ def helped(before: Score, after: Score, *, learned: Sequence[int] = (), seed: in
     new = np.ones(len(before.conflict), bool)
     new[list(learned)] = False
     known = ~np.isnan(before.conflict) & (new[:, None] | new)
-    old_mean, new_mean = (float(each.conflict[known].sum(dtype=np.float64) / max(1, known.sum())) for each in (before, after))
+    old_mean, new_mean = (
+        float(each.conflict[known].sum(dtype=np.float64) / max(1, known.sum())) for each in (before, after)
+    )
     if new_mean > (1 + MOST_RISE) * old_mean:
         return f"conflicts of tracklets not learned from rose from {old_mean:.3f} to {new_mean:.3f}"
     rng = np.random.default_rng(seed)

@@ -64,7 +64,10 @@ def test_the_page_shows_stages_histograms_and_clusters(manifest: Path, tmp_path:
         folder=tmp_path,
         adapted=True,
         reason="",
-        stages=(Stage("batch norm", True, "", score(0.321), score(0.256)), Stage("clusters", False, "<too small>", None)),
+        stages=(
+            Stage("batch norm", True, "", score(0.321), score(0.256)),
+            Stage("clusters", False, "<too small>", None),
+        ),
         before=score(0.321),
         after=score(0.256),
         tracklets=len(tracklets),
