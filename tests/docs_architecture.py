@@ -14,7 +14,7 @@ FLOORS = (
     ("demo",),
     ("training",),
     ("linking",),
-    ("gallery", "viz", "exporters"),
+    ("gallery", "viz", "exporters", "runtime"),
     ("embedding",),
     ("synth",),
     ("models",),

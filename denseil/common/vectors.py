@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TypeAlias
+import sys
+from typing import TYPE_CHECKING, TypeAlias, Union
 
 import numpy as np
 import numpy.typing as npt
-from torch import Tensor
 
-ArrayLike: TypeAlias = Tensor | npt.ArrayLike
+if TYPE_CHECKING:
+    from torch import Tensor
+
+ArrayLike: TypeAlias = Union["Tensor", npt.ArrayLike]
 
 
 def unit_vectors(vectors: ArrayLike, *, what: str = "vectors") -> npt.NDArray[np.float32]:
@@ -22,9 +25,8 @@ def unit_vectors(vectors: ArrayLike, *, what: str = "vectors") -> npt.NDArray[np
         TypeError: If they are not real numbers.
         ValueError: If the shape is wrong, a value is not finite, or a vector is zero.
     """
-    if isinstance(vectors, Tensor):
-        vectors = vectors.detach().cpu()
-        vectors = (vectors.float() if vectors.is_floating_point() else vectors).numpy()
+    if "torch" in sys.modules:  # without it there are no tensors
+        vectors = _without_torch(vectors)
     try:
         array = np.asarray(vectors)
     except ValueError as error:
@@ -45,3 +47,14 @@ def unit_vectors(vectors: ArrayLike, *, what: str = "vectors") -> npt.NDArray[np
     lengths[np.abs(lengths - 1) < 1e-6] = 1  # copies of copies stay bit-identical
     units: npt.NDArray[np.float32] = array / lengths
     return units
+
+
+def _without_torch(vectors: ArrayLike) -> npt.ArrayLike:
+    """Return a tensor as an array; real numbers of 16 bits as float32, since numpy lacks bfloat16."""
+    from torch import Tensor
+
+    if not isinstance(vectors, Tensor):
+        return vectors
+    vectors = vectors.detach().cpu()
+    array: npt.ArrayLike = (vectors.float() if vectors.is_floating_point() else vectors).numpy()
+    return array

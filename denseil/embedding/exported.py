@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
-import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from denseil.common.text import plain
+from denseil.embedding.export_files import (
+    WHOLE_FRAMES,
+    check_parts,
+    find_parts,
+    open_exported,
+    preprocessing_of_export,
+)
 from denseil.embedding.image_network import ImageNetwork
-from denseil.embedding.runtimes import OPENERS, Opened, Precision, find_opener
-from denseil.embedding.seal import check_seal, file_digest
+from denseil.embedding.runtimes import Opened, Precision, Run
+from denseil.embedding.seal import file_digest
 from denseil.layers._checks import check_frame_mask, check_frames
 from denseil.models.interface import Preprocessing
-
-WHOLE_FRAMES = 16  # about as many in one call of a whole model: more leave a CPU's cache
 
 
 class ExportedModel(nn.Module):
@@ -57,15 +61,9 @@ class ExportedModel(nn.Module):
 
     def _use(self, path: str | Path, opened: dict[str, tuple[Opened, dict[str, Any]]]) -> None:
         """Take the files that were opened, and what they say."""
-        self._runs = {part: file.run for part, (file, _) in opened.items()}
-        for part, (_, data) in opened.items():
-            if data["part"] == "crops":
-                raise ValueError(f"{path} is a network for single crops: open it with denseil.Embedder")
-            if data["part"] != part:
-                raise ValueError(f"{path} holds a {data['part']} where a {part} belongs: export the model again")
-        if len({data.get("export") for _, data in opened.values()}) > 1:
-            raise ValueError(f"{path} holds an encoder of one export and a decoder of another: export the model again")
-        data = opened["whole" if "whole" in opened else "decoder"][1]
+        data = check_parts(path, opened)
+        self._runs = {part: on_tensors(file.run) for part, (file, _) in opened.items()}
+        self._preprocessing = preprocessing_of_export(data)
         self.name: str = data["name"]
         self.num_features: int = data["num_features"]
         self.pretrained_cfg: dict[str, Any] = data["pretrained_cfg"]
@@ -77,15 +75,7 @@ class ExportedModel(nn.Module):
     @property
     def preprocessing(self) -> Preprocessing:
         """How frames are prepared."""
-        cfg = self.pretrained_cfg | self.denseil_cfg
-        return Preprocessing(
-            size=(cfg["input_size"][1], cfg["input_size"][2]),
-            mean=cfg["mean"],
-            std=cfg["std"],
-            clip_len=cfg["clip_len"],
-            frames=cfg["frames"],
-            color_order=cfg["color_order"],
-        )
+        return self._preprocessing
 
     def encode_frames(self, frames: Tensor) -> Tensor:
         """Compute tokens of frames (N, 3, H, W); the frames themselves if the model was exported whole."""
@@ -145,50 +135,6 @@ def open_network(
     return ImageNetwork(file, data, preprocessing, name=Path(path).stem, digest=file_digest(Path(path)))
 
 
-def find_parts(path: str | Path) -> dict[str, Path]:
-    """Find the files of an export: {"whole": file}, or {"encoder": ..., "decoder": ...} of a folder."""
-    path = Path(path)
-    if path.is_dir():
-        formats = [{part: path / f"{part}{suffix}" for part in ("encoder", "decoder")} for suffix in OPENERS]
-        found = [parts for parts in formats if all(file.is_file() for file in parts.values())]
-        if len(found) > 1:
-            names = ", ".join(parts["encoder"].name for parts in found)
-            raise ValueError(f"{path} holds {names}: which is meant? Keep each format in a folder of its own")
-        if found:
-            return found[0]
-        raise FileNotFoundError(f"{path} holds no encoder and decoder; give what denseil.export wrote")
-    if not path.is_file():
-        raise FileNotFoundError(f"no exported model at {path}; give the file or the folder that denseil.export wrote")
-    return {"whole": path}
-
-
-def open_exported(path: Path, precision: Precision, *, foreign: bool = False) -> tuple[Opened, dict[str, Any]]:
-    """Open a file and read its metadata, after comparing it with its digest.
-
-    Args:
-        path: The file.
-        precision: See `ExportedModel`.
-        foreign: Whether a file without our metadata is taken for an image network of others.
-    """
-    opener = find_opener(path, precision)
-    try:
-        sealed = check_seal(path)
-        opened = opener()
-        if opened.metadata is None:
-            if foreign and not sealed:
-                return opened, {"part": "crops"}
-            raise ValueError(
-                "it has no metadata of denseil. For an image network of your own, (N, 3, H, W) to (N, D), pass "
-                "preprocessing=denseil.Preprocessing(...)"
-            )
-        data = json.loads(opened.metadata)
-        if data.get("sealed") and not sealed:
-            raise ValueError("its digest is unreadable")
-        return opened, {**data, "part": data["part"]}
-    except Exception as error:  # each runtime has errors of its own, some of them bare
-        lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-        lines = [line for line in lines if not line.startswith("Exception from ")] or [type(error).__name__]
-        raise ValueError(
-            f"cannot open {path}: it is damaged, or not what denseil.export wrote; export the model again "
-            f"({plain(lines[0])})"
-        ) from error
+def on_tensors(run: Run) -> Callable[..., Tensor]:
+    """Return a function of tensors that runs one of arrays; its answers are on the CPU."""
+    return lambda *inputs: torch.from_numpy(run(*(value.numpy(force=True) for value in inputs)))

@@ -71,7 +71,7 @@ class ImageNetwork(nn.Module):
         count = len(frames)
         if self._batch and count < self._batch:
             frames = torch.cat([frames, frames[-1:].expand(self._batch - count, -1, -1, -1)])
-        vectors = self._run(frames.contiguous())
+        vectors = torch.from_numpy(self._run(frames.numpy(force=True)))
         shape = tuple(vectors.shape)
         if len(shape) < 2 or shape[0] != len(frames) or math.prod(shape[1:]) != max(shape[1:]):
             raise ValueError(

@@ -17,6 +17,7 @@ from denseil.data import sample_all
 from denseil.data.images import resize_image
 from denseil.embedding.clip_encoder import ClipEncoder, unit_vectors
 from denseil.embedding.inputs import ColorOrder, Pixels, check_color_order, open_model, to_rgb
+from denseil.embedding.kept_frames import to_give_up
 from denseil.models.interface import Preprocessing
 
 logger = logging.getLogger(__name__)
@@ -49,7 +50,7 @@ class _Track:
         self.tokens.append(tokens)
         self.seen += 1
         if len(self.ranks) > most:
-            out = min(range(1, most), key=lambda place: self.ranks[place + 1] - self.ranks[place - 1])
+            out = to_give_up(self.ranks)
             del self.ranks[out], self.tokens[out]
 
 

@@ -1,23 +1,27 @@
-"""Files of networks opened by their own runtimes: onnxruntime, OpenVINO, or torch without the model's code."""
+"""Files of networks opened by their own runtimes: onnxruntime, OpenVINO, or torch without the model's code.
+
+Importing this module does not import torch, and only `.pt2` files need it.
+"""
 
 from __future__ import annotations
 
 import functools
 import io
+import os
+import sys
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, TypeAlias, get_args
 
-import torch
-from torch import Tensor
+import numpy as np
+from numpy.typing import NDArray
 
 from denseil.common.extras import need
-from denseil.embedding.pt2_check import check_program
 
 Precision: TypeAlias = Literal["float32", "bfloat16"]
-Run: TypeAlias = Callable[..., Tensor]
+Run: TypeAlias = Callable[..., NDArray[Any]]
 KEY = "denseil"  # under which an exported file keeps our JSON
 
 
@@ -26,7 +30,7 @@ class Opened:
     """A network file, ready to run.
 
     Attributes:
-        run: Its first output as a function of its inputs.
+        run: Its first output as a function of its inputs, arrays.
         metadata: Our JSON in it; None in files of others.
         shape: Of its first input, None for a dynamic size; empty where that is not known.
     """
@@ -60,16 +64,23 @@ def find_opener(path: Path, precision: Precision) -> Callable[[], Opened]:
     return functools.partial(opener, runtime, path, precision)
 
 
+def num_threads() -> int:
+    """Return torch's number of threads if torch is loaded, else the number of usable processors."""
+    if (torch := sys.modules.get("torch")) is not None:
+        return int(torch.get_num_threads())
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 def _open_onnx(runtime: Any, path: Path, precision: Precision) -> Opened:
     options = runtime.SessionOptions()
-    options.intra_op_num_threads = torch.get_num_threads()
+    options.intra_op_num_threads = num_threads()
     options.log_severity_level = 4  # its message about a damaged file is in the error
     session = runtime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
     names = [value.name for value in session.get_inputs()]
 
-    def run(*inputs: Tensor) -> Tensor:
-        feed = {name: value.numpy(force=True) for name, value in zip(names, inputs, strict=True)}
-        return torch.from_numpy(session.run(None, feed)[0])
+    def run(*inputs: NDArray[Any]) -> NDArray[Any]:
+        answer: NDArray[Any] = session.run(None, dict(zip(names, inputs, strict=True)))[0]
+        return answer
 
     shape = tuple(size if isinstance(size, int) else None for size in session.get_inputs()[0].shape)
     return Opened(run, session.get_modelmeta().custom_metadata_map.get(KEY), shape)
@@ -89,15 +100,14 @@ def _open_openvino(runtime: Any, path: Path, precision: Precision) -> Opened:
     core = openvino_core(runtime)
     model = core.read_model(path)
     hints = {"float32": "f32", "bfloat16": "bf16"}
-    settings = {"INFERENCE_PRECISION_HINT": hints[precision], "INFERENCE_NUM_THREADS": torch.get_num_threads()}
+    settings = {"INFERENCE_PRECISION_HINT": hints[precision], "INFERENCE_NUM_THREADS": num_threads()}
     compiled = core.compile_model(model, "CPU", settings)
 
     one_call = threading.Lock()  # all calls share one memory; each uses every core, so waiting costs nothing
 
-    def run(*inputs: Tensor) -> Tensor:
+    def run(*inputs: NDArray[Any]) -> NDArray[Any]:
         with one_call:
-            answer = compiled([value.numpy(force=True) for value in inputs])[0]
-            return torch.from_numpy(answer.copy())  # the next answer is written into the same memory
+            return np.array(compiled(list(inputs))[0])  # a copy: the next answer is written into the same memory
 
     shape = tuple(size.get_length() if size.is_static else None for size in model.inputs[0].partial_shape)
     metadata = str(model.get_rt_info([KEY]).astype(str)) if model.has_rt_info([KEY]) else None
@@ -105,14 +115,18 @@ def _open_openvino(runtime: Any, path: Path, precision: Precision) -> Opened:
 
 
 def _open_pt2(runtime: Any, path: Path, precision: Precision) -> Opened:
+    import torch
+
+    from denseil.embedding.pt2_check import check_program
+
     data = path.read_bytes()  # what is checked is what is loaded
     check_program(data)
     extra = {KEY: ""}
     program = runtime.load(io.BytesIO(data), extra_files=extra).module()
 
     @torch.inference_mode()
-    def run(*inputs: Tensor) -> Tensor:
-        answer: Tensor = program(*inputs)
+    def run(*inputs: NDArray[Any]) -> NDArray[Any]:
+        answer: NDArray[Any] = program(*map(torch.from_numpy, inputs)).numpy()
         return answer
 
     return Opened(run, extra[KEY] or None)

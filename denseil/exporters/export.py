@@ -18,7 +18,8 @@ from denseil.common.modes import evaluating
 from denseil.data import Tracklet
 from denseil.embedding.cache import model_name
 from denseil.embedding.clip_encoder import ClipEncoder
-from denseil.embedding.exported import ExportedModel, open_exported
+from denseil.embedding.export_files import open_exported
+from denseil.embedding.exported import ExportedModel, on_tensors
 from denseil.embedding.tracklet_vectors import describe_policy
 from denseil.exporters import checks
 from denseil.exporters.int8 import quantize
@@ -109,7 +110,9 @@ def export(
         price = None
         if network is not None:
             shapes = tried = checks.crop_shapes(prepared.size, resize=resize)
-            error = checks.compare_crops(network, open_exported(files["crops"], "float32")[0].run, tried, most)
+            error = checks.compare_crops(
+                network, on_tensors(open_exported(files["crops"], "float32")[0].run), tried, most
+            )
         else:
             trial = folder if parts else files["whole"]
             error = checks.compare_clips(model, ExportedModel(trial), shape, device, most)

@@ -16,7 +16,8 @@ from torch import Tensor
 from denseil.common.extras import need
 from denseil.data import Tracklet, normalize, read_frame, sample_even
 from denseil.data.images import resize_image
-from denseil.embedding.exported import ExportedModel, find_parts
+from denseil.embedding.export_files import find_parts
+from denseil.embedding.exported import ExportedModel
 from denseil.embedding.runtimes import openvino_core
 from denseil.embedding.seal import seal
 from denseil.embedding.tracklet_vectors import embed_tracklets

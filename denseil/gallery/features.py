@@ -11,7 +11,6 @@ from denseil.gallery.checks import check_opened
 from denseil.gallery.protocol import Gallery
 from denseil.gallery.record import FloatArray, Record
 from denseil.gallery.same import differences, refuse
-from denseil.metrics import load_features, load_records
 
 
 @checked
@@ -24,6 +23,8 @@ def read_features(path: str | Path) -> tuple[list[Record], FloatArray]:
         FileNotFoundError: If the file does not exist.
         TypeError, ValueError: If the file is damaged; see `Record`.
     """
+    from denseil.metrics import load_features, load_records  # needs torch
+
     embeddings = load_features(path).embeddings
     known = load_records(path) or [{} for _ in range(len(embeddings))]
     records = []
@@ -47,6 +48,8 @@ def features_model(path: str | Path) -> str:
         FileNotFoundError: If there is no such file.
         TypeError, ValueError: If it is damaged.
     """
+    from denseil.metrics import load_features
+
     metadata = load_features(path).metadata
     return name_model(metadata.get("model", ""), metadata.get("weights", ""), metadata.get("model_id", ""))
 

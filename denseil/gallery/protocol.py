@@ -5,15 +5,16 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Iterator, Sequence
 from types import TracebackType
-from typing import Protocol, runtime_checkable
-
-from typing_extensions import Self
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from denseil.common.arguments import shown
 from denseil.common.text import plain
 from denseil.common.vectors import ArrayLike
 from denseil.gallery.record import Hit, Record, Stored
 from denseil.gallery.where import Where
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 
 @runtime_checkable

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from denseil.linking.agglomerate import Neighbours
@@ -19,15 +18,15 @@ def nearest_rows(vectors: NDArray[np.float32], k: int, threshold: float) -> Neig
         k: How many.
         threshold: Least cosine similarity; a cluster of a lower one is not made from single rows.
     """
-    table = torch.from_numpy(vectors)
     found: Neighbours = [set() for _ in range(len(vectors))]
     for first in range(0, len(vectors), BLOCK):
-        similar = table[first : first + BLOCK] @ table.T  # (block, N)
-        similar[torch.arange(len(similar)), first + torch.arange(len(similar))] = -2
-        values, rows = similar.topk(min(k, similar.shape[1]), dim=1)
-        for offset, (near, columns) in enumerate(zip(values.tolist(), rows.tolist(), strict=True)):
-            for value, column in zip(near, columns, strict=True):
-                if value >= threshold:
-                    found[first + offset].add(column)
-                    found[column].add(first + offset)
+        similar = vectors[first : first + BLOCK] @ vectors.T  # (block, N)
+        own = np.arange(len(similar))
+        similar[own, first + own] = -2
+        most = min(k, similar.shape[1])
+        rows = np.argpartition(similar, -most, axis=1)[:, -most:]
+        for place, column in np.argwhere(np.take_along_axis(similar, rows, 1) >= threshold).tolist():
+            row, other = first + place, int(rows[place, column])
+            found[row].add(other)
+            found[other].add(row)
     return found

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from denseil.common.arguments import shown
 from denseil.common.files import replacing
 from denseil.common.track_key import TrackKey
-from denseil.data import read_tracks
+from denseil.data.tracks import read_tracks
 
 PIECE = re.compile("([0-9]{1,18})(?:-([1-9][0-9]{0,8}))?")  # a track, and its piece after a pause
 

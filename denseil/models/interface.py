@@ -9,11 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
-from typing import Any, Literal, Protocol, TypeAlias, get_args, runtime_checkable
-
-from torch import Tensor, nn
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias, get_args, runtime_checkable
 
 from denseil.common.arguments import checked_class
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
 
 FramesPolicy: TypeAlias = Literal["all", "even8"]
 """Frames of a tracklet that its vector is computed from: all, or the middle ones of 8 equal chunks."""

@@ -1,0 +1,107 @@
+"""Beside a tracker: vectors of tracks that grow frame by frame, without torch."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Hashable, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from denseil.embedding.kept_frames import to_give_up
+from denseil.embedding.runtimes import Precision
+from denseil.models.interface import ColorOrder
+from denseil.runtime.embedder import check_color_order
+from denseil.runtime.network import Array, Network
+
+DEFAULT_FRAMES = 8  # kept of a track for models whose clips are single frames
+
+
+class TrackletEmbedder:
+    """Vectors of growing tracks, of a few well-spread frames of each: `denseil.TrackletEmbedder`, in numpy.
+
+    Args:
+        path: The file of an export, or the folder of an encoder and a decoder.
+        max_frames: Frames kept of a track, at least 2; None for the model's clip length, or 8 for single crops.
+        precision: As for `Embedder`.
+        color_order: As for `Embedder`.
+
+    Raises:
+        ValueError: If an argument is out of its range; see also `Network`.
+    """
+
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        max_frames: int | None = None,
+        precision: Precision = "float32",
+        color_order: ColorOrder = "RGB",
+    ) -> None:
+        check_color_order(color_order)
+        self.network = Network(path, precision=precision)
+        self.color_order: ColorOrder = color_order
+        clip_len = self.network.preprocessing.clip_len
+        self.max_frames = (clip_len if clip_len > 1 else DEFAULT_FRAMES) if max_frames is None else max_frames
+        if self.max_frames < 2:
+            raise ValueError(f"max_frames is at least 2, the first and the newest, got {max_frames}")
+        self._seen: dict[Hashable, int] = {}
+        self._kept: dict[Hashable, tuple[list[int], list[Array]]] = {}
+
+    def update(self, track_ids: Sequence[Hashable], crops: Sequence[NDArray[np.uint8] | Image.Image]) -> None:
+        """Add a frame to each of some tracks. Crops without pixels, and ids below 0, are left out.
+
+        Args:
+            track_ids: The track of each crop.
+            crops: As many arrays (H, W, 3) uint8 or PIL images.
+
+        Raises:
+            ValueError: If there is not one crop for each id, or an id occurs twice; nothing has changed then.
+            TypeError: If a crop is not uint8 pixels.
+        """
+        ids = [value.item() if isinstance(value, np.generic) else value for value in track_ids]
+        if len(ids) != len(crops) or len(set(ids)) < len(ids):
+            raise ValueError(f"{len(ids)} track ids, {len(set(ids))} of them different, for {len(crops)} crops")
+        usable = [
+            place
+            for place, (track_id, crop) in enumerate(zip(ids, crops, strict=True))
+            if not (isinstance(track_id, (int, float)) and track_id < 0) and 0 not in getattr(crop, "shape", ())
+        ]
+        if not usable:
+            return
+        tokens = self.network.encode(self.network.prepare([crops[place] for place in usable], self.color_order))
+        for place, own in zip(usable, tokens, strict=True):
+            ranks, kept = self._kept.setdefault(ids[place], ([], []))
+            ranks.append(self._seen.get(ids[place], 0))
+            kept.append(own.copy())  # a part of the batch would keep all of it in memory
+            self._seen[ids[place]] = ranks[-1] + 1
+            if len(ranks) > self.max_frames:
+                out = to_give_up(ranks)
+                del ranks[out], kept[out]
+
+    def embedding(self, track_id: Hashable) -> Array:
+        """Compute the vector (D,) of a track, of length 1.
+
+        Raises:
+            KeyError: If it has had no frame, or was dropped.
+        """
+        if track_id not in self._kept:
+            raise KeyError(f"no track {track_id!r}: it has had no frame, or was dropped")
+        return self.network.embed(np.stack(self._kept[track_id][1]), "all")
+
+    def embeddings(self, track_ids: Sequence[Hashable]) -> Array:
+        """Compute the vectors (N, D) of some tracks; errors as for `embedding`."""
+        vectors = [self.embedding(track_id) for track_id in track_ids]
+        return np.stack(vectors) if vectors else np.empty((0, self.network.num_features), np.float32)
+
+    def drop(self, track_id: Hashable) -> None:
+        """Forget a track; nothing happens if there is no such track."""
+        self._kept.pop(track_id, None)
+        self._seen.pop(track_id, None)
+
+    def __contains__(self, track_id: Hashable) -> bool:
+        return track_id in self._kept
+
+    def __len__(self) -> int:
+        return len(self._kept)

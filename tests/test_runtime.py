@@ -1,0 +1,196 @@
+"""`denseil.runtime`: the vectors of torch, in numpy; and the distribution without torch, built, installed and run."""
+
+import json
+import os
+import subprocess
+import sys
+import venv
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+import denseil
+from denseil import runtime
+from denseil.data import Tracklet, read_dataset
+from tests.data.test_mars import TINY
+
+ROOT = Path(__file__).parent.parent
+
+IN_THE_OTHER = """
+import json, sys
+from pathlib import Path
+import numpy as np
+from denseil import gallery, linking, runtime
+
+export, folder = sys.argv[1:]
+frames = [sorted(map(str, Path(one).glob("*.jpg"))) for one in json.loads(Path(folder, "tracklets.json").read_text())]
+embedder = runtime.Embedder.from_exported(export)
+vectors = embedder.embed(frames)
+np.save(Path(folder, "vectors.npy"), vectors)
+tracks = runtime.TrackletEmbedder(export)
+from denseil.data.images import decode_image
+for step in range(6):
+    tracks.update([0, 1], [decode_image(own[step]) for own in frames[:2]])
+np.save(Path(folder, "tracks.npy"), tracks.embeddings([0, 1]))
+links = linking.link(vectors, camids=[1] * len(vectors), threshold=0.5, nearest=2)
+found = gallery.open("memory://", dim=embedder.num_features, model=embedder.network.model_id)
+found.add([gallery.Record(str(row), camid=1, start=0.0) for row in range(len(vectors))], vectors)
+hit = found.search(vectors[:1], k=1)[0][0]
+loaded = sorted({"torch", "timm", "torchvision", "einops"} & set(sys.modules))
+try:
+    import torch
+except ModuleNotFoundError:
+    loaded.append("no torch")
+same = embedder.same(vectors[0], vectors[0])
+print(json.dumps([loaded, hit.record.id, links.person.tolist(), embedder.threshold(), same]))
+"""
+
+
+@pytest.fixture(scope="module")
+def tracklets() -> list[Tracklet]:
+    data = read_dataset("mars", TINY)
+    return [*data.query, *data.gallery[:2]]
+
+
+@pytest.fixture(scope="module")
+def model() -> denseil.DenseIL:
+    torch.manual_seed(0)
+    model = denseil.create_model("denseil", backbone="test_resnet", dim=32, depth=1, num_heads=4, ffn_dim=32)
+    model.pretrained_cfg["input_size"] = (3, 64, 32)
+    model.denseil_cfg["clip_len"] = 3
+    model.denseil_cfg["thresholds"] = {"eer": {"threshold": 0.4}, "far": {"0.01": 0.6}}
+    with torch.no_grad():
+        model.neck.bn.running_mean.normal_()
+    return model.eval()
+
+
+@pytest.fixture(scope="module")
+def exports(model: denseil.DenseIL, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    folder = tmp_path_factory.mktemp("exports")
+    paths = {"whole": folder / "whole.onnx", "parts": folder / "parts", "crops": folder / "crops.onnx"}
+    denseil.export(model, paths["whole"])
+    denseil.export(model, paths["parts"], parts=True)
+    denseil.export(model, paths["crops"], crops=True)
+    return paths
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["whole", "parts", "crops"])
+@pytest.mark.parametrize("frames", ["all", "even8"])
+def test_vectors_are_those_of_torch(exports: dict[str, Path], tracklets: list[Tracklet], kind: str, frames: str):
+    path = exports[kind]
+    theirs = denseil.Embedder.from_exported(path, frames=frames).embed(tracklets)
+    ours = runtime.Embedder(path, frames=frames).embed([list(one.frames) for one in tracklets])
+    np.testing.assert_allclose(ours, theirs.numpy(), atol=1e-4)
+
+
+@pytest.mark.slow
+def test_pixels_are_taken_as_they_come(exports: dict[str, Path], tracklets: list[Tracklet]):
+    embedder = runtime.Embedder(exports["parts"], color_order="BGR")
+    images = [Image.open(path) for path in tracklets[0].frames]
+    arrays = [np.asarray(image)[..., ::-1] for image in images]
+    np.testing.assert_allclose(embedder(images), embedder(arrays), atol=1e-6)
+    assert embedder.threshold() == 0.4
+    assert embedder.threshold(far=0.01) == 0.6
+    with pytest.raises(ValueError, match="no threshold for a false-accept rate"):
+        embedder.threshold(far=0.2)
+    with pytest.raises(ValueError, match="at least one"):
+        embedder([])
+    with pytest.raises(TypeError, match="uint8"):
+        embedder([np.zeros((8, 4, 3))])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["whole", "parts", "crops"])
+def test_growing_tracks_are_those_of_torch(exports: dict[str, Path], tracklets: list[Tracklet], kind: str):
+    theirs = denseil.TrackletEmbedder(denseil.Embedder.from_exported(exports[kind]).model, max_frames=3)
+    ours = runtime.TrackletEmbedder(exports[kind], max_frames=3)
+    images = [[np.asarray(Image.open(path)) for path in one.frames] for one in tracklets[:2]]
+    for step in range(8):
+        for embedder in (ours, theirs):
+            embedder.update([1, 2, -1], [images[0][step], images[1][step], images[0][step]])
+        np.testing.assert_allclose(ours.embeddings([1, 2]), theirs.embeddings([1, 2]).numpy(), atol=1e-4)
+    ours.drop(1)
+    assert 1 not in ours
+    assert len(ours) == 1
+    with pytest.raises(KeyError, match="no track 1"):
+        ours.embedding(1)
+
+
+@pytest.fixture(scope="module")
+def python(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The interpreter of an environment with denseil-runtime alone."""
+    folder = tmp_path_factory.mktemp("environment")
+    wheel = [sys.executable, "-m", "pip", "wheel", "-q", "--no-deps", "-w", str(folder), str(ROOT / "runtime")]
+    made = subprocess.run(wheel, capture_output=True, text=True)
+    venv.create(folder / "env", with_pip=True)
+    found = folder / "env" / ("Scripts" if os.name == "nt" else "bin") / "python"
+    if made.returncode == 0:
+        install = [found, "-m", "pip", "install", "-q", "--no-compile", *map(str, folder.glob("*.whl"))]
+        made = subprocess.run(install, capture_output=True, text=True)
+    if "No matching distribution" in made.stderr or "Could not find a version" in made.stderr:
+        pytest.skip("no package index: denseil-runtime cannot be built and installed")
+    assert made.returncode == 0, made.stderr
+    return found
+
+
+@pytest.mark.slow
+def test_the_distribution_works_without_torch(
+    python: Path, exports: dict[str, Path], tracklets: list[Tracklet], tmp_path: Path
+):
+    folders = []
+    for number, one in enumerate(tracklets):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        for path in one.frames:
+            (folder / Path(path).name).symlink_to(path)
+        folders.append(str(folder))
+    (tmp_path / "tracklets.json").write_text(json.dumps(folders))
+    script = tmp_path / "script.py"
+    script.write_text(IN_THE_OTHER)
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    command = [str(python), str(script), str(exports["parts"]), str(tmp_path)]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, env=environment)
+    assert done.returncode == 0, done.stderr
+    loaded, nearest, persons, threshold, same = json.loads(done.stdout)
+    assert loaded == ["no torch"]
+    assert nearest == "0"
+    assert len(persons) == len(tracklets)
+    assert threshold == 0.4
+    assert same is True
+    embedder = denseil.Embedder.from_exported(exports["parts"])
+    np.testing.assert_allclose(np.load(tmp_path / "vectors.npy"), embedder.embed(tracklets).numpy(), atol=1e-4)
+    tracks = denseil.TrackletEmbedder(embedder.model)
+    for step in range(6):
+        tracks.update([0, 1], [np.asarray(Image.open(one.frames[step])) for one in tracklets[:2]])
+    np.testing.assert_allclose(np.load(tmp_path / "tracks.npy"), tracks.embeddings([0, 1]).numpy(), atol=1e-4)
+
+
+def test_what_the_distribution_packs_imports_without_torch():
+    """The same modules, in this environment, with torch hidden; rooms that are packed in part are made empty."""
+    script = """
+import sys, types
+hidden = {"torch", "timm", "torchvision", "einops", "safetensors", "huggingface_hub", "tqdm"}
+class Hiding:
+    def find_spec(self, name, path, target=None):
+        if name.partition(".")[0] in hidden:
+            raise ModuleNotFoundError(name)
+sys.meta_path.insert(0, Hiding())
+import denseil
+for room in ("data", "embedding", "models"):
+    module = types.ModuleType(f"denseil.{room}")
+    module.__path__ = [f"{denseil.__path__[0]}/{room}"]
+    sys.modules[f"denseil.{room}"] = module
+import denseil.runtime, denseil.gallery, denseil.linking
+packed = {line.split('"')[3] for line in open(sys.argv[1]) if line.startswith('"../denseil/')}
+used = {name for name in sys.modules if name.startswith("denseil.") and name.count(".") == 2}
+files = {name.replace(".", "/") + ".py" for name in used}
+missing = {file for file in files if file not in packed and file.rsplit("/", 1)[0] not in packed}
+assert not missing, missing
+"""
+    command = [sys.executable, "-c", script, str(ROOT / "runtime" / "pyproject.toml")]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT)
+    assert done.returncode == 0, done.stderr
