@@ -26,7 +26,7 @@ def code_blocks(path: Path) -> list[str]:
     return re.findall(r"^```python\n(.*?)^```", path.read_text(), re.M | re.S)
 
 
-@pytest.mark.parametrize("page", ["drop_in.md", "fast.md"])
+@pytest.mark.parametrize("page", ["drop_in.md", "fast.md", "works_with.md"])
 def test_code_of_a_page_runs(page: str):
     for block in code_blocks(DOCS / page):
         exec(compile(block, page, "exec"), {})

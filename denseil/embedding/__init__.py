@@ -1,7 +1,11 @@
 """Embedding of tracklets: in a program, beside a tracker, into a file, for an evaluation."""
 
+from denseil.embedding.adapters import CropFeatures as CropFeatures
+from denseil.embedding.adapters import NorfairDistance as NorfairDistance
+from denseil.embedding.adapters import update_boxes as update_boxes
 from denseil.embedding.adapters import update_deep_sort as update_deep_sort
 from denseil.embedding.adapters import update_supervision as update_supervision
+from denseil.embedding.adapters import update_ultralytics as update_ultralytics
 from denseil.embedding.calibration import calibrate as calibrate
 from denseil.embedding.embedder import Embedder as Embedder
 from denseil.embedding.evaluate import embed_dataset as embed_dataset

@@ -3,34 +3,66 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from denseil.data import crop_box
 from denseil.embedding.online import TrackletEmbedder
 
+Image: TypeAlias = NDArray[np.uint8]
 
-def update_supervision(embedder: TrackletEmbedder, detections: Any, frame: NDArray[np.uint8]) -> None:
-    """Add a frame's tracked detections of roboflow's `supervision`.
+
+def update_boxes(embedder: TrackletEmbedder, track_ids: Any, boxes: Any, frame: Image) -> None:
+    """Add a frame's tracks, given as ids and boxes, of any tracker.
 
     Args:
         embedder: The embedder, with the frame's colour order.
-        detections: A `supervision.Detections`. Without a `tracker_id`, as before the first track, nothing is added.
+        track_ids: The id of each box, as for `TrackletEmbedder.update`; None adds nothing.
+        boxes: Array or tensor (N, 4): left, top, right, bottom in pixels. Boxes without a pixel in the picture are
+            passed over, and counted in `embedder.skipped`.
+        frame: The image (H, W, 3) uint8.
+
+    Raises:
+        ValueError: If the boxes have another shape, are not as many as the ids, or an id occurs twice.
+    """
+    if track_ids is not None:  # None: no tracks yet
+        embedder.update(track_ids, _crops(frame, boxes))
+
+
+def update_supervision(embedder: TrackletEmbedder, detections: Any, frame: Image) -> None:
+    """Add a frame's tracked detections of roboflow's `supervision`, from any tracker that sets `tracker_id`.
+
+    Args:
+        embedder: The embedder, with the frame's colour order.
+        detections: A `supervision.Detections`. Without a `tracker_id`, as before the first track, nothing is added;
+            those with -1, which roboflow's `trackers` has not confirmed, are counted in `embedder.unconfirmed`.
         frame: The image (H, W, 3) uint8 of the detections.
     """
-    if detections.tracker_id is None:  # no tracks yet
-        return
-    crops = [
-        crop_box(frame, left, top, right - left, bottom - top)
-        for left, top, right, bottom in np.asarray(detections.xyxy, dtype=np.float64).tolist()
-    ]
-    embedder.update(detections.tracker_id, crops)
+    update_boxes(embedder, detections.tracker_id, detections.xyxy, frame)
+
+
+def update_ultralytics(embedder: TrackletEmbedder, results: Any) -> None:
+    """Add a frame's tracks of Ultralytics, as from `YOLO(...).track(...)`.
+
+    Args:
+        embedder: The embedder, with either colour order: the picture is known to be BGR.
+        results: The `Results` of one frame. Where the tracker has no track yet, `boxes.id` is None: nothing is added.
+
+    Raises:
+        ValueError: If the results hold no boxes, as those of classification.
+    """
+    boxes = results.boxes if results.boxes is not None else results.obb
+    if boxes is None:
+        raise ValueError("these results hold no boxes: give those of a detection model, from track()")
+    update_boxes(embedder, boxes.id, boxes.xyxy, _from_bgr(embedder, results.orig_img))
 
 
 def update_deep_sort(
-    embedder: TrackletEmbedder, tracker: Any, detections: Sequence[Sequence[Any]], frame: NDArray[np.uint8]
+    embedder: TrackletEmbedder, tracker: Any, detections: Sequence[Sequence[Any]], frame: Image
 ) -> list[Any]:
     """Associate a frame's detections with `deep-sort-realtime` by vectors of denseil, and add them to their tracks.
 
@@ -61,3 +93,79 @@ def update_deep_sort(
     if matched:
         embedder.add([track_id for track_id, _ in matched], tokens[[place for _, place in matched]])
     return tracks
+
+
+class CropFeatures:
+    """A `TrackletEmbedder` as the appearance model inside a tracker: one vector for each detection, no tracks.
+
+    For BoxMOT, `BotSort(reid_model=CropFeatures(embedder))`, or any of its trackers with `reid_model`; for
+    `deep-sort-realtime`, `tracker.embedder = CropFeatures(embedder)`. These trackers want a vector for every box, so
+    one without a pixel in the picture gets that of a black crop, and is counted in `embedder.skipped`.
+
+    Args:
+        embedder: The embedder. Its colour order is that of the crops for `predict`.
+
+    Attributes:
+        num_features: Width of the vectors.
+    """
+
+    def __init__(self, embedder: TrackletEmbedder) -> None:
+        self.embedder = embedder
+        self.num_features = embedder.encoder.num_features
+
+    def get_features(self, xyxys: Any, image: Image) -> NDArray[np.float32]:
+        """The vectors (N, D) of boxes (N, 4) left, top, right, bottom in a picture: BGR, as BoxMOT hands it over."""
+        return np.array(self.predict(_crops(_from_bgr(self.embedder, image), xyxys))).reshape(-1, self.num_features)
+
+    def predict(self, crops: Sequence[Image]) -> list[NDArray[np.float32]]:
+        """The vector (D,) of each crop, as the embedders of `deep-sort-realtime` return them."""
+        filled = [crop if crop.size else np.zeros((1, 1, 3), dtype=np.uint8) for crop in crops]
+        self.embedder.count_skipped(sum(not crop.size for crop in crops))
+        return list(self.embedder.vectors(filled).numpy())
+
+
+class NorfairDistance:
+    """The distance of two objects of `norfair`, for `Tracker(reid_distance_function=...)`: 1 - cosine similarity.
+
+    Each object is embedded as a tracklet of its `past_detections`, so frames interact, and raise
+    `past_detections_length` for more of them. Each detection carries what the encoder made of its crop:
+    `Detection(points, embedding=tokens)`, with `tokens` from `embedder.encode(crops)`.
+
+    Args:
+        embedder: The embedder that encoded the crops.
+    """
+
+    def __init__(self, embedder: TrackletEmbedder) -> None:
+        self.embedder = embedder
+
+    def __call__(self, new: Any, old: Any) -> float:
+        """The distance of two objects or detections, from 0 to 2.
+
+        Raises:
+            ValueError: If a detection has no embedding.
+        """
+        first, second = self.embedder.decode([_norfair_tokens(new), _norfair_tokens(old)])
+        return 1 - float(first @ second)
+
+
+def _norfair_tokens(item: Any) -> Tensor:
+    """The tokens (frames, P, sum of widths) of a `TrackedObject` or a `Detection`."""
+    detections = getattr(item, "past_detections", None) or [getattr(item, "last_detection", item)]
+    if any(detection.embedding is None for detection in detections):
+        raise ValueError("a norfair Detection has no embedding: pass embedding=tokens, from embedder.encode(crops)")
+    return torch.stack([detection.embedding for detection in detections])
+
+
+def _from_bgr(embedder: TrackletEmbedder, image: Image) -> Image:
+    """A BGR picture in the embedder's colour order."""
+    return image if embedder.color_order == "BGR" else image[..., ::-1]
+
+
+def _crops(frame: Image, boxes: Any) -> list[Image]:
+    """The pixels of boxes (N, 4) left, top, right, bottom, of tensors on any device or arrays."""
+    corners = torch.as_tensor(boxes, dtype=torch.float64).cpu()
+    if not len(corners):
+        return []
+    if corners.dim() != 2 or corners.shape[1] != 4:
+        raise ValueError(f"boxes have shape {tuple(corners.shape)}; they must be (N, 4): left, top, right, bottom")
+    return [crop_box(frame, left, top, right - left, bottom - top) for left, top, right, bottom in corners.tolist()]

@@ -147,6 +147,10 @@ class TrackletEmbedder:
             return torch.empty(0)
         return self.encoder.encode(torch.from_numpy(pixels).movedim(-1, -3))
 
+    def vectors(self, crops: Sequence[Pixels]) -> Tensor:
+        """The vectors (N, D) of single crops, of length 1, by which trackers compare detections; no track changes."""
+        return self.decode([own[None] for own in self.encode(crops)])
+
     def add(self, track_ids: Sequence[Hashable], tokens: Tensor) -> None:
         """Add a frame to each of some tracks from the tokens of their crops; errors as for `update`."""
         ids = id_values(track_ids)

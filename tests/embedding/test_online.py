@@ -106,6 +106,16 @@ def test_colour_orders_and_kinds_of_crops(model: DenseIL):
         torch.testing.assert_close(vector, rgb.embedding(1), rtol=0, atol=1e-5)
 
 
+@pytest.mark.parametrize("order", ["RGB", "BGR"])
+def test_vectors_of_single_crops_are_those_of_one_frame(model: DenseIL, order: str):
+    tracks = TrackletEmbedder(model, device="cpu", color_order=order)
+    crops = [crop if order == "RGB" else crop[..., ::-1] for crop in CROPS[:3]]
+    expected = Embedder(model, device="cpu").embed([[crop] for crop in CROPS[:3]])  # of the RGB pictures
+    torch.testing.assert_close(tracks.vectors(crops), expected, rtol=0, atol=1e-5)
+    assert tracks.vectors([]).shape == (0, 32)
+    assert not len(tracks)
+
+
 def test_an_empty_crop_is_passed_over_and_counted(model: DenseIL, caplog):
     tracks = TrackletEmbedder(model, device="cpu")
     tracks.update([1, 2], [CROPS[0][:0], CROPS[0]])
