@@ -36,6 +36,7 @@ def test_memory_is_fetched_once():
     assert faults("from denseil import keep_heap; assert keep_heap()") < PAGES / 20
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not glibc(), reason="the C library is not glibc")
 def test_the_command_line_does_it():
     before = "from denseil.cli import main; sys.argv = ['denseil', 'version']; main()"

@@ -157,6 +157,7 @@ def _rank(rank: int, world: int, folder: str) -> None:
     Path(folder, f"{rank}.txt").write_text(" ".join(str(i) for i in torch.cat(everyone).tolist()))
 
 
+@pytest.mark.slow
 def test_two_real_processes(tmp_path):
     run_ranks(_rank, tmp_path, str(tmp_path))
     zero, one = (tmp_path / f"{rank}.txt" for rank in (0, 1))

@@ -142,6 +142,7 @@ def test_command_prints_and_saves_the_record(
     assert "no weights are published" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_two_processes_give_the_same_record(
     folder: Path, dataset: VideoReIDDataset, model: denseil.DenseIL, tmp_path: Path
 ):

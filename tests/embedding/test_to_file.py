@@ -196,6 +196,7 @@ def undisturbed(folder, script, tmp_path_factory) -> Path:
     return out
 
 
+@pytest.mark.slow
 def test_killed_it_resumes_to_the_same_file(folder, script, undisturbed, tmp_path, monkeypatch):
     out = tmp_path / "vectors.safetensors"
     parts = tmp_path / "vectors.safetensors.parts"
@@ -218,6 +219,7 @@ def test_killed_it_resumes_to_the_same_file(folder, script, undisturbed, tmp_pat
     torch.testing.assert_close(vectors[: len(first)], -first, rtol=0, atol=0)
 
 
+@pytest.mark.slow
 def test_two_processes_give_the_same_vectors(folder, script, undisturbed, tmp_path):
     out = tmp_path / "vectors.safetensors"
     launch = [sys.executable, "-m", "accelerate.commands.accelerate_cli", "launch", "--cpu", "--num_processes", "2"]

@@ -48,9 +48,10 @@ def acknowledged(process: subprocess.Popen[str]) -> int:
     return int(process.stdout.readline())
 
 
-def test_killed_writers_lose_nothing(tmp_path: Path):
+@pytest.mark.parametrize("kills", [1, pytest.param(4, marks=pytest.mark.slow)])
+def test_killed_writers_lose_nothing(tmp_path: Path, kills: int):
     uri, chance, done = str(tmp_path / "g"), random.Random(0), -1
-    for _ in range(5):
+    for _ in range(kills):
         process = writer(uri, done + 1)
         done = acknowledged(process)
         time.sleep(chance.uniform(0, 0.3))

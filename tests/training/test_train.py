@@ -291,6 +291,7 @@ def test_accumulation_is_the_mean_of_its_batches(config: TrainConfig):
             torch.testing.assert_close(parameter.grad, gradient, rtol=1e-4, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_two_processes_equal_one(config: TrainConfig, tmp_path: Path):
     """The same global batch, twice: batch norms in eval mode, no dropout, the triplet over both shares."""
     children = []
