@@ -33,7 +33,7 @@ def declare(verbs: Verbs) -> None:
             "denseil evaluate MODEL --mot street.txt --video street.mp4 --gap 30,90,300",
         ),
         more="Give MODEL DATASET ROOT, or --features, or MODEL --mot FILE --video FILE. `accelerate launch -m "
-        "denseil.cli evaluate ...` splits the work over processes.",
+        "denseil evaluate ...` splits the work over processes.",
     )
     _declare_input(verb)
     reassociation.declare(verb)

@@ -39,7 +39,7 @@ def _declare_train(verbs: Verbs) -> None:
         ),
         more="Each option below --set is a field of denseil.training.TrainConfig. A recipe is a YAML file of fields; "
         "options go over it, and --set goes over those. The defaults shown are those without a recipe. "
-        "`accelerate launch -m denseil.cli train ...` and torchrun train one model in several processes.",
+        "`accelerate launch -m denseil train ...` and torchrun train one model in several processes.",
     )
     what = verb.subject("input")
     what.add("named_dataset", optional=True, metavar="DATASET", help=options.DATASETS)

@@ -69,7 +69,7 @@ def declare(verbs: Verbs) -> None:
             "denseil embed crops --model runs/mars/final -o vectors.safetensors",
             "denseil embed /data/mars --dataset mars --split query --model runs/mars/final -o q.safetensors",
         ),
-        more="`accelerate launch -m denseil.cli embed ...` splits the work over processes.",
+        more="`accelerate launch -m denseil embed ...` splits the work over processes.",
         again="run the same command again: it continues where it stopped",
     )
     what = verb.subject("input and output")

@@ -39,7 +39,7 @@ def __getattr__(name: str) -> Any:
 
     from denseil.common.extras import need
 
-    for package in ("numba", "scipy"):
+    for package in ("joblib", "numba", "scipy"):
         need(package, to="render people", extra="synth")
     value = getattr(importlib.import_module(f"{__name__}.{_HOME[name]}"), name)
     globals()[name] = value

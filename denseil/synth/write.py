@@ -5,16 +5,13 @@ from __future__ import annotations
 import io
 import json
 import logging
-import os
-import sys
 from collections.abc import Callable, Iterable
+from concurrent.futures import BrokenExecutor
 from dataclasses import asdict
 from functools import lru_cache
 from pathlib import Path
-from queue import SimpleQueue
-from subprocess import PIPE, Popen
-from threading import Thread
 
+import joblib
 import numpy as np
 from scipy.io import savemat
 
@@ -111,7 +108,7 @@ def write_people(recipe: Recipe, root: Path, *, workers: int = 2, progress: Prog
             _write_identity(recipe, root, identity)
             report(done, len(jobs))
     else:
-        _write_over_processes(root, jobs, workers, report)
+        _write_over_processes(recipe, root, jobs, workers, report)
     _write_info(people, root)
     _replace(root / "manifest.json", json.dumps(people.manifest(), indent=1).encode())
     return root
@@ -132,53 +129,19 @@ def _claim(root: Path, recipe: Recipe) -> None:
     _replace(mark, json.dumps(asdict(recipe), indent=1).encode())
 
 
-def _write_over_processes(root: Path, jobs: list[Identity], workers: int, report: Progress) -> None:
-    """Run workers as separate Python processes, which unlike a pool need no guard in the caller's script."""
-    command = [sys.executable, "-m", "denseil.synth.write", str(root), str(workers)]
-    environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path)), "OMP_NUM_THREADS": "1"}
-    started: list[Popen[bytes]] = []
-    done: SimpleQueue[bool | None] = SimpleQueue()
-    try:
-        for worker in range(workers):
-            log = (root / f"worker{worker}.log").open("wb")
-            with log:
-                started.append(Popen([*command, str(worker)], stdout=PIPE, stderr=log, env=environment))
-            Thread(target=_count_lines, args=(started[-1], done), daemon=True).start()
-        finished, ended = 0, 0
-        while ended < workers:
-            if done.get() is None:
-                ended += 1
-            else:
-                finished += 1
-                report(finished, len(jobs))
-        failed = [worker for worker, process in enumerate(started) if process.wait() != 0]
-        if failed:
-            last = (root / f"worker{failed[0]}.log").read_text().strip().splitlines()[-1:]
+def _write_over_processes(recipe: Recipe, root: Path, jobs: list[Identity], workers: int, report: Progress) -> None:
+    """Share the identities out over processes of joblib's, which need no guard in the caller's script."""
+    with joblib.parallel_config("loky", n_jobs=workers, inner_max_num_threads=1):
+        calls = (joblib.delayed(_write_identity)(recipe, root, identity) for identity in jobs)
+        finished = joblib.Parallel(return_as="generator_unordered", batch_size=1)(calls)
+        try:
+            for done, _ in enumerate(finished, start=1):
+                report(done, len(jobs))
+        except BrokenExecutor:
             raise RuntimeError(
-                f"worker {failed[0]} stopped: {''.join(last)} (run again to go on; workers=0 shows more)"
-            )
-    finally:
-        for process in started:
-            process.kill()
-            process.wait()
-    for worker in range(workers):
-        (root / f"worker{worker}.log").unlink()
-
-
-def _count_lines(process: Popen[bytes], done: SimpleQueue[bool | None]) -> None:
-    assert process.stdout is not None
-    for _ in process.stdout:
-        done.put(True)
-    done.put(None)
-
-
-def _work(root: Path, workers: int, worker: int) -> None:
-    """Render the identities of one worker process, and print a line for each."""
-    recipe = Recipe(**json.loads((root / "recipe.json").read_text()))
-    for identity in _people(recipe).identities[worker::workers]:
-        _write_identity(recipe, root, identity)
-        sys.stdout.write("done\n")
-        sys.stdout.flush()
+                f"one of {workers} worker processes was ended from outside, perhaps for lack of memory: "
+                "run again to go on, with fewer workers"
+            ) from None
 
 
 @lru_cache(maxsize=1)
@@ -237,7 +200,3 @@ def _save_mat(path: Path, name: str, rows: Iterable[tuple[int, ...]], columns: i
     savemat(buffer, {name: table})
     content = b"MATLAB 5.0 MAT-file, written by denseil".ljust(116) + buffer.getvalue()[116:]  # without the date
     _replace(path, content)
-
-
-if __name__ == "__main__":
-    _work(Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3]))

@@ -300,7 +300,7 @@ def test_ctrl_c_in_a_training_names_the_command_that_resumes_it(
 
 
 def test_a_reader_that_has_gone_ends_quietly():
-    command = f"{sys.executable} -m denseil.cli train --help | head -n 1; echo ${{PIPESTATUS[0]}}"
+    command = f"{sys.executable} -m denseil train --help | head -n 1; echo ${{PIPESTATUS[0]}}"
     done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=True, cwd=ROOT)
     assert done.stderr == ""
     assert done.stdout.splitlines()[0].startswith("usage: denseil train")

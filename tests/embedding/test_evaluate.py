@@ -150,7 +150,7 @@ def test_two_processes_give_the_same_record(
     launch = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "--standalone"]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     done = subprocess.run(
-        [*launch, "-m", "denseil.cli", "evaluate", *arguments],
+        [*launch, "-m", "denseil", "evaluate", *arguments],
         env=environment,
         capture_output=True,
         text=True,

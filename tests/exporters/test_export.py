@@ -47,7 +47,10 @@ def model() -> DenseIL:
     return build()
 
 
-@pytest.fixture(scope="module", params=WAYS)
+WAY_PARAMS = [pytest.param(way, marks=pytest.mark.slow if way == "openvino-parts" else ()) for way in WAYS]
+
+
+@pytest.fixture(scope="module", params=WAY_PARAMS)
 def written(request: pytest.FixtureRequest, model: DenseIL, tmp_path_factory: pytest.TempPathFactory) -> ExportReport:
     name, parts = WAYS[request.param]
     if OLD and request.param != "pt2":
@@ -152,6 +155,7 @@ def test_missing_weights_are_named(written: ExportReport, tmp_path: Path):
         ExportedModel(tmp_path / "m.xml")
 
 
+@pytest.mark.slow
 def test_parts_belong_together(model: DenseIL, tmp_path: Path):
     for name in ("one", "two"):
         denseil.export(model, tmp_path / name, "pt2", parts=True, size=(128, 64))

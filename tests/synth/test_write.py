@@ -1,12 +1,15 @@
 """What is written: MARS layout, resume, processes, single tracklets, the command."""
 
 import json
+import os
 import shutil
+import signal
 import socket
 from pathlib import Path
 
 import numpy as np
 import pytest
+from joblib.externals.loky import reusable_executor
 from PIL import Image
 
 from denseil.cli import main
@@ -42,6 +45,18 @@ def test_reads_as_mars(root: Path):
 def test_processes_write_the_same_bytes(root: Path, tmp_path: Path):
     other = synthesize(tmp_path / "set", **SMALL, workers=2)
     assert contents(other) == contents(root)
+
+
+def test_a_worker_that_is_ended_from_outside(root: Path, tmp_path: Path):
+    def end_a_worker(done: int, total: int) -> None:
+        if done == 1:
+            for process in list(reusable_executor._executor._processes.values()):
+                os.kill(process.pid, signal.SIGKILL)
+
+    with pytest.raises(RuntimeError, match=r"one of 2 worker processes was ended from outside.*run again to go on"):
+        synthesize(tmp_path, **SMALL, workers=2, progress=end_a_worker)
+    synthesize(tmp_path, **SMALL, workers=0)
+    assert contents(tmp_path) == contents(root)
 
 
 def test_an_interrupted_run_goes_on(root: Path, tmp_path: Path):

@@ -57,6 +57,7 @@ def test_rows_are_trained_once_and_printed_beside_the_paper(tmp_path: Path):
     assert table.plot(tmp_path / "table.svg").read_text().count("Dense Attn.") >= 1
 
 
+@pytest.mark.slow
 def test_rows_side_by_side_within_a_time_budget(tmp_path: Path):
     """Two processes, epochs fitted once to the budget; the same scores as one process with those epochs."""
     rows = ["Baseline", "Dense Attn."]

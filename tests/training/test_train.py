@@ -319,7 +319,7 @@ def test_a_whole_run_in_two_processes(config: TrainConfig):
         "--nproc-per-node",
         "2",
         "-m",
-        "denseil.cli",
+        "denseil",
     ]
     path = Path(config.output).with_suffix(".yaml")
     dataclasses.replace(config, epochs=2).save(path)

@@ -1,4 +1,4 @@
-"""`python -m denseil.cli`."""
+"""`python -m denseil`, the command `denseil`."""
 
 import sys
 
