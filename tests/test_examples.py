@@ -10,6 +10,7 @@ from types import ModuleType
 
 import numpy as np
 import pytest
+import timm
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
@@ -52,6 +53,20 @@ def test_finetune_goes_on_from_its_own_model(tmp_path: Path, capsys: pytest.Capt
     load("finetune").main(str(TRACKLETS), str(tmp_path))
     assert "standard, cosine distance, frames: all" in capsys.readouterr().out
     assert (tmp_path / "second" / "final" / "model.safetensors").exists()
+
+
+@pytest.mark.slow
+def test_timms_train_loop_stops_and_goes_on(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    main = load("timm_train").main
+    common = [str(TRACKLETS), str(tmp_path), "--backbone", "test_resnet", "--size", "64", "32"]
+    losses = main([*common, "--epochs", "6"])
+    assert min(losses[-2:]) < losses[0]
+    resumed = main([*common, "--epochs", "8", "--resume", str(tmp_path / "last.pth.tar")])
+    assert len(resumed) == 2
+    assert re.findall(r"epoch (\d): ", capsys.readouterr().out) == list("01234567")
+    model = timm.create_model(f"local-dir:{tmp_path / 'final'}", pretrained=True)
+    assert model.preprocessing.size == (64, 32)
+    assert model.preprocessing.clip_len == 4
 
 
 def test_every_variant_trains(tmp_path: Path, capsys: pytest.CaptureFixture[str]):

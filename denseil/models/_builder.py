@@ -42,7 +42,7 @@ def build_denseil(
         cache_dir: The Hub client's cache.
         device: Device of the parameters; None for torch's default device.
         dtype: Type of the parameters; None for float32.
-        model_args: Arguments of `DenseIL`.
+        model_args: Arguments of `DenseIL`; `features_only=True`, as in timm, for its encoder of frames alone.
 
     Raises:
         KeyError: If the tag is unknown.
@@ -50,8 +50,9 @@ def build_denseil(
         ValueError: If an argument is out of its range, or the weights do not fit.
     """
     cfg = _resolve_cfg(variant, pretrained_cfg, pretrained_cfg_overlay)
-    if model_args.pop("features_only", False):
-        raise ValueError(f"{variant!r} has no features_only=True; use denseil.models.FrameEncoder for feature maps")
+    features_only = model_args.pop("features_only", False)
+    if model_args.pop("out_indices", None) is not None:
+        raise ValueError(f"{variant!r} takes levels= in place of out_indices, such as levels=(2, 3, 4)")
     if model_args.pop("in_chans", 3) != 3:
         raise ValueError(f"{variant!r} takes colour frames: in_chans must be 3")
     if (rate := model_args.pop("drop_rate", None)) is not None:  # timm's name
@@ -94,6 +95,10 @@ def build_denseil(
         model.to(dtype)
     model._model_args = {k: v for k, v in model_args.items() if k not in ("num_classes", "pretrained_backbone")}
     model.denseil_cfg = dict(saved.denseil if saved else DENSEIL_BLOCK)
+    if features_only:
+        encoder: Any = model.encoder
+        encoder.pretrained_cfg = model.pretrained_cfg
+        return encoder  # type: ignore[no-any-return]  # as in timm, another class of module
     return model
 
 

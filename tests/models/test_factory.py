@@ -157,9 +157,26 @@ def test_defaults_of_the_names():
 
 
 def test_what_the_models_are_not_is_said():
-    for arguments, message in (({"features_only": True}, "FrameEncoder"), ({"in_chans": 1}, "in_chans must be 3")):
+    for arguments, message in (
+        ({"features_only": True, "out_indices": (1, 2)}, "levels="),
+        ({"in_chans": 1}, "in_chans must be 3"),
+    ):
         with pytest.raises(ValueError, match=message):
             timm.create_model("denseil_resnet50", **arguments)
+
+
+def test_features_only_is_the_encoder_with_the_whole_models_weights(tmp_path):
+    whole = denseil.create_model("denseil_resnet50", **TINY, levels=(2, 4)).eval()
+    denseil.save_pretrained(whole, tmp_path)
+    frames = torch.randn(2, 3, 64, 32)
+    for name, arguments in ((f"local-dir:{tmp_path}", {}), ("denseil_resnet50", TINY | {"levels": (2, 4)})):
+        saved = not arguments
+        features = timm.create_model(name, pretrained=saved, features_only=True, **arguments).eval()
+        assert features.feature_info.channels() == whole.encoder.channels
+        assert features.feature_info.reduction() == whole.feature_info.reduction()
+        assert features.pretrained_cfg["mean"] == pytest.approx(whole.pretrained_cfg["mean"])
+        same = [torch.equal(a, b) for a, b in zip(features(frames), whole.encoder(frames), strict=True)]
+        assert same == [saved, saved]
 
 
 def test_attention_maps_label_their_keys():
