@@ -15,7 +15,11 @@ import denseil
 
 
 def main(video: str, boxes: str, model: str = MODEL, path: str = "crop.onnx") -> set[int]:
-    denseil.export(denseil.create_model(model, pretrained=True), path, crops=True)
+    network = denseil.create_model(model, pretrained=True)
+    prepared = network.preprocessing
+    if prepared != denseil.Preprocessing(prepared.size, clip_len=prepared.clip_len, frames=prepared.frames):
+        raise ValueError(f"BoxMOT normalises RGB by ImageNet's mean; this model takes {prepared}: use with_boxmot.py")
+    denseil.export(network, path, crops=True)
     tracker, ids = StrongSort(reid_weights=path), set()
     for frame, xyxy in detections(video, boxes):
         rows = np.column_stack([xyxy, np.full(len(xyxy), 0.9), np.zeros(len(xyxy))])  # confidence, class
