@@ -155,13 +155,15 @@ class Embedder:
         """Whether two tracklets show the same person, by the thresholds that `denseil calibrate` put into the model.
 
         Args:
-            a: A vector (D,) that this embedder made, or a tracklet.
+            a: A vector (D,) of this model, or a tracklet. A bare vector does not say which model made it: keep vectors
+                in features files or galleries, which refuse those of another one.
             b: The same.
             far: The share of pairs of different persons that may pass as the same, one of those calibrated; None for
                 the threshold at which both kinds of error are equally frequent.
 
         Raises:
-            ValueError: If the model has no thresholds, or none for this rate.
+            ValueError: If the model has no thresholds, or none for this rate, or a vector has another width than the
+                model's.
         """
         first, second = (F.normalize(self._vector(value), dim=0) for value in (a, b))
         return float(first @ second) >= self.threshold(far=far)
@@ -180,6 +182,11 @@ class Embedder:
 
     def _vector(self, value: TrackletLike | Vector) -> Tensor:
         if isinstance(value, (Tensor, np.ndarray)) and value.ndim == 1:
+            if len(value) != self.num_features:
+                raise ValueError(
+                    f"a vector is {len(value)} wide, those of this model are {self.num_features} wide: it was made by "
+                    "another model; embed both tracklets with this one"
+                )
             return torch.as_tensor(value).float().cpu()
         return self(value)
 

@@ -187,6 +187,8 @@ def test_same_needs_thresholds_and_uses_them(model, embedder, images, monkeypatc
     assert embedder.same(images, images, far=1e-3)
     with pytest.raises(ValueError, match=r"no threshold for a false-accept rate of 0.1; calibrated are \[0.001\]"):
         embedder.same(a, b, far=0.1)
+    with pytest.raises(ValueError, match="a vector is 3 wide, those of this model are .* made by another model"):
+        embedder.same(a, b[:3])
 
 
 def test_folders_of_crops_are_read_in_order(tmp_path):

@@ -80,9 +80,11 @@ def same(a: dict[str, torch.Tensor], b: dict[str, torch.Tensor]) -> bool:
 
 @pytest.fixture(scope="module")
 def adapted(model: torch.nn.Module, dark: list[Tracklet], tmp_path_factory: pytest.TempPathFactory) -> AdaptResult:
-    before = state(model)
-    result = adapt(model, dark, output=tmp_path_factory.mktemp("adapted") / "out", device="cpu")
-    assert same(state(model), before)
+    root = tmp_path_factory.mktemp("adapted")
+    given = denseil.save_pretrained(model, root / "given")
+    before = {path: path.read_bytes() for path in given.iterdir()}
+    result = adapt(given, dark, output=root / "out", device="cpu")
+    assert {path: path.read_bytes() for path in given.iterdir()} == before
     return result
 
 
@@ -99,7 +101,7 @@ def test_it_adapts_to_the_dark(model: torch.nn.Module, adapted: AdaptResult):
     report = json.loads((result.folder / "adapt.json").read_text())
     assert report["adapted"] is True
     assert report["stages"][0]["name"] == "batch norm"
-    assert [path.name for path in result.folder.parent.iterdir()] == ["out"]
+    assert sorted(path.name for path in result.folder.parent.iterdir()) == ["given", "out"]
     assert "unlabelled tracklets" in (result.folder / "README.md").read_text()
 
 
@@ -107,6 +109,7 @@ def test_killed_and_resumed_it_ends_in_the_same_weights_without_labels(
     model: torch.nn.Module, dark: list[Tracklet], adapted: AdaptResult, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     unlabelled = [dataclasses.replace(each, pid=-1) for each in dark]
+    before = state(model)
     steps = 0
 
     def killed(*arguments: object) -> dict[str, torch.Tensor]:
@@ -119,6 +122,7 @@ def test_killed_and_resumed_it_ends_in_the_same_weights_without_labels(
     monkeypatch.setattr(sys.modules["denseil.training.train"], "training_step", killed)
     with pytest.raises(KeyboardInterrupt):
         adapt(model, unlabelled, output=tmp_path / "out", device="cpu")
+    assert same(state(model), before)
     monkeypatch.undo()
     assert list((tmp_path / "out.parts" / "clusters" / "checkpoints").iterdir())
     result = adapt(model, unlabelled, output=tmp_path / "out", device="cpu")
