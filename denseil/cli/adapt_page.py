@@ -29,15 +29,19 @@ def adapt_page(result: AdaptResult, tracklets: Sequence[Tracklet]) -> Page:
         "Adaptation", f"{result.tracklets:,} tracklets, {result.learned:,} of them in clusters that were learned from"
     )
     page.add_text("The model was adapted." if result.adapted else f"The model is as it was: {result.reason}.")
-    rows: list[list[object]] = []
+    rows = []
     for stage in result.stages:
-        before, after = (
-            (f"{score.conflicts:.3f}", score.agreement) if score else ("", "") for score in (stage.before, stage.score)
-        )
-        rows.append([stage.name, "kept" if stage.kept else "not kept", *before, *after, stage.reason])
+        figures = ["", ""]
+        if stage.before is not None and stage.score is not None:
+            before, after = stage.before, stage.score
+            figures = [
+                f"{before.conflicts:.3f} to {after.conflicts:.3f}",
+                f"{before.agreement:.2f} to {after.agreement:.2f}",
+            ]
+        rows.append([stage.name, "kept" if stage.kept else "not kept", *figures, stage.reason])
     page.add_table(
         "Stages",
-        ("stage", "", "conflicts before", "agreement before", "conflicts", "agreement", "reason"),
+        ("stage", "", "conflicts", "agreement", "reason"),
         rows,
         "Conflicts: how often two tracklets that show two persons are most alike to the same tracklet of another "
         "camera, 1 by chance. Agreement: share of nearest neighbours that both ends of a tracklet share.",
@@ -51,7 +55,10 @@ def adapt_page(result: AdaptResult, tracklets: Sequence[Tracklet]) -> Page:
         sizes = Counter(len(cluster.tracklets) for cluster in result.clusters)
         page.add_table("Cluster sizes", ("tracklets", "clusters"), sorted(sizes.items()))
         page.add_ranks(
-            [_strip(cluster, tracklets) for cluster in result.clusters[:SHOWN]], "Clusters, least certain first"
+            [_strip(cluster, tracklets) for cluster in result.clusters[:SHOWN]],
+            "Clusters, least certain first",
+            "Under a picture, its cosine distance from the first of the cluster.",
+            filtered=False,
         )
     return page
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from copy import deepcopy
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -21,7 +22,9 @@ from denseil.training.adapt_norms import recipe_for
 from denseil.training.run_state import CONFIG
 from denseil.training.train import train
 
-STEPS = 40
+RUNS = 2  # whose weights are averaged: so few steps on so few clusters depend much on their order
+TOWARDS = 0.5  # how far the model goes to that average
+STEPS = 40  # of a run
 BATCH_IDS, BATCH_TRACKLETS, CLIP_LEN = 16, 2, 2
 LR = 1e-4
 TEMPERATURE = 0.1  # of the training of the packaged weights
@@ -104,20 +107,36 @@ class ClusterContrast:
 def train_clusters(
     model: nn.Module, tracklets: Sequence[Tracklet], clusters: Clusters, folder: Path, *, seed: int, device: str
 ) -> None:
-    """Train a model for some 40 steps on clusters as identities, in place. A run that was interrupted is resumed.
+    """Train a model on clusters as identities, in place. A training that was interrupted is resumed.
 
+    The model is trained twice for some 40 steps, in different order, and goes half-way to the mean of both weights.
     Batch norms keep their statistics.
 
     Args:
         model: Any `VideoEncoder`.
         tracklets: All tracklets.
         clusters: Those to learn from.
-        folder: Of the run.
+        folder: Of the runs.
         seed: Random seed.
         device: As in `TrainConfig`.
     """
-    num_ids = min(BATCH_IDS, len(clusters.places))
-    epochs = max(2, round(STEPS / -(-len(clusters.places) // num_ids)))
+    known = [replace(tracklets[place], pid=pid) for pid, places in enumerate(clusters.places) for place in places]
+    runs = []
+    for number in range(RUNS):
+        trained = deepcopy(model)
+        _train(trained, known, folder / f"run-{number + 1}", seed=RUNS * seed + number, device=device)
+        runs.append(trained.state_dict())
+    with torch.no_grad():
+        for name, value in model.state_dict().items():
+            if value.is_floating_point():
+                value.lerp_(torch.stack([run[name].to(value.device) for run in runs]).mean(0), TOWARDS)
+    model.eval()
+
+
+def _train(model: nn.Module, known: Sequence[Tracklet], folder: Path, *, seed: int, device: str) -> None:
+    count = len({tracklet.pid for tracklet in known})
+    num_ids = min(BATCH_IDS, count)
+    epochs = max(2, round(STEPS / -(-count // num_ids)))
     config = replace(
         recipe_for(preprocessing_of(unwrap(model))),
         output=str(folder),
@@ -137,12 +156,10 @@ def train_clusters(
         save_every=max(1, epochs // 4),
         tracker="none",
     )
-    known = [replace(tracklets[place], pid=pid) for pid, places in enumerate(clusters.places) for place in places]
     train(
         config,
         model=model,
-        dataset=VideoReIDDataset(known, [], [], name="own tracklets"),
+        dataset=VideoReIDDataset(list(known), [], [], name="own tracklets"),
         objective=ClusterContrast(model),
         resume=(folder / CONFIG).exists(),
     )
-    model.eval()

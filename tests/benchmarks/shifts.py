@@ -107,8 +107,9 @@ def render(
         takes = people.takes(identity)
         slot = 2.0 * num_ids * tracklets / len(takes)  # about three at once; nobody is in two places at once
         for number, take in zip(rng.permutation(len(takes)), takes, strict=True):
-            start = float(slot * number + rng.uniform(0, max(0, slot - SECONDS)))
-            tracklet = _write(people, identity, take, root, start, start + float(rng.uniform(0.5, 1)) * SECONDS)
+            start = round(slot * number + rng.uniform(0, max(0, slot - SECONDS)), 2)
+            end = round(start + rng.uniform(0.5, 1) * SECONDS, 2)
+            tracklet = _write(people, identity, take, root, start, end)
             (query if take.query else gallery).append(tracklet)
     return write_manifest(VideoReIDDataset([], query, gallery), manifest)
 

@@ -124,7 +124,7 @@ def test_killed_and_resumed_it_ends_in_the_same_weights_without_labels(
         adapt(model, unlabelled, output=tmp_path / "out", device="cpu")
     assert same(state(model), before)
     monkeypatch.undo()
-    assert list((tmp_path / "out.parts" / "clusters" / "checkpoints").iterdir())
+    assert list((tmp_path / "out.parts" / "clusters" / "run-1" / "checkpoints").iterdir())
     result = adapt(model, unlabelled, output=tmp_path / "out", device="cpu")
     assert result.model_id == adapted.model_id
 
