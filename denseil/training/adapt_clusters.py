@@ -121,10 +121,10 @@ def train_clusters(
         device: As in `TrainConfig`.
     """
     known = [replace(tracklets[place], pid=pid) for pid, places in enumerate(clusters.places) for place in places]
-    runs = []
+    runs: list[dict[str, Tensor]] = []
     for number in range(RUNS):
         trained = deepcopy(model)
-        _train(trained, known, folder / f"run-{number + 1}", seed=RUNS * seed + number, device=device)
+        train_once(trained, known, folder / f"run-{number + 1}", seed=RUNS * seed + number, device=device)
         runs.append(trained.state_dict())
     with torch.no_grad():
         for name, value in model.state_dict().items():
@@ -133,7 +133,8 @@ def train_clusters(
     model.eval()
 
 
-def _train(model: nn.Module, known: Sequence[Tracklet], folder: Path, *, seed: int, device: str) -> None:
+def train_once(model: nn.Module, known: Sequence[Tracklet], folder: Path, *, seed: int, device: str) -> None:
+    """Train a model for some 40 steps on tracklets with identities, in place; see `train_clusters`."""
     count = len({tracklet.pid for tracklet in known})
     num_ids = min(BATCH_IDS, count)
     epochs = max(2, round(STEPS / -(-count // num_ids)))

@@ -16,11 +16,13 @@ import resource
 import statistics
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from itertools import combinations
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import numpy as np
 import torch
@@ -31,8 +33,9 @@ from denseil.data import Tracklet, read_dataset
 from denseil.embedding import embed_tracklets
 from denseil.metrics import Embeddings, rank
 from denseil.models import model_id
-from denseil.training import AdaptResult, adapt
-from denseil.training.adapt_clusters import Clusters, train_clusters
+from denseil.training import adapt, adapt_stages
+from denseil.training.adapt_clusters import Clusters, train_once
+from denseil.training.adapt_criterion import Criterion, Score
 from denseil.training.adapt_norms import blend, share_of
 from denseil.training.adapt_result import Stage
 
@@ -45,15 +48,17 @@ def measure(
     """Adapt to the tracklets of a set, and evaluate before and after."""
     labelled = changed(read_tracklets(root, seed), seed=seed, **change)
     pids = [tracklet.pid for tracklet in labelled]
+    scored = read_tracklets(root, seed)  # all of the set, without swaps
     before = denseil.create_model(model, pretrained=True).eval()
+    tried: list[nn.Module] = []
+    groups: list[list[int]] = []
     start = time.perf_counter()
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as folder, collecting(tried, groups):
         unlabelled = [replace(tracklet, pid=-1) for tracklet in labelled]
         result = adapt(before, unlabelled, output=Path(folder, "out"), seed=seed, minutes=minutes, device="cpu")
         seconds = time.perf_counter() - start
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
         after = denseil.create_model(f"local-dir:{result.folder}", pretrained=True).eval()
-    scored = read_tracklets(root, seed)  # all of the set, without swaps
     maps = [mean_ap(each, scored) for each in (before, after)]
     line = {
         "set": root.name,
@@ -65,7 +70,8 @@ def measure(
         "after": round(maps[1], 2),
         "gain": round(maps[1] - maps[0], 2),
         "stages": [told(stage) for stage in result.stages],
-        "pairs": right_pairs(result, pids),
+        "tried": [round(mean_ap(each, scored) - maps[0], 2) for each in tried],
+        "pairs": right_pairs(groups, pids),
         "reason": result.reason,
         "seconds": round(seconds),
         "peak MiB": round(peak),
@@ -75,15 +81,33 @@ def measure(
     return line
 
 
+@contextmanager
+def collecting(tried: list[nn.Module], groups: list[list[int]]) -> Iterator[None]:
+    """Collect the models that stages made and the clusters that they learned from, whether they are kept or not."""
+    measure, find = Criterion.measure, adapt_stages.sure_clusters
+
+    def collect(self: Criterion, model: nn.Module) -> Score:
+        tried.append(model)
+        return measure(self, model)
+
+    def collect_clusters(model: nn.Module, tracklets: Sequence[Tracklet]) -> Clusters:
+        found = find(model, tracklets)
+        groups.extend(found.places)
+        return found
+
+    with (
+        mock.patch.object(Criterion, "measure", collect),
+        mock.patch.object(adapt_stages, "sure_clusters", collect_clusters),
+    ):
+        yield
+
+
 def with_labels(model: nn.Module, tracklets: Sequence[Tracklet], seed: int) -> nn.Module:
-    """Both stages with the true identities in the place of clusters, as many steps."""
-    pids = [tracklet.pid for tracklet in tracklets]
-    groups = [[place for place, own in enumerate(pids) if own == pid] for pid in sorted(set(pids))]
+    """Both stages with the true identities in the place of clusters: one training of as many steps, not averaged."""
     with tempfile.TemporaryDirectory() as folder:
         blend(model, tracklets, share_of(len(tracklets)), seed=seed)
-        clusters = Clusters(groups, torch.empty(0))
-        train_clusters(model, tracklets, clusters, Path(folder, "run"), seed=seed, device="cpu")
-    return model
+        train_once(model, tracklets, Path(folder, "run"), seed=seed, device="cpu")
+    return model.eval()
 
 
 def read_tracklets(root: Path, seed: int) -> list[Tracklet]:
@@ -115,9 +139,9 @@ def mean_ap(model: nn.Module, tracklets: Sequence[Tracklet]) -> float:
     return 100 * rank(embeddings, embeddings).mAP
 
 
-def right_pairs(result: AdaptResult, pids: Sequence[int]) -> str:
+def right_pairs(groups: Sequence[Sequence[int]], pids: Sequence[int]) -> str:
     """How many pairs within clusters are of one person, of how many."""
-    pairs = [pair for cluster in result.clusters for pair in combinations(cluster.tracklets, 2)]
+    pairs = [pair for group in groups for pair in combinations(group, 2)]
     return f"{sum(pids[a] == pids[b] for a, b in pairs)} of {len(pairs)}"
 
 

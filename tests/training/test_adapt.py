@@ -6,6 +6,7 @@ import copy
 import dataclasses
 import json
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +17,7 @@ from PIL import Image
 import denseil
 from denseil.data import Tracklet
 from denseil.models import model_id
-from denseil.training import AdaptResult, adapt
+from denseil.training import AdaptResult, adapt, adapt_clusters
 from denseil.training.adapt_clusters import stands_apart, sure_clusters
 from denseil.training.adapt_criterion import Criterion, Score, helped
 from denseil.training.adapt_evidence import NoEvidenceError, co_visible, thirds
@@ -24,6 +25,7 @@ from denseil.training.adapt_norms import batch_norms, blend, recipe_for, share_o
 from denseil.training.train import training_step
 
 SIZE = (32, 16)
+STEPS = 8  # of each of the two trainings, to save time
 PERSONS, CAMERAS, FRAMES = 16, 2, 6
 
 
@@ -65,6 +67,13 @@ def model(bright: list[Tracklet]) -> torch.nn.Module:
     model.preprocessing = dataclasses.replace(model.preprocessing, size=SIZE, clip_len=2)
     blend(model, bright, 1.0)
     return model
+
+
+@pytest.fixture(scope="module", autouse=True)
+def few_steps() -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(adapt_clusters, "STEPS", STEPS)
+        yield
 
 
 def state(model: torch.nn.Module) -> dict[str, torch.Tensor]:
@@ -115,7 +124,7 @@ def test_killed_and_resumed_it_ends_in_the_same_weights_without_labels(
     def killed(*arguments: object) -> dict[str, torch.Tensor]:
         nonlocal steps
         steps += 1
-        if steps == 27:
+        if steps == STEPS + 5:
             raise KeyboardInterrupt
         return training_step(*arguments)
 
@@ -124,9 +133,14 @@ def test_killed_and_resumed_it_ends_in_the_same_weights_without_labels(
         adapt(model, unlabelled, output=tmp_path / "out", device="cpu")
     assert same(state(model), before)
     monkeypatch.undo()
-    assert list((tmp_path / "out.parts" / "clusters" / "run-1" / "checkpoints").iterdir())
+    assert list((tmp_path / "out.parts" / "clusters" / "run-2" / "checkpoints").iterdir())
     result = adapt(model, unlabelled, output=tmp_path / "out", device="cpu")
     assert result.model_id == adapted.model_id
+    learned, again = adapted.stages[1].score, result.stages[1].score  # compared whether the stage is kept or not
+    assert learned is not None
+    assert again is not None
+    np.testing.assert_array_equal(again.conflict, learned.conflict)
+    assert not np.array_equal(learned.conflict, adapted.stages[1].before.conflict, equal_nan=True)
 
 
 def test_a_model_that_nothing_helps_is_left_as_it_was(model: torch.nn.Module, bright: list[Tracklet], tmp_path: Path):
