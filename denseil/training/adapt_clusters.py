@@ -76,7 +76,8 @@ def sure_clusters(model: nn.Module, tracklets: Sequence[Tracklet]) -> Clusters:
     joined = sum(map(len, kept))
     if len(kept) < LEAST_CLUSTERS or joined < LEAST_SHARE * len(tracklets):
         raise NoEvidenceError(
-            f"only {joined} of {len(tracklets)} tracklets are in clusters that stand apart ({len(kept)} clusters)"
+            f"only {len(kept)} clusters stand apart, with {joined} of the {len(tracklets)} tracklets; learning needs "
+            f"{LEAST_CLUSTERS}, with {LEAST_SHARE:.0%} of them"
         )
     return Clusters(kept, similarity)
 
