@@ -187,7 +187,7 @@ def test_same_needs_thresholds_and_uses_them(model, embedder, images, monkeypatc
     assert embedder.same(images, images, far=1e-3)
     with pytest.raises(ValueError, match=r"no threshold for a false-accept rate of 0.1; calibrated are \[0.001\]"):
         embedder.same(a, b, far=0.1)
-    with pytest.raises(ValueError, match="a vector is 3 wide, those of this model are .* made by another model"):
+    with pytest.raises(ValueError, match=r"a vector is 3 wide, those of this model are .* made by another model"):
         embedder.same(a, b[:3])
 
 
