@@ -9,6 +9,7 @@ from pathlib import Path
 from types import ModuleType
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 import timm
 import torch
@@ -176,3 +177,27 @@ def test_a_street_of_rendered_people_and_its_boxes(tmp_path: Path):
     wanted = decode_image(first.frames[2])
     assert own.shape == wanted.shape
     assert abs(own - wanted).mean() < 6  # of 255: the video is compressed
+
+
+@pytest.mark.slow
+def test_actors_of_ray_embed_what_one_process_does(tmp_path: Path):
+    pytest.importorskip("ray.data", reason='no Ray: pip install "ray[data]"')
+    torch.manual_seed(0)
+    model = denseil.create_model("denseil", backbone="test_resnet", dim=32, depth=0)
+    model.pretrained_cfg["input_size"] = (3, 64, 32)
+    denseil.save_pretrained(model, tmp_path / "model")
+    people = tmp_path / "gallery"
+    words = ["--dataset", "mars", "--model", tmp_path / "model", "--workers", "2", "--batch", "4", "--gallery", people]
+    command = [sys.executable, ROOT / "examples" / "ray_embed.py", TRACKLETS, tmp_path / "vectors", *words]
+    settings = {"RAY_USAGE_STATS_ENABLED": "0", "CUDA_VISIBLE_DEVICES": "", "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(list(map(str, command)), capture_output=True, text=True, env=os.environ | settings)
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert "16 tracklets, 128 frames" in done.stdout
+    found = {row["id"]: row["vector"] for row in pq.read_table(tmp_path / "vectors").to_pylist()}
+    dataset = read_dataset("mars", TRACKLETS)
+    tracklets = [*dataset.train, *dataset.query, *dataset.gallery]
+    wanted = denseil.Embedder(model.eval(), device="cpu").embed(tracklets).numpy()
+    assert set(found) == {str(one.key) for one in tracklets}
+    for tracklet, vector in zip(tracklets, wanted, strict=True):
+        np.testing.assert_allclose(found[str(tracklet.key)], vector, atol=1e-5)
+    assert len(denseil.gallery.open(str(people))) == 16
