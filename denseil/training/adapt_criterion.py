@@ -21,7 +21,6 @@ from denseil.training.adapt_evidence import NoEvidenceError, co_visible, compara
 
 TEMPERATURE = 0.1  # of the choice among the tracklets of a camera, as in the training of the packaged weights
 LEAST_DROP = 0.1  # of the conflicts, relative; new statistics let them fall by nearly as much for no gain
-LEAST_DROP_LEARNED = 0.05  # by learning from clusters
 MOST_RISE = 0.05  # of the conflicts of tracklets that were not learned from, relative
 NEIGHBOURS = 3
 RESAMPLES = 1000
@@ -188,9 +187,9 @@ def _check_persons(tracklets: Sequence[Tracklet], vectors: Tensor) -> None:
 def helped(before: Score, after: Score, *, learned: Sequence[int] = (), seed: int = 0) -> str:
     """Decide whether a model is better than the one before, and say why not; "" if it is.
 
-    The conflicts must fall by 10 %, by 5 % if pairs were learned from, and in 80 % of the resamples of the tracklets
-    (paired bootstrap). Those of pairs of which a tracklet was not learned from must not rise by 5 %. The agreement must
-    not fall by a quarter: it says little about small changes, but falls if vectors collapse.
+    The conflicts must fall by 10 %, and in 80 % of the resamples of the tracklets (paired bootstrap). Those of pairs of
+    which a tracklet was not learned from must not rise by 5 %. The agreement must not fall by a quarter: it says little
+    about small changes, but falls if vectors collapse.
 
     Args:
         before: Score of the model before.
@@ -198,9 +197,8 @@ def helped(before: Score, after: Score, *, learned: Sequence[int] = (), seed: in
         learned: Positions of the tracklets whose pairs were learned from.
         seed: Random seed of the resamples.
     """
-    least = LEAST_DROP_LEARNED if learned else LEAST_DROP
-    if not after.conflicts <= (1 - least) * before.conflicts:
-        return f"conflicts went from {before.conflicts:.3f} to {after.conflicts:.3f}, not down by {least:.0%}"
+    if not after.conflicts <= (1 - LEAST_DROP) * before.conflicts:
+        return f"conflicts went from {before.conflicts:.3f} to {after.conflicts:.3f}, not down by {LEAST_DROP:.0%}"
     new = np.ones(len(before.conflict), bool)
     new[list(learned)] = False
     known = ~np.isnan(before.conflict) & (new[:, None] | new)
