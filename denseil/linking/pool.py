@@ -5,6 +5,11 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from denseil.linking.sketch import SLACK, Sketch
+
+MANY = 512  # persons; above, a product with a few components comes first
+SHARE = 8  # one row in so many is copied at most
+
 
 class Pool:
     """Sums and numbers of the vectors of persons, by the person's number.
@@ -19,6 +24,8 @@ class Pool:
         self.person = np.full(64, -1, np.int64)  # of each row; -1 for an empty one
         self.row: dict[int, int] = {}
         self._free = list(range(63, -1, -1))
+        self._used = 0  # rows that have ever been used
+        self._sketch: Sketch | None = None
 
     def __len__(self) -> int:
         return len(self.row)
@@ -30,9 +37,12 @@ class Pool:
                 self._grow()
             self.row[person] = row = self._free.pop()
             self.person[row] = person
+            self._used = max(self._used, row + 1)
         row = self.row[person]
         self.sums[row] += vector
         self.sizes[row] += count
+        if self._sketch is not None:
+            self._sketch.set(row, self.sums[row])
 
     def remove(self, person: int) -> tuple[NDArray[np.float32], float]:
         """Remove a person; returns the sum and the number of vectors."""
@@ -49,12 +59,24 @@ class Pool:
         return mean
 
     def similar(self, vector: NDArray[np.float32], threshold: float) -> list[tuple[int, float]]:
-        """Persons whose average similarity to a vector reaches the threshold, most similar first."""
+        """Persons whose average similarity to a vector of length 1 or less reaches the threshold, most similar first."""
+        rows = self.likely(vector, threshold)
+        sums = self.sums[: self._used] if len(rows) == self._used else self.sums[rows]
         with np.errstate(invalid="ignore"):
-            similar = self.sums @ vector / self.sizes
-        rows = np.flatnonzero((self.person >= 0) & (similar >= threshold))
-        rows = rows[np.lexsort((self.person[rows], -similar[rows]))]
-        return list(zip(self.person[rows].tolist(), similar[rows].tolist(), strict=True))
+            similar = sums @ vector / self.sizes[rows]
+        person = self.person[rows]
+        found = np.flatnonzero((person >= 0) & (similar >= threshold))
+        found = found[np.lexsort((person[found], -similar[found]))]
+        return list(zip(person[found].tolist(), similar[found].tolist(), strict=True))
+
+    def likely(self, vector: NDArray[np.float32], threshold: float) -> NDArray[np.int64]:
+        """Rows that hold all persons who reach the threshold: few of many, or all that are used."""
+        if self._sketch is not None:
+            least = np.where(self.person >= 0, np.float32(threshold - SLACK) * self.sizes, np.float32(np.inf))
+            rows = self._sketch.reach(vector, least, self._used)
+            if len(rows) * SHARE < self._used:
+                return rows
+        return np.arange(self._used)
 
     def _grow(self) -> None:
         size = len(self.sizes)
@@ -62,3 +84,5 @@ class Pool:
         self.sizes = np.concatenate([self.sizes, np.zeros_like(self.sizes)])
         self.person = np.concatenate([self.person, np.full(size, -1, np.int64)])
         self._free = list(range(2 * size - 1, size - 1, -1))
+        if size >= MANY:
+            self._sketch = Sketch(self.sums)
