@@ -16,6 +16,7 @@ import numpy as np
 from denseil.data import read_tracks
 from denseil.embedding import TrackletEmbedder
 from denseil.linking import OnlineLinker
+from denseil.models import model_id
 
 MODEL = "denseil_mobilenetv2.people_v1"
 EVERY = 5  # frames between two looks at a track
@@ -41,7 +42,8 @@ def crop(image: np.ndarray, box: np.ndarray) -> np.ndarray:
 
 
 def main(first: tuple[str, str], second: tuple[str, str], model: str = MODEL, **options) -> OnlineLinker:
-    embedder, linker = TrackletEmbedder(model, max_frames=8), OnlineLinker(**options)
+    embedder = TrackletEmbedder(model, max_frames=8)
+    linker = OnlineLinker(model_id=model_id(embedder.model, embedder.encoder.preprocessing), **options)
     streams = [stream(camera, *files) for camera, files in enumerate((first, second), start=1)]
     known: set[tuple[int, int]] = set()
     for time, camera, ids, crops in heapq.merge(*streams, key=lambda each: each[:2]):

@@ -91,6 +91,7 @@ def link(
 ) -> int:
     """Give the tracklets of all cameras and visits the numbers of persons."""
     from denseil import linking
+    from denseil.metrics import load_features
     from denseil.metrics.merging import read_together
 
     if (mot is None) != (not tracks):
@@ -110,6 +111,7 @@ def link(
         must_link=answers.must_link,
         cannot_link=answers.cannot_link,
         travel=linking.read_travel(travel) if travel else None,
+        model_id=load_features(features[0]).metadata.get("model_id"),
     )
     links.to_csv(output, names)
     if mot:

@@ -16,7 +16,7 @@ from denseil.demo.parts import FRAMES, QUERIES, SHOWN, add_attention, name, spac
 from denseil.embedding import TrackletEmbedder
 from denseil.linking import link
 from denseil.metrics import Embeddings, rank
-from denseil.models import DenseIL
+from denseil.models import DenseIL, model_id
 from denseil.viz import Page, PersonRow, PersonTrack, Shown, rank_to_show
 
 PERSONS = 8
@@ -45,7 +45,7 @@ def add_video(page: Page, model: DenseIL, embedder: TrackletEmbedder, video: Pat
         tokens = [embedder.encode([decode_image(path) for path in spaced(half)]) for half in halves]
         _add_halves(page, longest, halves, embedder.decode(tokens))
         whole = [torch.cat(tokens[at : at + 2]) for at in range(0, len(tokens), 2)]
-        _add_persons(page, longest, embedder.decode(whole))
+        _add_persons(page, longest, embedder.decode(whole), model_id(model, embedder.encoder.preprocessing))
         add_attention(page, model, longest, "Where dense attention looks in your video")
 
 
@@ -77,9 +77,9 @@ def _shown(tracklet: Tracklet, number: int) -> Shown:
     return Shown(name(tracklet), number, (f"{len(tracklet.frames)} frames",), _middle(tracklet))
 
 
-def _add_persons(page: Page, tracklets: Sequence[Tracklet], vectors: Tensor) -> None:
+def _add_persons(page: Page, tracklets: Sequence[Tracklet], vectors: Tensor, identity: str) -> None:
     start, end = ([getattr(one, what) for one in tracklets] for what in ("start", "end"))
-    links = link(vectors, camids=[one.camid for one in tracklets], start=start, end=end)
+    links = link(vectors, camids=[one.camid for one in tracklets], start=start, end=end, model_id=identity)
     rows = []
     for number in (np.flatnonzero(np.bincount(links.person) > 1)).tolist()[:PERSONS]:
         own = sorted(np.flatnonzero(links.person == number).tolist(), key=start.__getitem__)

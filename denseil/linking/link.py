@@ -13,7 +13,7 @@ from denseil.linking.confidence import confidences
 from denseil.linking.graph import nearest_rows
 from denseil.linking.result import Links
 from denseil.linking.rules import Pairs, Rules, Travel
-from denseil.linking.threshold import FAR, Halves, Threshold, auto_threshold
+from denseil.linking.threshold import FAR, Halves, Threshold, auto_threshold, warn_if_borrowed
 
 EXACT = 20_000  # tracklets; above, each merges only with its nearest
 NEAREST = 50
@@ -33,6 +33,7 @@ def link(
     must_link: Pairs = (),
     travel: Travel | None = None,
     nearest: int | None = None,
+    model_id: str | None = None,
 ) -> Links:
     """Give each tracklet a person: average linkage of the vectors, under constraints.
 
@@ -54,6 +55,8 @@ def link(
             back takes as long unless it is given, too. Pairs of cameras that are not named are not limited.
         nearest: Most similar tracklets that each can be linked with at first; None for all up to 20,000 tracklets, and
             50 above.
+        model_id: Identity of the model of the vectors, as features files name it; None if unknown. "auto" warns if it
+            rests on few pairs, except with the packaged weights that it was measured with.
 
     Returns:
         A person and a confidence for each tracklet, and the threshold.
@@ -74,6 +77,8 @@ def link(
     ordered = tracks[order]
     rules = Rules(ordered.camids, ordered.start, ordered.end, [(int(rank[a]), int(rank[b])) for a, b in cannot], travel)
     found = _threshold(threshold, ordered, rules, far, halves)
+    if len(tracks) > 1:
+        warn_if_borrowed(found, model_id, level=3)
     if nearest is None and len(tracks) > EXACT:
         nearest = NEAREST
     if nearest is not None and nearest < 1:

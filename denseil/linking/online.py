@@ -15,7 +15,7 @@ from denseil.common.vectors import ArrayLike, unit_vectors
 from denseil.gallery import Gallery, Record
 from denseil.linking.pool import Pool
 from denseil.linking.running import RunningThreshold
-from denseil.linking.threshold import FAR, Threshold
+from denseil.linking.threshold import FAR, Threshold, warn_if_borrowed
 
 Key: TypeAlias = tuple[int, Hashable]
 
@@ -69,6 +69,8 @@ class OnlineLinker:
         expire: Seconds after which a track that was not seen is forgotten, and a person with the last of their tracks;
             None to keep all.
         gap: Seconds for which a track that is not updated may still be in the picture.
+        model_id: Identity of the model of the vectors, as features files name it; None if unknown. "auto", which starts
+            without pairs, warns except with the packaged weights that it was measured with.
 
     Raises:
         ValueError: If an argument is out of its range.
@@ -90,11 +92,13 @@ class OnlineLinker:
         far: float = FAR,
         expire: float | None = None,
         gap: float = 1.0,
+        model_id: str | None = None,
     ) -> None:
         if (expire is not None and not expire > 0) or not gap >= 0:
             raise ValueError(f"expire={expire!r}, gap={gap!r}: give seconds, expire above 0 and gap at least 0")
         self.gallery, self.expire, self.gap = gallery, expire, gap
         self._limit = RunningThreshold(threshold, far)
+        warn_if_borrowed(self._limit.threshold, model_id, level=2)
         self._pool: Pool | None = None
         self._tracks: OrderedDict[Key, _Track] = OrderedDict()  # the one that was seen last at the end
         self._of: dict[int, dict[Key, None]] = {}  # tracks of each person

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -16,6 +17,7 @@ Halves: TypeAlias = tuple[ArrayLike, ArrayLike]
 
 FAR = 0.01
 MEAN, SPREAD = 0.04, 0.245  # of the similarity of two rendered persons, with the packaged weights
+MEASURED = "83255db2973b5731a915ee2ba0095e0034cc9b6d"  # identity of these weights, denseil_mobilenetv2.people_v1
 # Share of pairs of two persons that average linkage joins, by (threshold - mean) / spread; on rendered walks.
 RATES = (0.1, 0.05, 0.02, 0.01, 0.005, 0.001)
 STEPS = (0.7, 1.2, 2.0, 2.7, 3.4, 3.75)
@@ -94,6 +96,23 @@ def auto_threshold(tracks: Tracks, rules: Rules, *, far: float = FAR, halves: Ha
             value = min(value, float(np.quantile((one * other).sum(1), 1 - KEPT)))
             low, high = min(low, value), max(high, value)
     return Threshold(value, "auto", len(similar), count, low, high, far)
+
+
+def warn_if_borrowed(threshold: Threshold, model_id: str | None, *, level: int) -> None:
+    """Warn if an automatic threshold rests mostly on weights which the vectors are not known to be of.
+
+    Args:
+        threshold: The threshold.
+        model_id: Identity of the model that made the vectors; None if unknown.
+        level: Frames from here to the caller who is to be told.
+    """
+    if threshold.how == "auto" and threshold.pairs < PRIOR and model_id != MEASURED:
+        warnings.warn(
+            f"the threshold 'auto' rests on {threshold.pairs} pairs seen at once, fewer than {PRIOR}, so it is mostly that "
+            f"of denseil_mobilenetv2.people_v1, and the vectors are {'not ' if model_id else 'not known to be '}of it: "
+            "give a threshold, such as from denseil calibrate, or recordings in which people are seen at once",
+            stacklevel=level + 1,
+        )
 
 
 def move(count: int, mean: float, variance: float, guess: float, spread: float, far: float) -> float:

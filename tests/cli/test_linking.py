@@ -78,6 +78,15 @@ def test_travel_times_are_followed(two: list[str], tmp_path: Path, capsys: pytes
     assert json.loads(capsys.readouterr().out)["persons"] == 4
 
 
+def test_vectors_of_another_model_are_told_to_need_a_threshold(two, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    command = ["link", *two, "-o", str(tmp_path / "p.csv")]
+    assert main(command) == 0
+    error = capsys.readouterr().err
+    assert error.count("denseil_mobilenetv2.people_v1, and the vectors are not of it: give a threshold") == 1
+    assert main([*command, "--threshold", "0.9"]) == 0
+    assert "give a threshold" not in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("text", "words"),
     [

@@ -1,6 +1,8 @@
 """`link`: constraints, order, must-link, travel times, bad input, and the same merges as scipy."""
 
 import itertools
+import json
+import warnings
 
 import numpy as np
 import pytest
@@ -8,7 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.cluster.hierarchy import fcluster, linkage
 
-from denseil.linking import link
+from denseil.linking import OnlineLinker, link
+from denseil.linking.threshold import MEASURED
+from denseil.models.variants import SHIPPED
 
 
 def people(seed: int, persons: int, tracks: int, noise: float = 0.6, dim: int = 16):
@@ -195,3 +199,24 @@ def test_a_threshold_that_rests_on_little_says_so():
     together = link(vectors, camids=camids, start=np.zeros(30), end=np.ones(30))
     assert "from 435 pairs seen at once" in str(together)
     assert "so few" not in str(together)
+
+
+def test_a_threshold_borrowed_from_the_packaged_weights_warns_for_vectors_of_another_model():
+    config = json.loads((SHIPPED / "denseil_mobilenetv2.people_v1" / "config.json").read_text())
+    assert config["denseil"]["model_id"] == MEASURED  # else measure MEAN, SPREAD and STEPS anew
+    few = {"camids": [1, 2], "start": [0, 20]}
+    with pytest.warns(UserWarning, match="rests on 0 pairs .* not known to be of it: give a threshold") as caught:
+        link(np.eye(2), **few)
+    assert [one.filename for one in caught] == [__file__]
+    with pytest.warns(UserWarning, match="are not of it: give a threshold"):
+        link(np.eye(2), **few, model_id="f" * 40)
+    with pytest.warns(UserWarning, match="rests on 0 pairs") as caught:
+        OnlineLinker()
+    assert [one.filename for one in caught] == [__file__]
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        link(np.eye(2), **few, model_id=MEASURED)
+        link(np.eye(2), **few, threshold=0.5)
+        link(np.eye(11), camids=np.zeros(11), start=np.zeros(11))  # 55 pairs
+        OnlineLinker(model_id=MEASURED)
+        OnlineLinker(threshold=0.5)
