@@ -107,10 +107,11 @@ def warn_if_borrowed(threshold: Threshold, model_id: str | None, *, level: int) 
         level: Frames from here to the caller who is to be told.
     """
     if threshold.how == "auto" and threshold.pairs < PRIOR and model_id != MEASURED:
+        whose = "not" if model_id else "not known to be"
         warnings.warn(
-            f"the threshold 'auto' rests on {threshold.pairs} pairs seen at once, fewer than {PRIOR}, so it is mostly that "
-            f"of denseil_mobilenetv2.people_v1, and the vectors are {'not ' if model_id else 'not known to be '}of it: "
-            "give a threshold, such as from denseil calibrate, or recordings in which people are seen at once",
+            f"the threshold 'auto' rests on {threshold.pairs} pairs seen at once, fewer than {PRIOR}, so it is mostly "
+            f"that of denseil_mobilenetv2.people_v1, and the vectors are {whose} of it: give a threshold, such as from "
+            "denseil calibrate, or recordings in which people are seen at once",
             stacklevel=level + 1,
         )
 
