@@ -59,7 +59,7 @@ class Pool:
         return mean
 
     def similar(self, vector: NDArray[np.float32], threshold: float) -> list[tuple[int, float]]:
-        """Persons whose average similarity to a vector of length 1 or less reaches the threshold, most similar first."""
+        """Persons whose average similarity to a vector, at most 1 long, reaches the threshold; most similar first."""
         rows = self.likely(vector, threshold)
         sums = self.sums[: self._used] if len(rows) == self._used else self.sums[rows]
         with np.errstate(invalid="ignore"):
