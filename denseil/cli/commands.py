@@ -14,6 +14,7 @@ from denseil.cli import (
     gallery,
     linking,
     models,
+    publishing,
     reembedding,
     training,
     video,
@@ -34,6 +35,7 @@ FILES = (
     gallery,
     reembedding,
     exporting,
+    publishing,
     completion,
 )
 """Files with a `declare(verbs)`. Linking, adapting and publishing have a file each of their own."""

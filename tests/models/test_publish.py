@@ -9,6 +9,7 @@ import pytest
 import torch
 
 import denseil
+from denseil.cli import main
 from denseil.models import DenseIL, model_card, model_id, publish, publishing_gaps, sample_clip
 from denseil.models._card import card_gaps
 from denseil.models.variants import SHIPPED
@@ -88,6 +89,23 @@ def test_a_folder_with_gaps_is_not_published(hub: Hub, folder: Path):
         publish(folder, "me/small", token="hf_test")
     assert "\n" not in str(caught.value)
     assert hub.requests == []
+
+
+def test_the_verb_checks_and_publishes(
+    hub: Hub, folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    monkeypatch.setenv("HF_TOKEN", "hf_test")
+    assert main(["publish", str(folder), "--check", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out) == {"gaps": []}
+    assert main(["publish", str(folder)]) == 2
+    assert "no repository is given" in capsys.readouterr().err
+    assert hub.requests == []
+    assert main(["publish", str(folder), "me/small"]) == 0
+    assert capsys.readouterr().out == f"{hub.address}/me/small/commit/{COMMIT}\n"
+    assert "model.safetensors" in hub.repos["me/small"]
+    (folder / "README.md").unlink()
+    assert main(["publish", str(folder), "--check"]) == 1
+    assert "it has no README.md" in capsys.readouterr().out
 
 
 def test_pickles_and_a_missing_card_are_named(hub: Hub, folder: Path):
