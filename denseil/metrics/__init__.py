@@ -1,5 +1,7 @@
 """Evaluation: CMC, mAP and mINP under named protocols, streamed; results record what they were computed under."""
 
+from denseil.metrics.clustering import ClusterScores as ClusterScores
+from denseil.metrics.clustering import score_clusters as score_clusters
 from denseil.metrics.embeddings import Embeddings as Embeddings
 from denseil.metrics.features import Features as Features
 from denseil.metrics.features import load_features as load_features
