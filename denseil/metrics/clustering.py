@@ -36,7 +36,7 @@ class ClusterScores(NamedTuple):
 def score_clusters(groups: ArrayLike, pids: ArrayLike) -> ClusterScores:
     """Compare a grouping with the true persons.
 
-    Pairs weigh a person with many items by the square of their number, B-cubed by their number (Bagga and Baldwin, 1998).
+    Pairs weigh a person by the square of the number of items, B-cubed by their number (Bagga and Baldwin, 1998).
 
     Args:
         groups: Group of each item (N,), such as `Links.person`; any numbers or texts.
