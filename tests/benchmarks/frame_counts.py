@@ -1,0 +1,79 @@
+"""mAP of models with 1, 4 and all frames of a tracklet: `python -m tests.benchmarks.frame_counts MODEL... --on ROOT...`.
+
+A MODEL is a packaged name or a saved folder; with `--half-way OLD NEW`, the mean of two folders' weights is judged as
+well. A ROOT holds a dataset in the layout of MARS, or `manifest.csv`.
+
+    python -m tests.benchmarks.shifts runs/shifts none night compressed high --seed 1
+    python -m tests.benchmarks.frame_counts denseil_mobilenetv2 runs/groups/final --on runs/shifts/*-1
+"""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+from torch import nn
+
+from denseil import create_model, evaluate
+from denseil.data import Tracklet, VideoReIDDataset, read_dataset
+
+FRAMES = (1, 4, None)
+
+
+def opened(model: str) -> nn.Module:
+    """A packaged model, or one of a folder."""
+    return create_model(f"local-dir:{model}" if Path(model).is_dir() else model, pretrained=True).eval()
+
+
+def half_way(old: str, new: str) -> nn.Module:
+    """A model with the mean of two models' weights and statistics."""
+    model, other = opened(new), opened(old).state_dict()
+    own = model.state_dict()
+    model.load_state_dict({name: ((own[name].double() + other[name]) / 2).to(own[name].dtype) for name in own})
+    return model
+
+
+def read(root: Path) -> VideoReIDDataset:
+    """The people of a folder."""
+    manifest = root / "manifest.csv"
+    return read_dataset("manifest", manifest) if manifest.exists() else read_dataset("mars", root)
+
+
+def cut(tracklet: Tracklet, count: int | None) -> Tracklet:
+    """The tracklet with its middle frame, or with `count` frames from its first to its last."""
+    frames, held = tracklet.frames, len(tracklet.frames)
+    if count is None or count >= held:
+        return tracklet
+    chosen = [held // 2] if count == 1 else np.linspace(0, held - 1, count).round().astype(int)
+    return replace(tracklet, frames=[frames[i] for i in chosen])
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("models", nargs="*", help="packaged names or saved folders")
+    parser.add_argument("--half-way", nargs=2, action="append", default=[], metavar=("OLD", "NEW"))
+    parser.add_argument("--on", nargs="+", type=Path, required=True, metavar="ROOT")
+    options = parser.parse_args()
+    for names in [[name] for name in options.models] + options.half_way:
+        model = opened(names[0]) if len(names) == 1 else half_way(*names)
+        for root in options.on:
+            people = read(root)
+            found = [
+                evaluate(
+                    model,
+                    replace(
+                        people,
+                        query=[cut(each, count) for each in people.query],
+                        gallery=[cut(each, count) for each in people.gallery],
+                    ),
+                ).mAP
+                for count in FRAMES
+            ]
+            row = "  ".join(f"{count or 'all'}: {100 * mAP:5.1f}" for count, mAP in zip(FRAMES, found, strict=True))
+            print(f"{' + '.join(names)}  {root.name}  {row}", flush=True)
+
+
+if __name__ == "__main__":
+    main()
