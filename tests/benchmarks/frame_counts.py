@@ -1,4 +1,4 @@
-"""mAP of models with 1, 4 and all frames of a tracklet: `python -m tests.benchmarks.frame_counts MODEL... --on ROOT...`.
+"""mAP of models with 1, 4 and all frames of a tracklet: `python -m tests.benchmarks.frame_counts MODEL --on ROOT`.
 
 A MODEL is a packaged name or a saved folder; with `--half-way OLD NEW`, the mean of two folders' weights is judged as
 well. A ROOT holds a dataset in the layout of MARS, or `manifest.csv`.
