@@ -172,6 +172,7 @@ def info(gallery: str, json: bool) -> int:
     """Print the records, cameras, persons, times and model of a gallery."""
     from denseil import gallery as galleries
     from denseil.cli.pages import show_time
+    from denseil.gallery.record import FORMAT
 
     cameras: dict[int, int] = {}
     pids: set[int] = set()
@@ -181,13 +182,15 @@ def info(gallery: str, json: bool) -> int:
             cameras[record.camid] = cameras.get(record.camid, 0) + 1
             pids |= set() if record.pid is None else {record.pid}
             first, last = min(first, record.start), max(last, record.until)
-        dim, model = held.dim, held.model
+        dim, model, format = held.dim, held.model, held.format
     total = sum(cameras.values())
     lines = [f"{plain(gallery)}: {total:,} records, vectors {dim} wide, {len(pids):,} known persons"]
     lines += [f"  camera {camid}: {count:,}" for camid, count in sorted(cameras.items())]
     lines += [f"  from {show_time(first)} to {show_time(last)}"] if cameras else []
     lines += [f"  model {plain(model)}"] if model else []
-    found = {"records": total, "dim": dim, "persons": len(pids), "cameras": cameras, "model": model}
+    if format < FORMAT:
+        lines.append(f"  format {format}, of an earlier version, in which one id could stand for two tracklets")
+    found = {"records": total, "dim": dim, "persons": len(pids), "cameras": cameras, "model": model, "format": format}
     show({**found, "start": first, "end": last}, as_json=json, text="\n".join(lines))
     return 0
 

@@ -1,8 +1,9 @@
 """One-line errors for arguments of the wrong type.
 
 Python reports a wrong argument late: `rank(block=())` fails deep inside with "tuple index out of range". A function
-decorated with `checked` runs unchanged. Only if it fails with an error that this library did not raise, its arguments
-are compared with their annotations, and the first mismatch is reported. A successful call costs nothing.
+decorated with `checked` first compares its plain arguments (bool, int, float, str) with their annotations: Python takes
+"no" for true, and True for 1, without an error. The other arguments are compared only if the function fails with an
+error that this library did not raise; the first mismatch is reported.
 """
 
 from __future__ import annotations
@@ -13,11 +14,11 @@ import linecache
 import os
 import types
 import typing
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Generator, Iterable, Mapping, Sequence
 from contextlib import suppress
 from functools import wraps
 from pathlib import Path
-from typing import Any, Literal, ParamSpec, TypeVar
+from typing import Any, Literal, ParamSpec, TypeVar, cast
 
 from denseil.common.text import plain
 
@@ -25,27 +26,52 @@ P = ParamSpec("P")
 R = TypeVar("R")
 T = TypeVar("T")
 PACKAGE = Path(__file__).parent.parent
+PLAIN: dict[str, type] = {"bool": bool, "int": int, "float": float, "str": str}
 LOOKED_AT = 8  # elements of a sequence
 
 
 def checked(function: Callable[P, R]) -> Callable[P, R]:
-    """Decorate a function so that a call that fails because of an argument's type names this argument.
+    """Decorate a function so that an argument of the wrong type is an error that names it.
 
     Raises:
-        TypeError: From such a call, instead of the original error.
+        TypeError: From such a call, or from the iteration of a generator, instead of the original error.
     """
+    plain_hints = _plain_hints(function)
+    places = tuple(enumerate(inspect.signature(function).parameters))
+
+    def check_plain(args: Sequence[object], kwargs: Mapping[str, object]) -> None:
+        """Raise a TypeError if a plain argument is of the wrong type."""
+        given = {name: args[place] for place, name in places[: len(args)] if name in plain_hints}
+        given.update((name, kwargs[name]) for name in kwargs.keys() & plain_hints)
+        for name, value in given.items():
+            if type(value) not in plain_hints[name][0] and not fits(value, plain_hints[name][1]):
+                raise TypeError(wrong_argument(function, args, kwargs, only=name))
+
+    def explained(error: Exception, args: Sequence[object], kwargs: Mapping[str, object]) -> TypeError | None:
+        wrong = None if raised_by_us(error) else wrong_argument(function, args, kwargs)
+        return None if wrong is None else TypeError(wrong)
 
     @wraps(function)
     def call(*args: P.args, **kwargs: P.kwargs) -> R:
+        check_plain(args, kwargs)
         try:
             return function(*args, **kwargs)
         except Exception as error:
-            wrong = None if raised_by_us(error) else wrong_argument(function, args, kwargs)
-            if wrong is None:
+            if (better := explained(error, args, kwargs)) is None:
                 raise
-            raise TypeError(wrong) from error
+            raise better from error
 
-    return call
+    @wraps(function)
+    def generate(*args: P.args, **kwargs: P.kwargs) -> Any:
+        check_plain(args, kwargs)
+        try:
+            return (yield from cast("Generator[Any, Any, Any]", function(*args, **kwargs)))
+        except Exception as error:
+            if (better := explained(error, args, kwargs)) is None:
+                raise
+            raise better from error
+
+    return generate if inspect.isgeneratorfunction(function) else call
 
 
 def checked_class(cls: type[T]) -> type[T]:
@@ -64,8 +90,22 @@ def raised_by_us(error: BaseException) -> bool:
     return linecache.getline(trace.tb_frame.f_code.co_filename, trace.tb_lineno).lstrip().startswith("raise")
 
 
-def wrong_argument(function: Callable[..., object], args: Sequence[object], kwargs: Mapping[str, object]) -> str | None:
-    """Describe the first argument that does not match its annotation; None if all do."""
+def _plain_hints(function: Callable[..., object]) -> dict[str, tuple[tuple[type, ...], object]]:
+    """For each argument annotated as one of `PLAIN`, or this or None: the usual types, and the hint."""
+    found: dict[str, tuple[tuple[type, ...], object]] = {}
+    for name, annotation in getattr(function, "__annotations__", {}).items():
+        text = annotation if isinstance(annotation, str) else getattr(annotation, "__name__", "")
+        kind = PLAIN.get(text.removesuffix(" | None"))
+        if kind is not None and name != "return":
+            none = text.endswith(" | None")
+            found[name] = ((kind, type(None)) if none else (kind,), kind | None if none else kind)
+    return found
+
+
+def wrong_argument(
+    function: Callable[..., object], args: Sequence[object], kwargs: Mapping[str, object], only: str = ""
+) -> str | None:
+    """Describe the first argument, or the one called `only`, that does not match its annotation; None if all do."""
     signature = inspect.signature(function)
     try:
         given = signature.bind(*args, **kwargs).arguments
@@ -74,6 +114,8 @@ def wrong_argument(function: Callable[..., object], args: Sequence[object], kwar
     hints = _hints(function)
     title = function.__qualname__.removesuffix(".__init__")
     for name, value in given.items():
+        if only and name != only:
+            continue
         if isinstance(value, (str, Path)) and "\0" in str(value):
             return f"{title}: {name}={shown(value)} holds a NUL character; no file and no name has one"
         if isinstance(value, int) and not -(2**63) <= value < 2**63:
@@ -99,6 +141,8 @@ def fits(value: object, hint: object) -> bool:
         return any(fits(value, one) for one in inner)
     if origin is Literal:
         return any(value is one or (isinstance(value, type(one)) and value == one) for one in inner)
+    if hint is bool:
+        return isinstance(value, bool) or type(value).__name__ in ("bool", "bool_")  # numpy's
     if hint in (float, int):
         number = "__float__" if hint is float else "__index__"  # also scalars of numpy and torch
         return hasattr(value, number) and not isinstance(value, (type, bool)) and not getattr(value, "shape", ())

@@ -14,8 +14,11 @@ def replacing(path: str | Path) -> Iterator[Path]:
 
     Raises:
         FileNotFoundError: the folder does not exist.
+        ValueError: the path names no file.
     """
     path = Path(path)
+    if not path.name:
+        raise ValueError(f"{str(path)!r} names no file to write: give the name of a file")
     if not path.parent.is_dir():
         raise FileNotFoundError(f"cannot write {path}: there is no folder {path.parent}; create it")
     # The suffix is kept, because figures are saved in the format that it names.

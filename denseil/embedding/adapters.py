@@ -10,12 +10,14 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from denseil.common.arguments import checked, shown
 from denseil.data import crop_box
 from denseil.embedding.online import TrackletEmbedder
 
 Image: TypeAlias = NDArray[np.uint8]
 
 
+@checked
 def update_boxes(embedder: TrackletEmbedder, track_ids: Any, boxes: Any, frame: Image) -> None:
     """Add a frame's tracks, given as ids and boxes, of any tracker.
 
@@ -33,6 +35,7 @@ def update_boxes(embedder: TrackletEmbedder, track_ids: Any, boxes: Any, frame: 
         embedder.update(track_ids, _crops(frame, boxes))
 
 
+@checked
 def update_supervision(embedder: TrackletEmbedder, detections: Any, frame: Image) -> None:
     """Add a frame's tracked detections of roboflow's `supervision`, from any tracker that sets `tracker_id`.
 
@@ -42,9 +45,12 @@ def update_supervision(embedder: TrackletEmbedder, detections: Any, frame: Image
             those with -1, which roboflow's `trackers` has not confirmed, are counted in `embedder.unconfirmed`.
         frame: The image (H, W, 3) uint8 of the detections.
     """
+    if not (hasattr(detections, "tracker_id") and hasattr(detections, "xyxy")):
+        raise TypeError(f"detections={shown(detections)}: give a supervision.Detections")
     update_boxes(embedder, detections.tracker_id, detections.xyxy, frame)
 
 
+@checked
 def update_ultralytics(embedder: TrackletEmbedder, results: Any) -> None:
     """Add a frame's tracks of Ultralytics, as from `YOLO(...).track(...)`.
 
@@ -61,6 +67,7 @@ def update_ultralytics(embedder: TrackletEmbedder, results: Any) -> None:
     update_boxes(embedder, boxes.id, boxes.xyxy, _from_bgr(embedder, results.orig_img))
 
 
+@checked
 def update_deep_sort(
     embedder: TrackletEmbedder, tracker: Any, detections: Sequence[Sequence[Any]], frame: Image
 ) -> list[Any]:
@@ -78,6 +85,8 @@ def update_deep_sort(
     Returns:
         The tracks, as from `update_tracks`. Their `track_id` is the id of the track in `embedder`.
     """
+    if not hasattr(tracker, "update_tracks"):
+        raise TypeError(f"tracker={shown(tracker)}: give a DeepSort of deep-sort-realtime")
     found = [(detection, crop_box(frame, *map(float, detection[0]))) for detection in detections]
     usable = [(detection, crop) for detection, crop in found if crop.size]
     embedder.count_skipped(len(found) - len(usable))

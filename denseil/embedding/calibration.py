@@ -8,11 +8,13 @@ from pathlib import Path
 
 from torch import nn
 
+from denseil.common.arguments import checked
 from denseil.embedding.cache import weights_digest
 from denseil.metrics import Verification, load_features, verify
 from denseil.models import create_model, model_id, update_config
 
 
+@checked
 def calibrate(features: str | Path, folder: str | Path, *, rates: Sequence[float] | None = None) -> Verification:
     """Measure thresholds on labelled vectors, and write them into the `denseil` block of the model's config.json.
 

@@ -10,9 +10,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
-from torch.nn import functional as F
 from tqdm import tqdm
 
+from denseil.common.arguments import checked, checked_class, shown
+from denseil.common.vectors import unit_vectors
 from denseil.data import Tracklet, read_folder
 from denseil.embedding.clip_encoder import ClipEncoder
 from denseil.embedding.exported import open_network
@@ -28,6 +29,7 @@ TrackletLike: TypeAlias = Tracklet | str | os.PathLike[str] | Iterable[str | os.
 Vector: TypeAlias = Tensor | NDArray[np.floating[Any]]
 
 
+@checked_class
 class Embedder:
     """Embed tracklets: any number of a person's frames in, one vector of length 1 out.
 
@@ -85,6 +87,7 @@ class Embedder:
         next(self.stream([]), None)  # the arguments are checked here, not at first use
 
     @classmethod
+    @checked
     def from_exported(
         cls,
         path: str | os.PathLike[str],
@@ -111,10 +114,12 @@ class Embedder:
         model = open_network(os.fspath(path), precision=precision)
         return cls(model, color_order=color_order, frames=frames, budget=budget)
 
+    @checked
     def __call__(self, tracklet: TrackletLike) -> Tensor:
         """The vector (D,) of one tracklet, float32 on the CPU; see `stream` for what it may raise."""
         return next(self.stream([tracklet]))
 
+    @checked
     def embed(self, tracklets: Iterable[TrackletLike], *, progress: bool = False) -> Tensor:
         """The vectors (N, D) of many tracklets, in order.
 
@@ -126,6 +131,7 @@ class Embedder:
         vectors = list(tqdm(self.stream(tracklets), total=total, unit="tracklet", disable=not progress))
         return torch.stack(vectors) if vectors else torch.empty(0, self.num_features)
 
+    @checked
     def stream(self, tracklets: Iterable[TrackletLike]) -> Iterator[Tensor]:
         """The vectors (D,) of many tracklets, one by one and in order, for more than memory holds.
 
@@ -151,6 +157,7 @@ class Embedder:
             budget=self.budget,
         )
 
+    @checked
     def same(self, a: TrackletLike | Vector, b: TrackletLike | Vector, *, far: float | None = None) -> bool:
         """Whether two tracklets show the same person, by the thresholds that `denseil calibrate` put into the model.
 
@@ -162,12 +169,14 @@ class Embedder:
                 the threshold at which both kinds of error are equally frequent.
 
         Raises:
-            ValueError: If the model has no thresholds, or none for this rate, or a vector has another width than the
-                model's.
+            ValueError: If the model has no thresholds, or none for this rate, or a vector is zero, not finite or of
+                another width than the model's.
         """
-        first, second = (F.normalize(self._vector(value), dim=0) for value in (a, b))
-        return float(first @ second) >= self.threshold(far=far)
+        threshold = self.threshold(far=far)
+        first, second = (self._vector(value, name) for name, value in (("a", a), ("b", b)))
+        return float(first @ second) >= threshold
 
+    @checked
     def threshold(self, *, far: float | None = None) -> float:
         """The cosine similarity from which on `same` says yes; argument and errors as there."""
         found: dict[str, Any] = getattr(unwrap(self.model), "denseil_cfg", {}).get("thresholds", {})
@@ -180,14 +189,14 @@ class Embedder:
             raise ValueError(f"no threshold for a false-accept rate of {far}; calibrated are {sorted(by_rate)}")
         return float(by_rate[far])
 
-    def _vector(self, value: TrackletLike | Vector) -> Tensor:
+    def _vector(self, value: TrackletLike | Vector, name: str) -> Tensor:
         if isinstance(value, (Tensor, np.ndarray)) and value.ndim == 1:
             if len(value) != self.num_features:
                 raise ValueError(
                     f"a vector is {len(value)} wide, those of this model are {self.num_features} wide: it was made by "
                     "another model; embed both tracklets with this one"
                 )
-            return torch.as_tensor(value).float().cpu()
+            return torch.from_numpy(unit_vectors(value, what=name)[0])
         return self(value)
 
     def _prepare(self, tracklet: TrackletLike, number: int) -> Tracklet | Sequence[Frame]:
@@ -199,6 +208,8 @@ class Embedder:
             if len(found) > 1:
                 raise ValueError(f"{tracklet} holds {len(found)} tracklets: use embed(denseil.data.read_folder(...))")
             return found[0]
+        if not isinstance(tracklet, Iterable):
+            raise TypeError(f"tracklet {number} is {shown(tracklet)}: give a Tracklet, a folder, or frames")
         frames: list[Any] = list(tracklet)
         paths = [is_path(frame) for frame in frames]
         if all(paths):

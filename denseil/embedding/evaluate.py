@@ -10,6 +10,7 @@ import torch.distributed as dist
 from torch import Tensor, nn
 from tqdm import tqdm
 
+from denseil.common.arguments import checked
 from denseil.common.processes import rank_and_world
 from denseil.data import Tracklet, VideoReIDDataset
 from denseil.embedding.cache import cached_vectors, features_key, keep_vectors, label, model_name
@@ -21,6 +22,7 @@ from denseil.metrics.protocols import get_protocol
 from denseil.models.interface import Preprocessing
 
 
+@checked
 def evaluate(
     model: nn.Module,
     dataset: VideoReIDDataset,
@@ -97,6 +99,7 @@ def evaluate(
     return rank(query, gallery, protocol=protocol, metric=metric, frames=frames, rerank=rerank)
 
 
+@checked
 def embed_dataset(
     model: nn.Module,
     dataset: VideoReIDDataset,

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from denseil.common.arguments import checked, checked_class
 from denseil.embedding.export_files import (
     WHOLE_FRAMES,
     check_parts,
@@ -23,6 +24,7 @@ from denseil.layers._checks import check_frame_mask, check_frames
 from denseil.models.interface import Preprocessing
 
 
+@checked_class
 class ExportedModel(nn.Module):
     """An export of clips or of an encoder and a decoder, with the part of `DenseIL`'s interface that embedding needs.
 
@@ -77,6 +79,7 @@ class ExportedModel(nn.Module):
         """How frames are prepared."""
         return self._preprocessing
 
+    @checked
     def encode_frames(self, frames: Tensor) -> Tensor:
         """Compute tokens of frames (N, 3, H, W); the frames themselves if the model was exported whole."""
         size = tuple(self.pretrained_cfg["input_size"])
@@ -91,6 +94,7 @@ class ExportedModel(nn.Module):
             return self.encode_frames(frames.new_zeros(1, *size))[:0]
         return self._runs["encoder"](frames.float())
 
+    @checked
     def decode(self, tokens: Tensor, mask: Tensor | None = None) -> Tensor:
         """Compute embeddings (B, num_features) from tokens (B, T, ...) of `encode_frames` and a bool mask (B, T)."""
         batch, frames = tokens.shape[:2]
@@ -107,6 +111,7 @@ class ExportedModel(nn.Module):
         run = self._runs["whole"]
         return torch.cat([run(clips, real) if self.takes_mask else run(clips) for clips, real in parts])
 
+    @checked
     def forward(self, clips: Tensor, mask: Tensor | None = None) -> Tensor:
         """Compute embeddings (B, num_features) of clips (B, T, 3, H, W) under a bool mask (B, T)."""
         return self.decode(self.encode_frames(clips.flatten(0, 1)).unflatten(0, clips.shape[:2]), mask)

@@ -48,6 +48,8 @@ def open_model(
     inner = unwrap(model)
     if isinstance(inner, ClipModel) and preprocessing is None:
         check_made(inner)
+    if device is not None and str(device).partition(":")[0] == "meta":
+        raise ValueError(f"device={str(device)!r} computes nothing: give 'cpu' or an accelerator")
     try:
         return model.to(best_device() if device is None else device).eval()
     except RuntimeError as error:

@@ -13,6 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from denseil.common.arguments import checked, checked_class, shown
 from denseil.data import sample_all
 from denseil.data.images import resize_image
 from denseil.embedding.clip_encoder import ClipEncoder, unit_vectors
@@ -40,6 +41,7 @@ class _Track:
     ranks: list[int] = field(default_factory=list)
     tokens: list[Tensor] = field(default_factory=list)
 
+    @checked
     def add(self, tokens: Tensor, most: int) -> None:
         """Keep a frame; where that makes one too many, give up the one whose neighbours are nearest to each other.
 
@@ -54,6 +56,7 @@ class _Track:
             del self.ranks[out], self.tokens[out]
 
 
+@checked_class
 class TrackletEmbedder:
     """Vectors of growing tracks: each crop is encoded once, and a few well-spread frames of each track are kept.
 
@@ -108,6 +111,7 @@ class TrackletEmbedder:
         self.skipped = self.unconfirmed = 0
         self._tracks: dict[Hashable, _Track] = {}
 
+    @checked
     def update(self, track_ids: TrackIds, crops: Sequence[Pixels]) -> None:
         """Add a frame to each of some tracks: one pass of the encoder over the crops, whatever the tracks' length.
 
@@ -137,6 +141,7 @@ class TrackletEmbedder:
         self.count_skipped(len(confirmed) - len(filled))
         self.add([ids[place] for place in filled], tokens)
 
+    @checked
     def encode(self, crops: Sequence[Pixels]) -> Tensor:
         """What the encoder makes of crops, (N, P, sum of widths); for `add`, where tracks are known only later."""
         height, width = self.encoder.preprocessing.size
@@ -159,6 +164,7 @@ class TrackletEmbedder:
             # A copy: a part of the batch would keep all of it in memory.
             self._tracks.setdefault(track_id, _Track()).add(own.clone(), self.max_frames)
 
+    @checked
     def embedding(self, track_id: Hashable) -> Tensor:
         """The vector (D,) of a track, of length 1.
 
@@ -167,10 +173,12 @@ class TrackletEmbedder:
         """
         return self.embeddings([track_id])[0]
 
+    @checked
     def embeddings(self, track_ids: Sequence[Hashable]) -> Tensor:
         """The vectors (N, D) of some tracks, decoded together; errors as for `embedding`."""
         return self.decode([torch.stack(self._track(track_id).tokens) for track_id in track_ids])
 
+    @checked
     def decode(self, tracklets: Sequence[Tensor]) -> Tensor:
         """The vectors (N, D) of tracklets, each the tokens (frames, P, sum of widths) of its frames in time order."""
         clips, masks, owners = [], [], []
@@ -186,16 +194,18 @@ class TrackletEmbedder:
             total.index_add_(0, torch.tensor(owners[part]), vectors)
         return unit_vectors(total, [f"tracklet {owner}" for owner in range(len(tracklets))])  # the mean's direction
 
+    @checked
     def kept(self, track_id: Hashable) -> list[int]:
         """Which of a track's frames are kept, counted from 0 in its own; errors as for `embedding`."""
         return list(self._track(track_id).ranks)
 
+    @checked
     def drop(self, track_id: Hashable) -> None:
         """Forget a track; nothing happens if there is no such track."""
-        self._tracks.pop(track_id, None)
+        self._tracks.pop(id_values([track_id])[0], None)
 
     def __contains__(self, track_id: Hashable) -> bool:
-        return track_id in self._tracks
+        return id_values([track_id])[0] in self._tracks
 
     def __len__(self) -> int:
         return len(self._tracks)
@@ -207,9 +217,10 @@ class TrackletEmbedder:
             logger.warning("%d crops without a pixel were passed over, %d so far", crops, self.skipped)
 
     def _track(self, track_id: Hashable) -> _Track:
-        if track_id not in self._tracks:
-            raise KeyError(f"no track {track_id!r}: it has had no frame, or was dropped")
-        return self._tracks[track_id]
+        value = id_values([track_id])[0]
+        if value not in self._tracks:
+            raise KeyError(f"no track {shown(value)}: it has had no frame, or was dropped")
+        return self._tracks[value]
 
 
 def id_values(track_ids: TrackIds) -> list[Hashable]:
@@ -224,7 +235,11 @@ def id_values(track_ids: TrackIds) -> list[Hashable]:
         track_ids = track_ids.reshape(-1).tolist()
     ids: list[Hashable] = []
     for track_id in track_ids:
-        value = track_id.item() if isinstance(track_id, (Tensor, np.ndarray, np.generic)) else track_id
+        value: Any = track_id
+        if isinstance(track_id, (Tensor, np.ndarray, np.generic)):
+            if track_id.ndim and track_id.shape != (1,):
+                raise TypeError(f"track id {shown(track_id)}: give whole numbers or names")
+            value = track_id.item()
         if isinstance(value, float):  # trackers keep ids in the array of their boxes
             if not value.is_integer():
                 raise TypeError(f"track id {value!r}: give whole numbers or names")

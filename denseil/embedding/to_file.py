@@ -16,6 +16,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 from tqdm import tqdm
 
+from denseil.common.arguments import checked
 from denseil.common.files import replacing
 from denseil.common.processes import rank_and_world, wait_for_all
 from denseil.common.text import plain
@@ -56,6 +57,7 @@ class EmbedReport:
         return "\n".join(lines)
 
 
+@checked
 def embed_to_file(
     embedder: Embedder,
     tracklets: Sequence[Tracklet],

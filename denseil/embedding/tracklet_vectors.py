@@ -17,6 +17,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from denseil.common.arguments import checked
 from denseil.data import Tracklet, read_frame, sample_all, sample_even
 from denseil.data.images import decode_buffer, resize_image
 from denseil.embedding.clip_encoder import ClipEncoder, unit_vectors
@@ -26,6 +27,7 @@ from denseil.models.interface import Preprocessing
 Frame: TypeAlias = str | os.PathLike[str] | NDArray[np.uint8]
 
 
+@checked
 def embed_tracklets(
     model: nn.Module,
     tracklets: Iterable[Tracklet | Sequence[Frame]],

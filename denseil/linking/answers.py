@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
-from denseil.common.arguments import shown
+from denseil.common.arguments import checked, shown
 from denseil.linking.rules import Travel
 
 ANSWERS = ("tracklet", "other", "same")
@@ -22,6 +22,7 @@ class Answers(NamedTuple):
     cannot_link: list[tuple[int, int]]
 
 
+@checked
 def read_answers(path: str | Path, rows: Mapping[str, int]) -> Answers:
     """Read answers: a CSV file with the columns `tracklet`, `other` and `same`, which is yes or no.
 
@@ -52,6 +53,7 @@ def read_answers(path: str | Path, rows: Mapping[str, int]) -> Answers:
     return Answers([pair for pair, same in found.items() if same], [pair for pair, same in found.items() if not same])
 
 
+@checked
 def read_travel(path: str | Path) -> Travel:
     """Read travel times: a CSV file with the columns `from`, `to` (cameras), `least` and `most` (seconds).
 

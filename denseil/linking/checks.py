@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -93,6 +93,8 @@ def check_pairs(name: str, pairs: Sequence[tuple[int, int]], count: int) -> list
     """
     found = []
     for pair in pairs:
+        if not isinstance(pair, Iterable):
+            raise TypeError(f"{name} holds {pair!r}; give pairs of two different rows")
         rows = tuple(pair)
         if len(rows) != 2 or rows[0] == rows[1] or not all(_is_row(row, count) for row in rows):
             raise ValueError(f"{name} holds {pair!r}; give pairs of two different rows from 0 to {count - 1}")

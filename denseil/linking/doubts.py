@@ -7,8 +7,9 @@ from typing import NamedTuple
 
 import numpy as np
 
+from denseil.common.arguments import checked
 from denseil.common.vectors import ArrayLike
-from denseil.linking.checks import check_vectors
+from denseil.linking.checks import check_pairs, check_vectors
 from denseil.linking.result import Links
 
 BLOCK = 512
@@ -30,6 +31,7 @@ class Doubt(NamedTuple):
     linked: bool
 
 
+@checked
 def doubts(links: Links, vectors: ArrayLike, *, most: int = 30, known: Collection[tuple[int, int]] = ()) -> list[Doubt]:
     """Find the least confident tracklets, each with the tracklet to compare it with, the least confident first.
 
@@ -41,9 +43,14 @@ def doubts(links: Links, vectors: ArrayLike, *, most: int = 30, known: Collectio
         vectors: The vectors that were linked.
         most: Number of pairs.
         known: Pairs of rows that have been answered; they are left out.
+
+    Raises:
+        ValueError: If there is not one vector for each tracklet, or a pair is not two different rows.
     """
     unit = check_vectors(vectors)
-    skip = {(min(pair), max(pair)) for pair in known}
+    if len(unit) != len(links):
+        raise ValueError(f"{len(unit)} vectors for {len(links)} linked tracklets; give those that were linked")
+    skip = {(min(pair), max(pair)) for pair in check_pairs("known", list(known), len(links))}
     found: dict[tuple[int, int], Doubt] = {}
     for row in np.argsort(links.confidence, kind="stable").tolist():
         if len(found) >= most or links.confidence[row] > 0.75:

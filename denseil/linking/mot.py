@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from denseil.common.arguments import shown
+from denseil.common.arguments import checked, shown
 from denseil.common.files import replacing
 from denseil.common.track_key import TrackKey
 from denseil.data.tracks import read_tracks
@@ -18,6 +18,7 @@ from denseil.data.tracks import read_tracks
 PIECE = re.compile("([0-9]{1,18})(?:-([1-9][0-9]{0,8}))?")  # a track, and its piece after a pause
 
 
+@checked
 def write_mot(path: str | Path, tracks: str | Path, persons: Mapping[int, Sequence[int]]) -> int:
     """Write the boxes of a tracks file with persons as ids.
 
@@ -62,6 +63,7 @@ def _pieces(frames: NDArray[np.int64], count: int) -> NDArray[np.int64]:
     return pieces
 
 
+@checked
 def persons_of_tracks(ids: Sequence[str], person: NDArray[np.int64]) -> dict[tuple[int, str], dict[int, list[int]]]:
     """Persons of each track by camera and source, for `write_mot`; ids that name no track are left out.
 
@@ -71,8 +73,11 @@ def persons_of_tracks(ids: Sequence[str], person: NDArray[np.int64]) -> dict[tup
         person: Person of each tracklet (N,).
 
     Raises:
-        ValueError: If two tracklets of a camera and source have the same name, so that they are of two videos.
+        ValueError: If lengths differ, or two tracklets of a camera and source have the same name, so that they are
+            of two videos.
     """
+    if len(ids) != len(person):
+        raise ValueError(f"{len(ids)} ids for {len(person)} persons; give one person for each tracklet")
     found: dict[tuple[int, str], dict[int, dict[int, int]]] = defaultdict(lambda: defaultdict(dict))
     twice: list[str] = []
     for text, number in zip(ids, person.tolist(), strict=True):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from collections import OrderedDict
 from collections.abc import Hashable
 from dataclasses import dataclass
@@ -10,8 +11,10 @@ from typing import NamedTuple, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from denseil.common.arguments import checked, checked_class, shown
 from denseil.common.track_key import TrackKey
 from denseil.common.vectors import ArrayLike, unit_vectors
+from denseil.embedding.online import id_values
 from denseil.gallery import Gallery, Record
 from denseil.linking.pool import Pool
 from denseil.linking.running import RunningThreshold
@@ -53,6 +56,7 @@ class _Track:
     saved: bool = False
 
 
+@checked_class
 class OnlineLinker:
     """Persons of tracks that grow, one call per track and frame.
 
@@ -119,6 +123,7 @@ class OnlineLinker:
         """Number of persons that are known."""
         return len(self._of)
 
+    @checked
     def update(self, camera: int, track_id: Hashable, vector: ArrayLike, time: float) -> int:
         """Take in the newest vector of a track, and return its person.
 
@@ -129,12 +134,14 @@ class OnlineLinker:
             time: Seconds; the times of one camera do not go back.
 
         Raises:
-            ValueError: If the vector is zero, not finite or of another width, or the time is not finite or goes back.
+            TypeError: If the camera is not a whole number, or the id cannot be one.
+            ValueError: If the id is negative, as that of a track that its tracker has not confirmed,
+                the vector is zero, not finite or of another width, or the time is not finite or goes back.
         """
         if np.ndim(vector) != 1:
             raise ValueError(f"vector has shape {np.shape(vector)}; give the one vector (D,) of the track")
         unit = unit_vectors(vector, what="vector")[0]
-        key = (int(camera), track_id)
+        key = _key(camera, track_id)
         track = self._tracks.get(key)
         if not np.isfinite(time) or (track is not None and time < track.last):
             raise ValueError(f"time={time!r} of track {track_id!r}: give finite seconds that do not go back")
@@ -155,15 +162,17 @@ class OnlineLinker:
         self._forget(time)
         return self._tracks[key].person
 
+    @checked
     def person(self, camera: int, track_id: Hashable) -> int:
         """Return the person of a track now.
 
         Raises:
             KeyError: If the track is not known, or was forgotten.
         """
-        if (camera, track_id) not in self._tracks:
-            raise KeyError(f"no track {track_id!r} of camera {camera}: it had no vector, or was forgotten")
-        return self._tracks[camera, track_id].person
+        key = _key(camera, track_id)
+        if key not in self._tracks:
+            raise KeyError(f"no track {shown(track_id)} of camera {camera}: it had no vector, or was forgotten")
+        return self._tracks[key].person
 
     def events(self) -> list[Event]:
         """Return the changes since the last call."""
@@ -288,3 +297,13 @@ def _id(key: Key, track: _Track) -> str:
     if isinstance(key[1], tuple) and key[1][:1] == ("restored",):
         return str(key[1][1])
     return str(TrackKey(key[0], "live", str(key[1]), track.start))
+
+
+def _key(camera: int, track_id: Hashable) -> Key:
+    """Camera and track by value: the tensors of a tracker's ids compare by identity."""
+    name = id_values([track_id])[0]
+    if not isinstance(name, Hashable):
+        raise TypeError(f"track_id={shown(track_id)} cannot be an id: give a whole number or a name")
+    if isinstance(name, int) and name < 0:
+        raise ValueError(f"track_id={name} is negative, so its tracker has not confirmed it yet: leave it out")
+    return operator.index(camera), name

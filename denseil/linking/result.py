@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from denseil.common.arguments import checked
 from denseil.common.files import replacing
 from denseil.linking.threshold import Threshold
 
@@ -51,6 +52,7 @@ class Links:
             f"{self.threshold}"
         )
 
+    @checked
     def to_csv(self, path: str | Path, names: Sequence[str] | None = None) -> None:
         """Write a row per tracklet: its name, camera, times, person and confidence.
 

@@ -15,12 +15,14 @@ class RunningThreshold:
         far: Wanted share of pairs of two persons that are linked, for "auto".
 
     Raises:
-        ValueError: If the threshold is neither "auto" nor in [-1, 1].
+        ValueError: If the threshold is neither "auto" nor in [-1, 1], or the rate is not in (0, 0.5].
     """
 
     def __init__(self, threshold: float | str, far: float = FAR) -> None:
         if threshold != "auto" and (isinstance(threshold, str) or not -1 <= threshold <= 1):
             raise ValueError(f"threshold={threshold!r}: give a cosine similarity from -1 to 1, or 'auto'")
+        if not 0 < far <= 0.5:
+            raise ValueError(f"far={far!r}: give a rate above 0 and at most 0.5, such as 0.01")
         self.given = None if isinstance(threshold, str) else float(threshold)
         self.far = far
         self.count, self.total, self.squares = 0, 0.0, 0.0

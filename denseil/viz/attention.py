@@ -9,12 +9,14 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from denseil.common.arguments import checked, checked_class
 from denseil.data import decode_image, normalize, sample_even
 from denseil.data.images import resize_image
 from denseil.models import ClipModel, unwrap
 from denseil.models.attention_maps import AttentionMap
 
 
+@checked_class
 @dataclass(frozen=True)
 class Attention:
     """Share of the attention on each part of each frame, by level.
@@ -44,6 +46,7 @@ class Attention:
 
 
 @torch.inference_mode()
+@checked
 def attend(model: nn.Module, frames: Sequence[str], *, block: int = -1) -> Attention:
     """Compute a block's dense attention on a clip of evenly spaced frames of a tracklet.
 
@@ -54,7 +57,7 @@ def attend(model: nn.Module, frames: Sequence[str], *, block: int = -1) -> Atten
 
     Raises:
         OSError: If a frame cannot be read.
-        ValueError: If the model has no dense attention (`depth=0`, or another fusion).
+        ValueError: If the model has no dense attention (`depth=0`, or another fusion), or no such block.
     """
     model = unwrap(model)
     if not isinstance(model, ClipModel) or not model.fused_levels:
@@ -64,9 +67,13 @@ def attend(model: nn.Module, frames: Sequence[str], *, block: int = -1) -> Atten
     paths = tuple(frames[int(position)] for position in positions)
     pixels = np.stack([resize_image(decode_image(path), tuple(cfg["input_size"][1:])) for path in paths])
     clip = normalize(torch.from_numpy(pixels).movedim(-1, -3), cfg["mean"], cfg["std"])[None]
-    return attention_by_frame(model.attention_maps(clip.to(next(model.parameters()).device))[block], 0, paths)
+    maps = model.attention_maps(clip.to(next(model.parameters()).device))
+    if not -len(maps) <= block < len(maps):
+        raise ValueError(f"block={block}: the model has {len(maps)} blocks, numbered from 0")
+    return attention_by_frame(maps[block], 0, paths)
 
 
+@checked
 def attention_by_frame(attention: AttentionMap, clip: int = 0, frames: tuple[str, ...] = ()) -> Attention:
     """Average the dense attention of one clip over heads and queries.
 

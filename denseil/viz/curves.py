@@ -8,6 +8,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from denseil.common.arguments import checked
 from denseil.common.extras import need
 from denseil.metrics.figures import new_figure
 
@@ -23,6 +24,7 @@ COLOURS = {
 *CURVES, GRID, INK = COLOURS
 
 
+@checked
 def line_chart(series: Mapping[str, Sequence[tuple[float, float]]], *, x: str, y: str, low: float | None = None) -> Any:
     """Draw curves over common axes.
 
@@ -37,8 +39,10 @@ def line_chart(series: Mapping[str, Sequence[tuple[float, float]]], *, x: str, y
 
     Raises:
         ModuleNotFoundError: If matplotlib or jinja2 is not installed.
-        ValueError: If no point is finite.
+        ValueError: If no point is finite, or `low` is not.
     """
+    if low is not None and not math.isfinite(low):
+        raise ValueError(f"low={low}: give a finite number, or None")
     markup = need("markupsafe", to="make a page", extra="viz")
     curves = {
         name: [(a, b) for a, b in points if math.isfinite(a) and math.isfinite(b)] for name, points in series.items()

@@ -8,6 +8,7 @@ from dataclasses import replace
 import numpy as np
 import torch
 
+from denseil.common.arguments import checked
 from denseil.metrics import RankingResult
 from denseil.viz.attention import Attention
 from denseil.viz.curves import line_chart
@@ -15,6 +16,7 @@ from denseil.viz.page import Page
 from denseil.viz.shown import Judged, Shown, rank_to_show
 
 
+@checked
 def evaluation_page(
     result: RankingResult,
     query: Judged,

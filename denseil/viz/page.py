@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from denseil.common.arguments import checked, checked_class
 from denseil.common.extras import need
 from denseil.common.files import replacing
 from denseil.viz.persons import PersonRow
@@ -19,6 +20,7 @@ from denseil.viz.thumbnails import Thumbnails
 TEMPLATES = Path(__file__).parent / "templates"
 
 
+@checked_class
 class Page:
     """A self-contained HTML page, built part by part and then written.
 
@@ -43,10 +45,12 @@ class Page:
             undefined=jinja2.StrictUndefined,
         )
 
+    @checked
     def add_text(self, text: str) -> None:
         """Add a paragraph."""
         self._add("text", text=text)
 
+    @checked
     def add_table(self, title: str, columns: Sequence[str], rows: Sequence[Sequence[object]], note: str = "") -> None:
         """Add a table, with numbers aligned right.
 
@@ -65,10 +69,12 @@ class Page:
         cells = [[_cell(value) for value in row] for row in rows]
         self._add("table", title=title, columns=columns, rows=cells, note=note)
 
+    @checked
     def add_figure(self, svg: Any, title: str, note: str = "") -> None:
         """Add a figure made by `line_chart`."""
         self._add("figure", svg=svg, title=title, note=note)
 
+    @checked
     def add_ranks(
         self, queries: Sequence[RankedQuery], title: str = "Ranked results", note: str = "", *, filtered: bool = True
     ) -> None:
@@ -90,14 +96,17 @@ class Page:
             filtered=filtered,
         )
 
+    @checked
     def add_persons(self, persons: Sequence[PersonRow], title: str, note: str = "") -> None:
         """Add rows of tracklets, one row per person or question."""
         self._add("persons", persons=persons, title=title, note=note, thumbnails=self.thumbnails)
 
+    @checked
     def add_strips(self, rows: Sequence[StripRow], title: str, note: str = "") -> None:
         """Add strips of frames, one row per person or tracklet."""
         self._add("strips", rows=rows, title=title, note=note, thumbnails=self.thumbnails)
 
+    @checked
     def html(self) -> str:
         """Return the page as HTML."""
         css, script = ((TEMPLATES / name).read_text(encoding="utf-8") for name in ("page.css", "page.js"))
@@ -113,6 +122,7 @@ class Page:
         )
         return str(page)
 
+    @checked
     def write(self, path: str | Path) -> None:
         """Write the page atomically.
 

@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from denseil.common.arguments import checked_class
 
+
+@checked_class
 @dataclass(frozen=True)
 class PersonTrack:
     """One tracklet of a person.
@@ -23,6 +26,7 @@ class PersonTrack:
     mark: str = ""
 
 
+@checked_class
 @dataclass(frozen=True)
 class PersonRow:
     """One row of a page: a person, or a question, with its tracklets.

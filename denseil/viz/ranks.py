@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from denseil.common.arguments import checked_class
 from denseil.viz.attention import Attention
 
 
+@checked_class
 @dataclass(frozen=True)
 class RankedRow:
     """One search result of a query.
@@ -27,6 +29,7 @@ class RankedRow:
     right: bool | None = None
 
 
+@checked_class
 @dataclass(frozen=True)
 class RankedQuery:
     """One query and its search results, nearest first.

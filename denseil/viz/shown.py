@@ -7,12 +7,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeAlias
 
+from denseil.common.arguments import checked, checked_class
+from denseil.common.arguments import shown as printed
 from denseil.data import Tracklet, VideoReIDDataset
 from denseil.metrics import Embeddings, load_features, load_records, nearest
 from denseil.viz.attention import Attention
 from denseil.viz.ranks import RankedQuery, RankedRow
 
 
+@checked_class
 @dataclass(frozen=True)
 class Shown:
     """Name, person, texts and picture of a tracklet on a page.
@@ -44,6 +47,7 @@ Judged: TypeAlias = tuple[Embeddings, Sequence[Shown]]
 """Embeddings, and a `Shown` for each."""
 
 
+@checked
 def shown_features(path: str | Path) -> Judged:
     """Load a features file, with the pictures that its records name.
 
@@ -67,6 +71,7 @@ def shown_features(path: str | Path) -> Judged:
     return embeddings, shown
 
 
+@checked
 def shown_dataset(dataset: VideoReIDDataset, vectors: Embeddings, *, with_queries: bool) -> list[Judged]:
     """Prepare the queries and the gallery of a dataset.
 
@@ -85,15 +90,21 @@ def _labels(pid: int, camid: int) -> tuple[str, str]:
     return f"person {pid}", f"camera {camid}"
 
 
+@checked
 def ranked(query: Shown, found: Iterable[tuple[Shown, float]], attention: Attention | None = None) -> RankedQuery:
     """Combine a query and its results, nearest first; they are marked right or wrong where persons are known."""
+    pairs = list(found)
+    wrong = next((pair for pair in pairs if not (isinstance(pair, tuple) and isinstance(pair[0], Shown))), None)
+    if wrong is not None or not isinstance(query, Shown):
+        raise TypeError(f"{printed(query if wrong is None else wrong)}: give a Shown, and found as (Shown, distance)")
     rows = [
         RankedRow(item.name, distance, item.details, item.thumbnail, query.same_person(item))
-        for item, distance in found
+        for item, distance in pairs
     ]
     return RankedQuery(query.name, rows, query.details, query.thumbnail, attention)
 
 
+@checked
 def rank_to_show(
     query: Judged,
     gallery: Judged,

@@ -7,11 +7,13 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
+from denseil.common.arguments import checked, checked_class
 from denseil.viz.attention import Attention
 
 LEAST = 0.1  # share of a level with a strip of its own
 
 
+@checked_class
 @dataclass(frozen=True)
 class Strip:
     """Frames of one tracklet, side by side.
@@ -27,6 +29,7 @@ class Strip:
     parts: Sequence[Sequence[float]] = ()
 
 
+@checked_class
 @dataclass(frozen=True)
 class StripRow:
     """One row of a page: a person or a tracklet, with its strips.
@@ -42,6 +45,7 @@ class StripRow:
     details: Sequence[str] = ()
 
 
+@checked
 def attention_strips(attention: Attention) -> list[Strip]:
     """Make a strip of the attention summed over levels, and one of each level with at least a tenth of it.
 

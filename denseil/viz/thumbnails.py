@@ -8,6 +8,7 @@ import warnings
 
 from PIL import Image
 
+from denseil.common.arguments import checked
 from denseil.data.images import FORMATS, pillow_rgb
 
 SIZE = (64, 128)  # maximum width and height in pixels
@@ -25,6 +26,7 @@ class Thumbnails:
         self.pictures: list[str] = []
         self._number: dict[str, int | None] = {"": None}
 
+    @checked
     def number(self, path: str) -> int | None:
         """Return the number of a picture, or None if it cannot be read (its place then stays empty)."""
         if path not in self._number:

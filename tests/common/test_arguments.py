@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -102,3 +102,29 @@ def test_a_dataclass():
 )
 def test_fits(value: object, hint: object, answer: bool):
     assert fits(value, hint) is answer
+
+
+def test_plain_arguments_are_compared_before_the_call():
+    called = []
+
+    @checked
+    def run(flag: bool, count: int = 1, rate: float | None = None, name: str = "") -> None:
+        called.append((flag, count, rate, name))
+
+    run(np.bool_(True), np.int64(3), rate=np.float32(0.5))
+    run(False, rate=1)
+    for wrong in ({"flag": "no"}, {"flag": 1}, {"count": True}, {"count": 1.0}, {"rate": True}, {"name": 3}):
+        with pytest.raises(TypeError, match=rf"run: {next(iter(wrong))}="):
+            run(**{"flag": True, **wrong})
+    assert len(called) == 2
+
+
+def test_a_generator_is_explained_when_it_runs():
+    @checked
+    def each(values: list[int]) -> Iterator[int]:
+        for value in values:
+            yield value + 1
+
+    assert list(each([1])) == [2]
+    with pytest.raises(TypeError, match="values=3 is of type int"):
+        list(each(3))

@@ -10,6 +10,7 @@ import signal
 import threading
 import traceback
 import warnings
+from collections import deque
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -57,7 +58,9 @@ def call_once(target: Target, rng: random.Random) -> Fault | None:
     kept = {number: os.dup(number) for number in open_files()}
     try:
         with quietly(), no_longer_than(SECONDS), no_more_memory_than(MEMORY):
-            target.call(**given)
+            answer = target.call(**given)
+            if isinstance(answer, Iterator):
+                deque(answer, maxlen=0)  # a generator has not begun yet
     except Exception as error:
         if reason := foreign(error):
             return Fault(target.name, arguments, *reason)

@@ -1,7 +1,11 @@
-"""kill -9 at random moments of `add`, `forget`, `optimize` and `copy`: nothing is lost, nothing forgotten is left."""
+"""kill -9 at random moments of `add`, `forget`, `optimize` and `copy`: nothing is lost, nothing forgotten is left.
+
+DENSEIL_KILL_SEEDS=8 tries eight times as many moments.
+"""
 
 from __future__ import annotations
 
+import os
 import random
 import time
 from contextlib import suppress
@@ -77,7 +81,7 @@ def check_whole(uri: str, pids: set[int], gone: set[int]) -> None:
             assert not held.find([record.id for record in people(pid)[0]])
 
 
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", range(int(os.environ.get("DENSEIL_KILL_SEEDS", "1"))))
 @pytest.mark.parametrize("what", ["add", "forget", "optimize", "copy"])
 def test_killed(what: str, seed: int, tmp_path: Path):
     chance = random.Random(f"{what} {seed}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -130,3 +131,15 @@ def test_bad_input_is_one_line(arguments, words: str):
 def test_arguments_out_of_range_are_refused(arguments: dict):
     with pytest.raises(ValueError, match="give"):
         OnlineLinker(**arguments)
+
+
+def test_ids_are_compared_by_value_and_must_be_confirmed():
+    linker = OnlineLinker(threshold=0.5)
+    vector = np.array([1.0, 0])
+    assert [linker.update(1, torch.tensor(5), vector, 0.0), linker.update(1, 5.0, vector, 1.0)] == [1, 1]
+    assert linker.person(1, np.int64(5)) == 1
+    assert len(linker._tracks) == 1
+    with pytest.raises(ValueError, match="has not confirmed it"):
+        linker.update(1, -1, vector, 2.0)
+    with pytest.raises(TypeError, match=r"camera=1\.5"):
+        linker.update(1.5, 5, vector, 2.0)
