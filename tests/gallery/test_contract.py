@@ -175,7 +175,7 @@ WRONG_TYPES = {
     "a float": (lambda g: g.count(Where(camids=[1.7])), "an item of camids is 1.7"),
     "one text": (lambda g: g.delete("there"), "ids is 'there'; it must be a collection of texts"),
     "a number": (lambda g: g.get([1]), "an id is 1; it must be text"),
-    "k": (lambda g: g.search(unit(1), k=2.5), "k is 2.5"),
+    "k": (lambda g: g.search(unit(1), k=2.5), r"k=2\.5 is of type float; it must be int"),
 }
 
 
