@@ -14,11 +14,11 @@ import linecache
 import os
 import types
 import typing
-from collections.abc import Callable, Collection, Generator, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 from functools import wraps
 from pathlib import Path
-from typing import Any, Literal, ParamSpec, TypeVar, cast
+from typing import Any, Literal, ParamSpec, TypeVar
 
 from denseil.common.text import plain
 
@@ -65,7 +65,8 @@ def checked(function: Callable[P, R]) -> Callable[P, R]:
     def generate(*args: P.args, **kwargs: P.kwargs) -> Any:
         check_plain(args, kwargs)
         try:
-            return (yield from cast("Generator[Any, Any, Any]", function(*args, **kwargs)))
+            made: Any = function(*args, **kwargs)
+            return (yield from made)
         except Exception as error:
             if (better := explained(error, args, kwargs)) is None:
                 raise

@@ -14,13 +14,10 @@ def replacing(path: str | Path) -> Iterator[Path]:
 
     Raises:
         FileNotFoundError: the folder does not exist.
-        ValueError: the path names no file.
+        ValueError: the path names no file, or is a folder, a device or a pipe: renaming would put a file in its place.
     """
     path = Path(path)
-    if not path.name:
-        raise ValueError(f"{str(path)!r} names no file to write: give the name of a file")
-    if not path.parent.is_dir():
-        raise FileNotFoundError(f"cannot write {path}: there is no folder {path.parent}; create it")
+    check_output(path)
     # The suffix is kept, because figures are saved in the format that it names.
     temporary = path.with_name(f".{path.stem}.{os.getpid()}{path.suffix}")
     try:
@@ -28,3 +25,13 @@ def replacing(path: str | Path) -> Iterator[Path]:
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def check_output(path: Path) -> None:
+    """Raise an error if a file cannot be written at `path`; the errors are those of `replacing`."""
+    if not path.name:
+        raise ValueError(f"{str(path)!r} names no file to write: give the name of a file")
+    if path.exists() and not path.is_file():
+        raise ValueError(f"{path} is a folder, a device or a pipe: give the name of a file")
+    if not path.parent.is_dir():
+        raise FileNotFoundError(f"cannot write {path}: there is no folder {path.parent}; create it")

@@ -11,7 +11,7 @@ from typing import overload
 import numpy as np
 from numpy.typing import NDArray
 
-from denseil.common.arguments import checked, checked_class
+from denseil.common.arguments import checked, checked_class, shown
 from denseil.common.track_key import TrackKey
 
 
@@ -153,4 +153,7 @@ class VideoReIDDataset:
 @checked
 def label_map(tracklets: Iterable[Tracklet]) -> dict[int, int]:
     """Map identities to class labels, 0 to the number of identities - 1, in sorted order."""
-    return {pid: label for label, pid in enumerate(sorted({tracklet.pid for tracklet in tracklets}))}
+    given = list(tracklets)
+    if wrong := [item for item in given if not isinstance(item, Tracklet)]:
+        raise TypeError(f"tracklets holds {shown(wrong[0])}: give Tracklets")
+    return {pid: label for label, pid in enumerate(sorted({tracklet.pid for tracklet in given}))}

@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from denseil.common.arguments import checked, shown
+from denseil.common.arguments import checked, checked_class, shown
 from denseil.data import crop_box
 from denseil.embedding.online import TrackletEmbedder
 
@@ -104,6 +104,7 @@ def update_deep_sort(
     return tracks
 
 
+@checked_class
 class CropFeatures:
     """A `TrackletEmbedder` as the appearance model inside a tracker: one vector for each detection, no tracks.
 
@@ -133,6 +134,7 @@ class CropFeatures:
         return list(self.embedder.vectors(filled).numpy())
 
 
+@checked_class
 class NorfairDistance:
     """The distance of two objects of `norfair`, for `Tracker(reid_distance_function=...)`: 1 - cosine similarity.
 

@@ -10,12 +10,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from denseil.common.arguments import checked
 from denseil.data import Tracks, crop_box
 from denseil.data._video_frames import Frame, open_frames
 from denseil.embedding.online import TrackletEmbedder
 from denseil.metrics import Reassociation, Sightings, reassociate
 
 
+@checked
 def evaluate_reassociation(
     embedder: TrackletEmbedder,
     video: str | Path,

@@ -17,7 +17,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from denseil.common.arguments import checked
-from denseil.common.files import replacing
+from denseil.common.files import check_output, replacing
 from denseil.common.processes import rank_and_world, wait_for_all
 from denseil.common.text import plain
 from denseil.common.track_key import check_unique
@@ -95,6 +95,7 @@ def embed_to_file(
         RuntimeError: If the model makes NaN of a tracklet.
     """
     output = Path(output)
+    check_output(output)
     rank, world = rank_and_world()
     folder = output.with_name(output.name + ".parts")
     if not tracklets:
@@ -174,8 +175,6 @@ def _open(folder: Path, output: Path, key: str) -> None:
     """Create the folder of parts, or check that existing parts belong to this run."""
     if output.exists():
         raise FileExistsError(f"{output} is there already: give another name, or remove it")
-    if not output.parent.is_dir():
-        raise FileNotFoundError(f"cannot write {output}: there is no folder {output.parent}; create it")
     folder.mkdir(exist_ok=True)
     plan = folder / PLAN
     if not plan.exists():

@@ -102,7 +102,7 @@ class OnlineLinker:
             raise ValueError(f"expire={expire!r}, gap={gap!r}: give seconds, expire above 0 and gap at least 0")
         self.gallery, self.expire, self.gap = gallery, expire, gap
         self._limit = RunningThreshold(threshold, far)
-        warn_if_borrowed(self._limit.threshold, model_id, level=2)
+        warn_if_borrowed(self._limit.threshold, model_id, level=3)
         self._pool: Pool | None = None
         self._tracks: OrderedDict[Key, _Track] = OrderedDict()  # the one that was seen last at the end
         self._of: dict[int, dict[Key, None]] = {}  # tracks of each person

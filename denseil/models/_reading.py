@@ -59,7 +59,7 @@ def read_weights_and_digest(path: str | Path) -> tuple[dict[str, Tensor], str]:
         ValueError,
         TypeError,
         AttributeError,
-        KeyError,
+        LookupError,
         AssertionError,
     ) as error:
         raise ValueError(

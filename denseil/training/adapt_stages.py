@@ -51,7 +51,7 @@ class Run:
     clusters: Clusters | None = None
 
     def __post_init__(self) -> None:
-        self.parts = self.output.with_name(self.output.name + ".parts")
+        self.parts = self.output.absolute().with_name(self.output.absolute().name + ".parts")
 
     def open(self, source: str) -> None:
         """Make the folder of parts, or check that those in it are of this run."""
