@@ -146,8 +146,8 @@ MUTATIONS = [
     Mutation(
         "PK groups are the same identities in every epoch",
         "denseil/data/pk_sampler.py",
-        "rng = np.random.default_rng((self.seed, self.epoch))",
-        "rng = np.random.default_rng((self.seed, 0))",
+        "rng = np.random.default_rng((self.seed, self.epoch))\n        share",
+        "rng = np.random.default_rng((self.seed, 0))\n        share",
         ("tests/data/test_pk_sampler.py",),
     ),
     Mutation(

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from denseil.common.arguments import checked, checked_class, shown
+from denseil.common.track_ids import id_values
 from denseil.data import sample_all
 from denseil.data.images import resize_image
 from denseil.embedding.clip_encoder import ClipEncoder, unit_vectors
@@ -221,31 +222,6 @@ class TrackletEmbedder:
         if value not in self._tracks:
             raise KeyError(f"no track {shown(value)}: it has had no frame, or was dropped")
         return self._tracks[value]
-
-
-def id_values(track_ids: TrackIds) -> list[Hashable]:
-    """Track ids by value: those of tensors and arrays compare by identity, so each frame would start new tracks.
-
-    Raises:
-        TypeError: If an id cannot be a key, or is no whole number.
-    """
-    if track_ids is None:
-        return []
-    if isinstance(track_ids, (Tensor, np.ndarray)):
-        track_ids = track_ids.reshape(-1).tolist()
-    ids: list[Hashable] = []
-    for track_id in track_ids:
-        value: Any = track_id
-        if isinstance(track_id, (Tensor, np.ndarray, np.generic)):
-            if track_id.ndim and track_id.shape != (1,):
-                raise TypeError(f"track id {shown(track_id)}: give whole numbers or names")
-            value = track_id.item()
-        if isinstance(value, float):  # trackers keep ids in the array of their boxes
-            if not value.is_integer():
-                raise TypeError(f"track id {value!r}: give whole numbers or names")
-            value = int(value)
-        ids.append(value)
-    return ids
 
 
 def check_unique(track_ids: Sequence[Hashable]) -> None:

@@ -12,9 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from denseil.common.arguments import checked, checked_class, shown
+from denseil.common.track_ids import id_values
 from denseil.common.track_key import TrackKey
 from denseil.common.vectors import ArrayLike, unit_vectors
-from denseil.embedding.online import id_values
 from denseil.gallery import Gallery, Record
 from denseil.linking.pool import Pool
 from denseil.linking.running import RunningThreshold

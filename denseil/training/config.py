@@ -13,7 +13,7 @@ from typing import Any, Literal, get_type_hints
 
 import yaml
 
-from denseil.common.arguments import checked, checked_class
+from denseil.common.arguments import checked
 from denseil.common.files import replacing
 from denseil.common.text import did_you_mean
 from denseil.data import Appearance, ClipTransform
@@ -34,7 +34,6 @@ LOSS_FIELDS = (
 """Fields that are arguments of `denseil.losses.ReIDObjective`."""
 
 
-@checked_class
 @dataclass(frozen=True)
 class TrainConfig:
     """Training configuration; the defaults are the paper's recipe (Section 4.2).
