@@ -130,7 +130,7 @@ def test_the_array_of_jobs_embeds_what_one_machine_does(tmp_path: Path):
     model.pretrained_cfg["input_size"] = (3, 64, 32)
     denseil.save_pretrained(model, tmp_path / "model")
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-    for task in ("1", "2"):
+    for task in ("1", "2", "1"):  # the first again, as after --requeue
         environment = os.environ | {"SLURM_ARRAY_TASK_ID": task, "SLURM_ARRAY_TASK_COUNT": "2", "PATH": path}
         command = [
             "bash",

@@ -25,7 +25,7 @@ from denseil.data import Tracklet
 from denseil.embedding.cache import features_key, label, model_name, weights_digest
 from denseil.embedding.embedder import Embedder
 from denseil.embedding.tracklet_vectors import describe_policy
-from denseil.metrics import save_features
+from denseil.metrics import load_records, save_features
 from denseil.metrics.merging import SHARD
 from denseil.models import model_id
 
@@ -69,9 +69,9 @@ def embed_to_file(
     """Embed tracklets into a features file (see `denseil.metrics.save_features`), each vector with its record.
 
     Finished parts are kept in `OUTPUT.parts/` until the file is complete. Called again with the same tracklets, model
-    and settings, it continues from there, with any number of processes. With several processes (see
-    `denseil.common.processes.join_processes`), on one machine or on several that share the folder, each computes its
-    share of the parts, and the main process writes the file. Vectors do not depend on the number of processes.
+    and settings, it continues from there, with any number of processes, wherever it was killed. With several processes
+    (see `denseil.common.processes.join_processes`), on one machine or on several that share the folder, each computes
+    its share of the parts, and the main process writes the file. Vectors do not depend on the number of processes.
 
     A record says `id` (see `Tracklet.key`), `frames` (how many), `start` and `end` where known, and `thumbnail`, the
     path of the middle frame.
@@ -106,6 +106,9 @@ def embed_to_file(
     if rank == 0:
         _open(folder, output, _key(embedder, tracklets))
     wait_for_all()
+    if output.exists():  # killed between the file and the end of its parts
+        wait_for_all()
+        return _clean(tracklets, folder, output) if rank == 0 else None
     parts = list(_parts(tracklets))
     own = [number for number in range(rank, len(parts), world) if not _part_file(folder, number).exists()]
     frames = sum(len(tracklet.frames) for number in own for tracklet in tracklets[parts[number]])
@@ -173,10 +176,10 @@ def _vector(embedder: Embedder, tracklet: Tracklet) -> Tensor:
 
 def _open(folder: Path, output: Path, key: str) -> None:
     """Create the folder of parts, or check that existing parts belong to this run."""
-    if output.exists():
+    plan = folder / PLAN
+    if output.exists() and not plan.exists():
         raise FileExistsError(f"{output} is there already: give another name, or remove it")
     folder.mkdir(exist_ok=True)
-    plan = folder / PLAN
     if not plan.exists():
         with replacing(plan) as temporary:
             temporary.write_text(key, encoding="utf-8")
@@ -213,9 +216,19 @@ def _finish(
     save_features(
         output, label(kept, vectors[readable]), metadata=metadata, records=[records[place] for place in readable]
     )
+    return _clean(tracklets, folder, output)
+
+
+def _clean(tracklets: Sequence[Tracklet], folder: Path, output: Path) -> EmbedReport:
+    """Remove the parts of a finished file; while the plan is there, the run can be called again."""
+    kept = {record.get("id") for record in load_records(output) or ()}
+    if not kept or not kept.issubset(str(one.key) for one in tracklets):
+        raise FileExistsError(f"{output} is there already, and is not of the run in {folder}: give another name")
+    for path in folder.iterdir():
+        if path.name != PLAN:
+            path.unlink()
     shutil.rmtree(folder)
-    skipped = set(range(len(tracklets))).difference(readable)
-    return EmbedReport(output, len(kept), tuple(tracklets[place].name for place in sorted(skipped)))
+    return EmbedReport(output, len(kept), tuple(one.name for one in tracklets if str(one.key) not in kept))
 
 
 def _records(tracklets: Sequence[Tracklet]) -> Iterator[dict[str, Any]]:

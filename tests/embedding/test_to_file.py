@@ -2,6 +2,7 @@
 
 import dataclasses
 import os
+import random
 import re
 import shutil
 import signal
@@ -18,8 +19,9 @@ import denseil
 from denseil import DenseIL, Embedder
 from denseil.cli import main
 from denseil.data import Tracklet, read_dataset, read_folder
-from denseil.embedding import embed_to_file
+from denseil.embedding import embed_to_file, to_file
 from denseil.metrics import load_features, load_records, merge_features
+from tests.forked import finish, start
 
 MARS = Path(__file__).parent.parent / "data" / "mars_tiny"
 ROOT = Path(__file__).parents[2]
@@ -217,6 +219,63 @@ def test_killed_it_resumes_to_the_same_file(folder, script, undisturbed, tmp_pat
     embed_to_file(Embedder(folder, device="cpu"), every_tracklet(), tmp_path / "again.safetensors")
     vectors = load_features(tmp_path / "again.safetensors").embeddings.vectors
     torch.testing.assert_close(vectors[: len(first)], -first, rtol=0, atol=0)
+
+
+def die_at(line: int, folder: Path, out: Path, shard: tuple[int, int], lines: Path) -> None:
+    """Embed a shard, and be killed at the n-th line of the module that writes it (0: live); says how many it ran."""
+    ran = 0
+
+    def trace(frame, event, _):
+        nonlocal ran
+        if frame.f_code.co_filename != to_file.__file__:
+            return None
+        ran += event == "line"
+        if event == "line" and ran == line:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return trace
+
+    to_file.PART_FRAMES = 16
+    sys.settrace(trace)
+    embed_to_file(Embedder(folder, device="cpu"), every_tracklet(), out, shard=shard)
+    sys.settrace(None)
+    lines.write_text(str(ran))
+
+
+@pytest.mark.slow
+def test_three_shards_killed_at_random_and_merged(folder, tmp_path):
+    """Each shard is killed twice, wherever it is, and called again each time."""
+    chance = random.Random(0)
+    lines, log = tmp_path / "lines", tmp_path / "log"
+    finish(start(die_at, 0, folder, tmp_path / "undisturbed", (1, 3), lines, log=log), log)
+    last = int(lines.read_text())
+    for number in chance.sample((1, 2, 3), 3):
+        out = tmp_path / f"{number}.safetensors"
+        for line in (chance.randrange(1, last // 2), chance.randrange(1, last // 2)):
+            child = start(die_at, line, folder, out, (number, 3), lines, log=log)
+            child.join()
+            assert child.exitcode == -signal.SIGKILL
+            assert not out.exists()
+        finish(start(die_at, 0, folder, out, (number, 3), lines, log=log), log)
+        assert [path.name for path in tmp_path.glob("*.parts")] == []
+    whole = embed_to_file(Embedder(folder, device="cpu"), every_tracklet(), tmp_path / "whole")
+    report = merge_features([tmp_path / f"{number}.safetensors" for number in (3, 1, 2)], tmp_path / "merged")
+    assert whole.vectors == report.vectors == 16
+    both = [load_features(tmp_path / name) for name in ("whole", "merged")]
+    torch.testing.assert_close(*(each.embeddings.vectors for each in both), rtol=0, atol=1e-6)
+    assert load_records(tmp_path / "merged") == load_records(tmp_path / "whole")
+
+
+def test_killed_between_the_file_and_the_end_of_its_parts(model, tmp_path, monkeypatch):
+    embedder, tracklets, out = Embedder(model, device="cpu"), every_tracklet()[:3], tmp_path / "v.safetensors"
+    with monkeypatch.context() as context:
+        context.setattr(to_file.shutil, "rmtree", lambda _: None)
+        first = embed_to_file(embedder, tracklets, out)
+    written = out.read_bytes()
+    with pytest.raises(ValueError, match="parts of another run"):
+        embed_to_file(embedder, tracklets[:2], out)
+    assert embed_to_file(embedder, tracklets, out) == first
+    assert out.read_bytes() == written
+    assert not (tmp_path / "v.safetensors.parts").exists()
 
 
 @pytest.mark.slow
