@@ -37,14 +37,16 @@ def checked(function: Callable[P, R]) -> Callable[P, R]:
         TypeError: From such a call, or from the iteration of a generator, instead of the original error.
     """
     plain_hints = _plain_hints(function)
-    places = tuple(enumerate(inspect.signature(function).parameters))
+    code = inspect.unwrap(function).__code__ if plain_hints else None  # type: ignore[attr-defined]
+    names = code.co_varnames[: code.co_argcount] if code is not None else ()
 
     def check_plain(args: Sequence[object], kwargs: Mapping[str, object]) -> None:
         """Raise a TypeError if a plain argument is of the wrong type."""
-        given = {name: args[place] for place, name in places[: len(args)] if name in plain_hints}
-        given.update((name, kwargs[name]) for name in kwargs.keys() & plain_hints)
-        for name, value in given.items():
-            if type(value) not in plain_hints[name][0] and not fits(value, plain_hints[name][1]):
+        if not plain_hints:
+            return
+        for name, value in (*zip(names, args, strict=False), *kwargs.items()):
+            hint = plain_hints.get(name)
+            if hint is not None and type(value) not in hint[0] and not fits(value, hint[1]):
                 raise TypeError(wrong_argument(function, args, kwargs, only=name))
 
     def explained(error: Exception, args: Sequence[object], kwargs: Mapping[str, object]) -> TypeError | None:

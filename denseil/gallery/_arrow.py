@@ -27,8 +27,7 @@ def table_of(records: Sequence[Record], vectors: FloatArray, schema: Any) -> Any
     """Convert records and their vectors (N, D) to a table."""
     import pyarrow as pa
 
-    rows = [record.to_row() for record in records]
-    columns = {name: [row[name] for row in rows] for name in COLUMNS}
+    columns = dict(zip(COLUMNS, zip(*(record.to_row().values() for record in records), strict=True), strict=True))
     flat = pa.FixedSizeListArray.from_arrays(pa.array(vectors.ravel()), vectors.shape[1])
     return pa.table({**columns, "vector": flat}, schema=schema)
 

@@ -85,29 +85,25 @@ class LanceGallery(Closing):
         units = check_new(records, vectors, self.dim)
         if not len(records):
             return 0
-        held = self._held(records)
-        check_held(records, units, held, self.uri)
         table = table_of(records, units, self._table.schema)
+        held = self._held(records, table["key"])
+        check_held(records, units, held, self.uri)
         with self._plainly("adding"):
             insert = self._table.merge_insert("key").when_not_matched_insert_all()
             new = int(_retry(lambda: insert.execute(table)).num_inserted_rows)
         if new < len(records) - len(held):  # another process has added some of them since
-            check_held(records, units, self._held(records), self.uri)
+            check_held(records, units, self._held(records, table["key"]), self.uri)
         return new
 
-    def _held(self, records: Sequence[Record]) -> dict[str, Stored]:
-        """Those of new records whose id is held."""
-        import pyarrow as pa
+    def _held(self, records: Sequence[Record], keys: Any) -> dict[str, Stored]:
+        """Those of new records whose id is held; `keys` is the column of their keys."""
         from pyarrow import compute
 
-        keys = pa.array([key_of(record.id) for record in records])
         with self._plainly("reading"):
-            found = [
-                key
-                for batch in self._batches(["key"], "")
-                for key in batch["key"].filter(compute.is_in(batch["key"], value_set=keys)).to_pylist()
-            ]
-        held = set(found)
+            columns = [batch["key"] for batch in self._batches(["key"], "")]
+            held = {
+                key for column in columns for key in column.filter(compute.is_in(column, value_set=keys)).to_pylist()
+            }
         return self.find([record.id for record in records if key_of(record.id) in held]) if held else {}
 
     @checked
