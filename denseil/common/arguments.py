@@ -37,7 +37,7 @@ def checked(function: Callable[P, R]) -> Callable[P, R]:
         TypeError: From such a call, or from the iteration of a generator, instead of the original error.
     """
     plain_hints = _plain_hints(function)
-    code = inspect.unwrap(function).__code__ if plain_hints else None  # type: ignore[attr-defined]
+    code = inspect.unwrap(function).__code__ if plain_hints else None
     names = code.co_varnames[: code.co_argcount] if code is not None else ()
 
     def check_plain(args: Sequence[object], kwargs: Mapping[str, object]) -> None:
