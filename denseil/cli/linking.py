@@ -126,7 +126,12 @@ def link(
 
         link_page(links, records, doubtful).write(page)
         note(f"the page is {page}")
-    found = {"tracklets": len(links), "persons": links.num_persons, "threshold": links.threshold}
+    found = {
+        "tracklets": len(links),
+        "persons": links.num_persons,
+        "threshold": links.threshold,
+        "centred": links.centred,
+    }
     show(found, as_json=json, text=str(links))
     if not json:
         say(plain(f"written to {output}"))

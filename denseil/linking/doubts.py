@@ -9,7 +9,8 @@ import numpy as np
 
 from denseil.common.arguments import checked
 from denseil.common.vectors import ArrayLike
-from denseil.linking.checks import check_pairs, check_vectors
+from denseil.linking.centring import centred
+from denseil.linking.checks import Tracks, check_pairs, check_vectors
 from denseil.linking.result import Links
 
 BLOCK = 512
@@ -36,7 +37,7 @@ def doubts(links: Links, vectors: ArrayLike, *, most: int = 30, known: Collectio
     """Find the least confident tracklets, each with the tracklet to compare it with, the least confident first.
 
     A linked tracklet is compared with the least similar one of its person, a single one with the most similar one of
-    another person.
+    another person. Similarities are those of the linking, so of centred vectors where `links.centred`.
 
     Args:
         links: Result of `link`.
@@ -50,6 +51,8 @@ def doubts(links: Links, vectors: ArrayLike, *, most: int = 30, known: Collectio
     unit = check_vectors(vectors)
     if len(unit) != len(links):
         raise ValueError(f"{len(unit)} vectors for {len(links)} linked tracklets; give those that were linked")
+    if links.centred:
+        unit = centred(Tracks(unit, links.camids, links.start, links.end))[0].vectors
     skip = {(min(pair), max(pair)) for pair in check_pairs("known", list(known), len(links))}
     found: dict[tuple[int, int], Doubt] = {}
     for row in np.argsort(links.confidence, kind="stable").tolist():

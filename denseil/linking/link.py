@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from denseil.common.arguments import checked
 from denseil.common.vectors import ArrayLike
 from denseil.linking.agglomerate import agglomerate
+from denseil.linking.centring import centred
 from denseil.linking.checks import Tracks, check_pairs, check_tracks
 from denseil.linking.confidence import confidences
 from denseil.linking.graph import nearest_rows
@@ -34,8 +35,13 @@ def link(
     travel: Travel | None = None,
     nearest: int | None = None,
     model_id: str | None = None,
+    centre: bool = True,
 ) -> Links:
     """Give each tracklet a person: average linkage of the vectors, under constraints.
+
+    Under "auto", what the vectors of one camera have in common is taken out of them first: n / (n + 5) of the camera's
+    mean vector, where n is the number of its tracklets that were seen at once with another one. They are then scaled to
+    length 1 again. A threshold that is given is compared with the vectors as they are, as `Embedder.same` does.
 
     Two tracklets whose times in one camera overlap, if only in one instant, are never one person, nor are those that
     `travel` or `cannot_link` bar; this holds for all tracklets of a person. The result does not depend on the order of
@@ -57,9 +63,10 @@ def link(
             50 above.
         model_id: Identity of the model of the vectors, as features files name it; None if unknown. "auto" warns if it
             rests on few pairs, except with the packaged weights that it was measured with.
+        centre: Whether "auto" takes out what a camera's vectors have in common. With `halves` it never does.
 
     Returns:
-        A person and a confidence for each tracklet, and the threshold.
+        A person and a confidence for each tracklet, the threshold, and whether vectors were centred.
 
     Raises:
         TypeError: If an argument has a wrong type.
@@ -76,7 +83,8 @@ def link(
     rank[order] = np.arange(len(tracks))
     ordered = tracks[order]
     rules = Rules(ordered.camids, ordered.start, ordered.end, [(int(rank[a]), int(rank[b])) for a, b in cannot], travel)
-    found = _threshold(threshold, ordered, rules, far, halves)
+    compared, changed = centred(ordered) if threshold == "auto" and centre and halves is None else (ordered, False)
+    found = _threshold(threshold, compared, rules, far, halves)
     if len(tracks) > 1:
         warn_if_borrowed(found, model_id, level=3)
     if nearest is None and len(tracks) > EXACT:
@@ -84,15 +92,15 @@ def link(
     if nearest is not None and nearest < 1:
         raise ValueError(f"nearest={nearest}: give at least 1")
     cluster = agglomerate(
-        ordered.vectors,
+        compared.vectors,
         rules,
         found.value,
         must_link=sorted((int(min(rank[a], rank[b])), int(max(rank[a], rank[b]))) for a, b in must),
-        neighbours=None if nearest is None else nearest_rows(ordered.vectors, nearest, found.value),
+        neighbours=None if nearest is None else nearest_rows(compared.vectors, nearest, found.value),
     )
     person = _number(cluster)
-    sure = confidences(ordered, person - 1, rules, found.value)
-    return Links(person[rank], sure[rank], found, tracks.camids, tracks.start, tracks.end)
+    sure = confidences(compared, person - 1, rules, found.value)
+    return Links(person[rank], sure[rank], found, tracks.camids, tracks.start, tracks.end, changed)
 
 
 def _threshold(threshold: float | str, tracks: Tracks, rules: Rules, far: float, halves: Halves | None) -> Threshold:

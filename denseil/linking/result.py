@@ -28,6 +28,7 @@ class Links:
         camids: Cameras as given (N,).
         start: Times as given (N,).
         end: Times as given (N,).
+        centred: Whether what a camera's vectors have in common was taken out before they were compared; see `link`.
     """
 
     person: NDArray[np.int64]
@@ -36,6 +37,7 @@ class Links:
     camids: NDArray[np.int64]
     start: NDArray[np.float64]
     end: NDArray[np.float64]
+    centred: bool = False
 
     @property
     def num_persons(self) -> int:
@@ -49,7 +51,7 @@ class Links:
         several = int((np.bincount(self.person) > 1).sum()) if len(self) else 0
         return (
             f"{len(self):,} tracklets: {self.num_persons:,} persons, {several:,} of them with several tracklets; "
-            f"{self.threshold}"
+            f"{self.threshold}{'; each camera centred' * self.centred}"
         )
 
     @checked

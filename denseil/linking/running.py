@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections import deque
+
 import numpy as np
 
-from denseil.linking.threshold import FAR, MEAN, SPREAD, Threshold, move
+from denseil.linking.threshold import FAR, MEAN, SPREAD, Threshold, value_of, without_doubles
+
+NEWEST = 1000  # pairs that the threshold rests on
 
 
 class RunningThreshold:
-    """Threshold that is given, or moves with the pairs of tracks seen at once.
+    """Threshold that is given, or moves with the newest 1,000 pairs of tracks seen at once.
 
     Args:
         threshold: Cosine similarity, or "auto"; see `auto_threshold`.
@@ -23,24 +27,27 @@ class RunningThreshold:
             raise ValueError(f"threshold={threshold!r}: give a cosine similarity from -1 to 1, or 'auto'")
         if not 0 < far <= 0.5:
             raise ValueError(f"far={far!r}: give a rate above 0 and at most 0.5, such as 0.01")
-        self.given = None if isinstance(threshold, str) else float(threshold)
         self.far = far
-        self.count, self.total, self.squares = 0, 0.0, 0.0
-        self.value = self.given if self.given is not None else move(0, 0.0, 0.0, MEAN, SPREAD, far)
+        self._pairs: deque[float] = deque(maxlen=NEWEST)
+        self._given = not isinstance(threshold, str)
+        self._threshold: Threshold | None = None if isinstance(threshold, str) else Threshold(float(threshold))
 
     def see(self, similarity: float) -> None:
         """Take in a pair that surely shows two persons."""
-        self.count += 1
-        self.total += similarity
-        self.squares += similarity**2
-        if self.given is None:
-            mean = self.total / self.count
-            variance = max(self.squares / self.count - mean**2, 0.0)
-            self.value = move(self.count, mean, variance, MEAN, SPREAD, self.far)
+        if not self._given:
+            self._pairs.append(similarity)
+            self._threshold = None
+
+    @property
+    def value(self) -> float:
+        """The similarity now."""
+        return self.threshold.value
 
     @property
     def threshold(self) -> Threshold:
         """The threshold now, and what it rests on."""
-        if self.given is not None:
-            return Threshold(self.given)
-        return Threshold(float(np.float64(self.value)), "auto", pairs=self.count, far=self.far)
+        if self._threshold is None:
+            similar, left_out = without_doubles(np.array(self._pairs, np.float32))
+            value = value_of(similar, MEAN, SPREAD, self.far)
+            self._threshold = Threshold(value, "auto", len(similar), far=self.far, left_out=left_out)
+        return self._threshold

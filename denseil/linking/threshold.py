@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from dataclasses import dataclass
+from statistics import NormalDist
 from typing import TypeAlias
 
 import numpy as np
@@ -18,10 +19,8 @@ Halves: TypeAlias = tuple[ArrayLike, ArrayLike]
 FAR = 0.01
 MEAN, SPREAD = 0.04, 0.245  # of the similarity of two rendered persons, with the packaged weights
 MEASURED = "83255db2973b5731a915ee2ba0095e0034cc9b6d"  # identity of these weights, denseil_mobilenetv2.people_v1
-# Share of pairs of two persons that average linkage joins, by (threshold - mean) / spread; on rendered walks.
-RATES = (0.1, 0.05, 0.02, 0.01, 0.005, 0.001)
-STEPS = (0.7, 1.2, 2.0, 2.7, 3.4, 3.75)
 PRIOR = 50  # pairs that count as much as the rendered ones
+OUTLIER = 3.0  # spreads above the median, from where on a pair is taken for one person twice
 MOST_PAIRS = 200_000  # co-visible pairs looked at
 CAP = 0.97  # no threshold is above
 KEPT = 0.95  # share of the halves that the threshold keeps together
@@ -40,6 +39,8 @@ class Threshold:
         low: Lower end of the 95 % interval of the value, from resampled pairs; NaN without pairs.
         high: Upper end.
         far: Wanted share of pairs of two persons that are linked; NaN if the value is given.
+        left_out: Pairs seen at once that are not among `pairs`: so similar that a tracker may have shown one person
+            twice.
     """
 
     value: float
@@ -49,14 +50,16 @@ class Threshold:
     low: float = float("nan")
     high: float = float("nan")
     far: float = float("nan")
+    left_out: int = 0
 
     def __str__(self) -> str:
         if self.how == "given":
             return f"threshold {self.value:.3f}"
         interval = "" if np.isnan(self.low) else f" ({self.low:.3f} to {self.high:.3f})"
+        doubles = f" ({self.left_out:,} more left out, which may show one person twice)" * bool(self.left_out)
         text = (
             f"threshold {self.value:.3f}{interval} for {100 * self.far:g} % false links, from {self.pairs:,} pairs "
-            f"seen at once and {self.halves:,} halved tracks"
+            f"seen at once{doubles} and {self.halves:,} halved tracks"
         )
         return text if self.pairs >= PRIOR else f"{text}: so few that it is mostly that of the weights in the package"
 
@@ -64,10 +67,12 @@ class Threshold:
 def auto_threshold(tracks: Tracks, rules: Rules, *, far: float = FAR, halves: Halves | None = None) -> Threshold:
     """Choose a threshold without labels.
 
-    The value for the packaged weights, measured on rendered walks, is moved to the mean and the spread of the
-    similarity of two persons in these recordings. They are those of tracklets seen at once in one camera, which surely
-    show two persons, together with 50 pairs' worth of a guess: the median of all pairs, at most one spread above the
-    mean of rendered people. If halves of tracks are given, the value keeps at least 95 % of them together.
+    It is the similarity that the wanted share of pairs of two persons reaches if similarities are normally distributed:
+    their mean plus z spreads, with z = 2.33 for 1 %. Mean and spread are those of tracklets seen at once in one camera,
+    which surely show two persons, together with 50 pairs' worth of a guess: the median of all pairs, at most one spread
+    above the mean of rendered people. Pairs more than 3 spreads above the median (from the median
+    absolute deviation) are left out, since a tracker may show one person twice at once. If halves of tracks are given,
+    the value keeps at least 95 % of them together.
 
     Args:
         tracks: Tracklets.
@@ -80,11 +85,11 @@ def auto_threshold(tracks: Tracks, rules: Rules, *, far: float = FAR, halves: Ha
     """
     if not 0 < far <= 0.5:
         raise ValueError(f"far={far!r}: give a rate above 0 and at most 0.5, such as 0.01")
-    similar = _seen_at_once(tracks, rules)
+    similar, left_out = without_doubles(_seen_at_once(tracks, rules))
     guess = _guess(tracks)
-    value = _value(similar, *guess, far)
+    value = value_of(similar, *guess, far)
     rng = np.random.default_rng(0)
-    drawn = [_value(rng.choice(similar, len(similar)), *guess, far) for _ in range(300 if len(similar) else 0)]
+    drawn = [value_of(rng.choice(similar, len(similar)), *guess, far) for _ in range(300 if len(similar) else 0)]
     low, high = np.quantile(drawn, [0.025, 0.975]).tolist() if drawn else (float("nan"),) * 2
     count = 0
     if halves is not None:
@@ -95,7 +100,7 @@ def auto_threshold(tracks: Tracks, rules: Rules, *, far: float = FAR, halves: Ha
         if count:
             value = min(value, float(np.quantile((one * other).sum(1), 1 - KEPT)))
             low, high = min(low, value), max(high, value)
-    return Threshold(value, "auto", len(similar), count, low, high, far)
+    return Threshold(value, "auto", len(similar), count, low, high, far, left_out)
 
 
 def warn_if_borrowed(threshold: Threshold, model_id: str | None, *, level: int) -> None:
@@ -116,17 +121,31 @@ def warn_if_borrowed(threshold: Threshold, model_id: str | None, *, level: int) 
         )
 
 
-def move(count: int, mean: float, variance: float, guess: float, spread: float, far: float) -> float:
-    """Threshold for a rate of false links, from pairs of two persons and a guess that weighs as much as `PRIOR`."""
-    step = float(np.interp(np.log(far), np.log(RATES[::-1]), STEPS[::-1]))
+def without_doubles(similar: NDArray[np.float32]) -> tuple[NDArray[np.float32], int]:
+    """Leave out pairs (P,) that are far above the others, and count them."""
+    if not len(similar):
+        return similar, 0
+    median = np.median(similar)
+    spread = max(1.4826 * np.median(np.abs(similar - median)), SPREAD / 2)
+    kept = similar[similar <= median + OUTLIER * spread]
+    return kept, len(similar) - len(kept)
+
+
+def value_of(similar: NDArray[np.float32], mean: float, spread: float, far: float) -> float:
+    """Threshold for a rate of false links, from pairs of two persons (P,) and a guess that weighs as much as `PRIOR`.
+
+    Args:
+        similar: Similarities of pairs that surely show two persons.
+        mean: The guess of their mean.
+        spread: And of their standard deviation.
+        far: The rate, in (0, 0.5].
+    """
+    count = len(similar)
+    own, variance = (float(similar.mean()), float(similar.var())) if count else (0.0, 0.0)
     total = count + PRIOR
-    middle = (count * mean + PRIOR * guess) / total
-    return float(np.clip(middle + step * np.sqrt((count * variance + PRIOR * spread**2) / total), -1, CAP))
-
-
-def _value(similar: NDArray[np.float32], mean: float, spread: float, far: float) -> float:
-    moments = (float(similar.mean()), float(similar.var())) if len(similar) else (0.0, 0.0)
-    return move(len(similar), *moments, mean, spread, far)
+    middle = (count * own + PRIOR * mean) / total
+    width = np.sqrt((count * variance + PRIOR * spread**2) / total)
+    return float(np.clip(middle + NormalDist().inv_cdf(1 - far) * width, -1, CAP))
 
 
 def _guess(tracks: Tracks) -> tuple[float, float]:

@@ -141,10 +141,11 @@ def _clusters(run: Run, places: list[int]) -> tuple[Cluster, ...]:
 def _set_threshold(model: nn.Module, tracklets: Sequence[Tracklet]) -> float:
     """Write the operating point into the model's config, as `denseil calibrate` does, and return it.
 
-    It is the threshold that `denseil.linking.link` chooses for these tracklets, by 8 frames of each.
+    It is the threshold that `denseil.linking.link` chooses for these tracklets, by 8 frames of each and without
+    centring, since `Embedder.same` compares vectors as they are.
     """
     vectors = torch.stack(list(embed_tracklets(model, tracklets, frames="even8", normalized=True)))
-    found = link(vectors, **times_of(tracklets), far=FALSE_ACCEPTS).threshold
+    found = link(vectors, **times_of(tracklets), far=FALSE_ACCEPTS, centre=False).threshold
     block = {
         "similarity": "cosine",
         "frames": "even8",
