@@ -21,11 +21,12 @@ ROOT = Path(__file__).parent.parent
 
 IN_THE_OTHER = """
 import json, sys
+from dataclasses import asdict
 from pathlib import Path
 import numpy as np
 from denseil import gallery, linking, runtime
 
-export, folder = sys.argv[1:]
+export, folder, uri = sys.argv[1:]
 frames = [sorted(map(str, Path(one).glob("*.jpg"))) for one in json.loads(Path(folder, "tracklets.json").read_text())]
 embedder = runtime.Embedder.from_exported(export)
 vectors = embedder.embed(frames)
@@ -36,16 +37,27 @@ for step in range(6):
     tracks.update([0, 1], [decode_image(own[step]) for own in frames[:2]])
 np.save(Path(folder, "tracks.npy"), tracks.embeddings([0, 1]))
 links = linking.link(vectors, camids=[1] * len(vectors), threshold=0.5, nearest=2)
-found = gallery.open("memory://", dim=embedder.num_features, model=embedder.network.model_id)
-found.add([gallery.Record(str(row), camid=1, start=0.0) for row in range(len(vectors))], vectors)
-hit = found.search(vectors[:1], k=1)[0][0]
+model_id = embedder.network.model_id
+with gallery.open(uri, dim=embedder.num_features, model=model_id) as people:
+    people.add([gallery.Record(str(row), camid=1, start=0.0) for row in range(len(vectors))], vectors)
+    held = [stored for some in people.scan() for stored in some]
+records = json.dumps([asdict(one.record) for one in held])
+np.savez(Path(folder, "people.npz"), vectors=[one.vector for one in held], records=records)
+people = gallery.open(uri, dim=embedder.num_features, model=model_id)
+if uri == "memory://":
+    with np.load(Path(folder, "people.npz")) as file:
+        people.add([gallery.Record(**one) for one in json.loads(str(file["records"]))], file["vectors"])
+hit = people.search(vectors[:1], k=1, where=gallery.Where(camids=[1]))[0][0]
+gone = people.delete(["1"])
+people.optimize()
+kept = sorted(stored.record.id for some in people.scan() for stored in some)
 loaded = sorted({"torch", "timm", "torchvision", "einops"} & set(sys.modules))
 try:
     import torch
 except ModuleNotFoundError:
     loaded.append("no torch")
 same = embedder.same(vectors[0], vectors[0])
-print(json.dumps([loaded, hit.record.id, links.person.tolist(), embedder.threshold(), same]))
+print(json.dumps([loaded, hit.record.id, gone, kept, links.person.tolist(), embedder.threshold(), same]))
 """
 
 
@@ -121,26 +133,34 @@ def test_growing_tracks_are_those_of_torch(exports: dict[str, Path], tracklets: 
 
 
 @pytest.fixture(scope="module")
-def python(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The interpreter of an environment with denseil-runtime alone."""
-    folder = tmp_path_factory.mktemp("environment")
-    wheel = [sys.executable, "-m", "pip", "wheel", "-q", "--no-deps", "-w", str(folder), str(ROOT / "runtime")]
-    made = subprocess.run(wheel, capture_output=True, text=True)
-    venv.create(folder / "env", with_pip=True)
-    found = folder / "env" / ("Scripts" if os.name == "nt" else "bin") / "python"
-    if made.returncode == 0:
-        install = [found, "-m", "pip", "install", "-q", "--no-compile", *map(str, folder.glob("*.whl"))]
-        made = subprocess.run(install, capture_output=True, text=True)
-    if "No matching distribution" in made.stderr or "Could not find a version" in made.stderr:
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The distribution, built from the checkout."""
+    folder = tmp_path_factory.mktemp("wheel")
+    command = [sys.executable, "-m", "pip", "wheel", "-q", "--no-deps", "-w", str(folder), str(ROOT / "runtime")]
+    _online(command)
+    return next(folder.glob("*.whl"))
+
+
+def _online(command: list[str]) -> None:
+    done = subprocess.run(command, capture_output=True, text=True)
+    if "No matching distribution" in done.stderr or "Could not find a version" in done.stderr:
         pytest.skip("no package index: denseil-runtime cannot be built and installed")
-    assert made.returncode == 0, made.stderr
-    return found
+    assert done.returncode == 0, done.stderr
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("extra", ["", "[gallery]"])
 def test_the_distribution_works_without_torch(
-    python: Path, exports: dict[str, Path], tracklets: list[Tracklet], tmp_path: Path
+    wheel: Path, extra: str, exports: dict[str, Path], tracklets: list[Tracklet], tmp_path: Path
 ):
+    """In an environment with denseil-runtime alone, and with LanceDB."""
+    venv.create(tmp_path / "env", with_pip=False)
+    python = tmp_path / "env" / ("Scripts" if os.name == "nt" else "bin") / "python"
+    _online([sys.executable, "-m", "pip", "--python", str(python), "install", "-q", "--no-compile", f"{wheel}{extra}"])
+    if not extra:
+        size = sum(path.stat().st_size for path in (tmp_path / "env").rglob("*") if path.is_file())
+        assert size < 250e6
+    uri = str(tmp_path / "people") if extra else "memory://"
     folders = []
     for number, one in enumerate(tracklets):
         folder = tmp_path / str(number)
@@ -152,12 +172,14 @@ def test_the_distribution_works_without_torch(
     script = tmp_path / "script.py"
     script.write_text(IN_THE_OTHER)
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
-    command = [str(python), str(script), str(exports["parts"]), str(tmp_path)]
+    command = [str(python), str(script), str(exports["parts"]), str(tmp_path), uri]
     done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, env=environment)
     assert done.returncode == 0, done.stderr
-    loaded, nearest, persons, threshold, same = json.loads(done.stdout)
+    loaded, nearest, gone, kept, persons, threshold, same = json.loads(done.stdout)
     assert loaded == ["no torch"]
     assert nearest == "0"
+    assert gone == 1
+    assert kept == sorted(str(row) for row in range(len(tracklets)) if row != 1)
     assert len(persons) == len(tracklets)
     assert threshold == 0.4
     assert same is True

@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 from fastapi import HTTPException, UploadFile
 from PIL import Image
+from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import Headers
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -21,14 +22,17 @@ class Limits(NamedTuple):
         request_bytes: Of the whole body.
         frames: Crops in a tracklet.
         pixels: Width times height of a crop.
+        all_pixels: The same of all crops of a request: some kilobytes of PNG can hold millions.
     """
 
     request_bytes: int = 16 * 2**20
     frames: int = 256
     pixels: int = 2**21
+    all_pixels: int = 2**24
 
 
 LIMITS = Limits()
+CLOSE = {"Connection": "close"}  # otherwise the server reads, and drops, what the client goes on to send
 
 
 class RequireToken:
@@ -42,7 +46,8 @@ class RequireToken:
         if scope["type"] == "http" and scope["path"].startswith("/v1"):
             given = Headers(scope=scope).get("authorization", "").encode()
             if not secrets.compare_digest(given, self.expected):
-                answer = JSONResponse({"detail": "no token, or a wrong one"}, 401, {"WWW-Authenticate": "Bearer"})
+                headers = {"WWW-Authenticate": "Bearer", **CLOSE}
+                answer = JSONResponse({"detail": "no token, or a wrong one"}, 401, headers)
                 await answer(scope, receive, send)
                 return
         await self.app(scope, receive, send)
@@ -66,7 +71,8 @@ class BoundedBody:
             message = await receive()
             received += len(message.get("body", b""))
             if received > self.limit:
-                raise HTTPException(413, f"the body is longer than {self.limit:,} bytes: send fewer or smaller crops")
+                detail = f"the body is longer than {self.limit:,} bytes: send fewer or smaller crops"
+                raise HTTPException(413, detail, CLOSE)
             return message
 
         await self.app(scope, counted, send)
@@ -82,7 +88,16 @@ async def read_crops(files: Sequence[UploadFile], limits: Limits) -> list[Image.
         raise HTTPException(
             413, f"{len(files)} crops: send at most {limits.frames}, evenly spaced ones of a longer track"
         )
-    return [_decode(await file.read(), number, limits) for number, file in enumerate(files)]
+    return await run_in_threadpool(_decode_all, [await file.read() for file in files], limits)
+
+
+def _decode_all(files: list[bytes], limits: Limits) -> list[Image.Image]:
+    images: list[Image.Image] = []
+    left = limits.all_pixels
+    for number, data in enumerate(files):
+        images.append(_decode(data, number, limits._replace(pixels=min(left, limits.pixels))))
+        left -= images[-1].width * images[-1].height
+    return images
 
 
 def _decode(data: bytes, number: int, limits: Limits) -> Image.Image:
@@ -90,7 +105,9 @@ def _decode(data: bytes, number: int, limits: Limits) -> Image.Image:
         with Image.open(io.BytesIO(data), formats=("JPEG", "PNG")) as image:
             if image.width * image.height > limits.pixels:  # the header says so; nothing is decoded yet
                 raise HTTPException(
-                    413, f"crop {number} is {image.width} x {image.height}: send at most {limits.pixels:,} pixels"
+                    413,
+                    f"crop {number} is {image.width} x {image.height}: send at most {limits.pixels:,} pixels (that "
+                    "is what is left of a request's)",
                 )
             return image.convert("RGB")
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:

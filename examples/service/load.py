@@ -1,6 +1,6 @@
 """Load a running service: requests per second and how long they take.
 
-python load.py http://127.0.0.1:8000 TOKEN FOLDER_OF_CROPS --clients 8 --seconds 20
+python load.py http://127.0.0.1:8000 TOKEN FOLDER_OF_CROPS --clients 8 --seconds 20 --requests 1000
 """
 
 from __future__ import annotations
@@ -10,21 +10,27 @@ import asyncio
 import contextlib
 import statistics
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
 
 
 async def client(
-    http: httpx.AsyncClient, crops: list[bytes], until: float, times: list[float], refused: list[int]
+    http: httpx.AsyncClient,
+    crops: list[bytes],
+    until: float,
+    tickets: Iterator[int],
+    times: list[float],
+    busy: list[int],
 ) -> None:
-    """Search again and again."""
+    """Search again and again, until the time or the tickets are used up."""
     files = [("crops", ("crop.jpg", crop, "image/jpeg")) for crop in crops]
-    while time.perf_counter() < until:
+    while time.perf_counter() < until and next(tickets, None) is not None:
         begin = time.perf_counter()
         answer = await http.post("/v1/search", files=files)
         if answer.status_code == 503:
-            refused.append(1)
+            busy.append(1)
             await asyncio.sleep(0.1)
             continue
         answer.raise_for_status()
@@ -42,21 +48,22 @@ async def ready(http: httpx.AsyncClient, seconds: float = 120) -> None:
     raise SystemExit(f"no service answers at {http.base_url}")
 
 
-async def load(url: str, token: str, folder: Path, clients: int, seconds: float) -> None:
+async def load(url: str, token: str, folder: Path, clients: int, seconds: float, requests: int) -> None:
     """Run clients beside each other, and print what they saw."""
     crops = [path.read_bytes() for path in sorted(folder.iterdir())][:8]
     headers = {"Authorization": f"Bearer {token}"}
     times: list[float] = []
-    refused: list[int] = []
+    busy: list[int] = []
+    tickets = iter(range(requests))
     async with httpx.AsyncClient(base_url=url, headers=headers, timeout=60) as http:
         await ready(http)
-        until = time.perf_counter() + seconds
-        await asyncio.gather(*(client(http, crops, until, times, refused) for _ in range(clients)))
-    p95 = statistics.quantiles(times, n=20)[-1]
-    half, rate = statistics.median(times), len(times) / seconds
+        begin = time.perf_counter()
+        await asyncio.gather(*(client(http, crops, begin + seconds, tickets, times, busy) for _ in range(clients)))
+        took = time.perf_counter() - begin
+    half, p95 = statistics.median(times), statistics.quantiles(times, n=20)[-1]
     print(
-        f"{rate:.1f} requests/s of {len(crops)} crops; half answered within {1000 * half:.0f} ms, 95 % within "
-        f"{1000 * p95:.0f} ms; {len(refused)} refused as busy"
+        f"{len(times)} requests in {took:.1f} s: {len(times) / took:.1f} requests/s of {len(crops)} crops; half "
+        f"answered within {1000 * half:.0f} ms, 95 % within {1000 * p95:.0f} ms; {len(busy)} refused as busy"
     )
 
 
@@ -66,6 +73,6 @@ if __name__ == "__main__":
     parser.add_argument("token")
     parser.add_argument("folder", type=Path)
     parser.add_argument("--clients", type=int, default=8)
-    parser.add_argument("--seconds", type=float, default=20)
-    options = parser.parse_args()
-    asyncio.run(load(options.url, options.token, options.folder, options.clients, options.seconds))
+    parser.add_argument("--seconds", type=float, default=20, help="end then at the latest")
+    parser.add_argument("--requests", type=int, default=1_000, help="send no more than these")
+    asyncio.run(load(**vars(parser.parse_args())))
