@@ -30,6 +30,7 @@ except ModuleNotFoundError:  # Windows
 MEMORY = 4 * 2**30
 OURS = (ValueError, TypeError, KeyError, OSError, ImportError, NotImplementedError, RuntimeError)
 ROOT = Path(denseil.__file__).parent
+CLOSES = "closes a stream of the process"
 SECONDS = 60  # what hangs is meant; a busy machine makes anything take ten
 
 
@@ -55,41 +56,33 @@ def call_once(target: Target, rng: random.Random) -> Fault | None:
     hostile = {name: rng.choice(VALUES) for name in chosen}
     given = {name: make() for name, make in target.arguments.items() if name not in hostile} | hostile
     arguments = ", ".join(f"{name}={shown(value)}" for name, value in hostile.items())
-    kept = {number: os.dup(number) for number in open_files()}
-    try:
-        with quietly(), no_longer_than(SECONDS), no_more_memory_than(MEMORY):
-            answer = target.call(**given)
-            if isinstance(answer, Iterator):
-                deque(answer, maxlen=0)  # a generator has not begun yet
-    except Exception as error:
-        if reason := foreign(error):
-            return Fault(target.name, arguments, *reason)
-    finally:
-        closed = restore(kept)
-    return Fault(target.name, arguments, "closes a file of the process", str(closed)) if closed else None
-
-
-def open_files() -> list[int]:
-    """The numbers of the files that are open; stdin, stdout and stderr where that cannot be known."""
-    listed = Path("/proc/self/fd")
-    return [int(one.name) for one in listed.iterdir() if one.exists()] if listed.is_dir() else [0, 1, 2]
-
-
-def restore(kept: dict[int, int]) -> list[int]:
-    """Open files again that a call closed because it took a number for a file.
-
-    Returns:
-        Those that were closed.
-    """
-    closed = []
-    for number, copy in kept.items():
+    with kept_open() as closed:
         try:
-            os.fstat(number)
-        except OSError:
-            closed.append(number)
-            os.dup2(copy, number)
-        os.close(copy)
-    return closed
+            with quietly(), no_longer_than(SECONDS), no_more_memory_than(MEMORY):
+                answer = target.call(**given)
+                if isinstance(answer, Iterator):
+                    deque(answer, maxlen=0)  # a generator has not begun yet
+        except Exception as error:
+            if reason := foreign(error):
+                return Fault(target.name, arguments, *reason)
+    return Fault(target.name, arguments, CLOSES, str(closed)) if closed else None
+
+
+@contextlib.contextmanager
+def kept_open() -> Iterator[list[int]]:
+    """Open stdin, stdout and stderr again if a call closed them, since it took a number for a file, and list them."""
+    kept = {number: os.dup(number) for number in (0, 1, 2)}
+    closed: list[int] = []
+    try:
+        yield closed
+    finally:
+        for number, copy in kept.items():
+            try:
+                os.fstat(number)
+            except OSError:
+                closed.append(number)
+                os.dup2(copy, number)
+            os.close(copy)
 
 
 def foreign(error: BaseException) -> tuple[str, str] | None:
@@ -120,18 +113,21 @@ def call_verb(rng: random.Random, commands: dict[str, list[str]]) -> Fault | Non
     else:
         words[rng.randrange(len(name.split()), len(words))] = rng.choice(WORDS)
     out, err = io.StringIO(), io.StringIO()
-    try:
-        with (
-            no_longer_than(SECONDS),
-            no_more_memory_than(MEMORY),
-            contextlib.redirect_stdout(out),
-            contextlib.redirect_stderr(err),
-        ):
-            status = main(words)
-    except SystemExit:
-        return None
-    except BaseException as error:
-        return Fault(f"denseil {name}", str(words)[:200], "escaped", f"{type(error).__name__}: {error}"[:160])
+    with kept_open() as closed:
+        try:
+            with (
+                no_longer_than(SECONDS),
+                no_more_memory_than(MEMORY),
+                contextlib.redirect_stdout(out),
+                contextlib.redirect_stderr(err),
+            ):
+                status = main(words)
+        except SystemExit:
+            return None
+        except BaseException as error:
+            return Fault(f"denseil {name}", str(words)[:200], "escaped", f"{type(error).__name__}: {error}"[:160])
+    if closed:
+        return Fault(f"denseil {name}", str(words)[:200], CLOSES, str(closed))
     lines = [line for line in err.getvalue().split("\n") if line.startswith("denseil: ")]
     if status not in (0, 1, 2) or "Traceback" in err.getvalue():
         return Fault(f"denseil {name}", str(words)[:200], f"status {status}", err.getvalue()[-160:])
