@@ -1,4 +1,4 @@
-"""What `export` is asked for, checked before anything is computed; and its files, run against torch."""
+"""Checks of the arguments of `export`, and comparison of its files with torch."""
 
 from __future__ import annotations
 
@@ -16,24 +16,24 @@ from denseil.exporters.writers import SUFFIXES
 from denseil.models import ClipModel, DenseIL, OptimizedDenseIL
 from denseil.models.denseil import check_made_float32
 
-SHAPES = ((1, 1), (2, 3), (3, 8), (1, 20))  # (B, T) that every export of clips is tried at, with masks and without
+SHAPES = ((1, 1), (2, 3), (3, 8), (1, 20))  # (B, T) at which every export of clips is run, with masks and without
 TOLERANCE, HALF_TOLERANCE = 1e-4, 2e-2
 
 
 def check_model(model: nn.Module, *, parts: bool) -> None:
     """Raise an error for a model that cannot be exported."""
     if isinstance(model, OptimizedDenseIL):
-        raise ValueError("an optimised model is made for torch: export the model that create_model made")
+        raise ValueError("an optimised model runs in torch only: export the model from create_model")
     if isinstance(model, DenseIL):
         check_made_float32(model)
     elif other := {value.dtype for value in model.parameters() if value.is_floating_point()} - {torch.float32}:
         raise ValueError(f"the model is in {other.pop()}: give it in float32 (model.float())")
     if parts and not isinstance(model, ClipModel):
-        raise ValueError(f"{type(model).__name__} has no frame encoder and decoder to write apart: leave parts out")
+        raise ValueError(f"{type(model).__name__} has no separate frame encoder and decoder: leave parts out")
 
 
 def check_output(path: Path, format: Format | None, *, parts: bool) -> Format:
-    """The format, by the file's suffix where it is None; raises an error where the path does not fit."""
+    """The format, from the suffix if None; raises an error if the path does not fit it."""
     if format is None:
         format = next((name for name, end in SUFFIXES.items() if path.suffix == end), "onnx")
     if format not in SUFFIXES:
@@ -64,7 +64,7 @@ def check_options(
     size: tuple[int, int] | None,
     int8: Sequence[Tracklet] | None,
 ) -> None:
-    """Raise an error for options that do not go together, and for a missing package."""
+    """Raise an error for options that exclude each other, and for a missing package."""
     if (normalize or resize) and not crops:
         raise ValueError("normalize and resize are for single crops: give crops=True, or prepare the frames of clips")
     if parts and (crops or half):
@@ -87,7 +87,7 @@ def check_options(
 
 @torch.inference_mode()
 def compare_clips(model: nn.Module, exported: Any, size: Sequence[int], device: torch.device, most: float) -> float:
-    """The greatest relative difference over all shapes; raises ValueError if one is above `most` or not a number."""
+    """Greatest relative difference over all shapes; raises ValueError if one is above `most` or not a number."""
     generator = torch.Generator().manual_seed(0)
     worst = 0.0
     for batch, frames in SHAPES:
@@ -105,7 +105,7 @@ def compare_clips(model: nn.Module, exported: Any, size: Sequence[int], device: 
 def compare_crops(
     network: nn.Module, run: Callable[..., Tensor], shapes: Sequence[tuple[int, int, int]], most: float
 ) -> float:
-    """The same for a network of single crops, at shapes (N, H, W)."""
+    """Greatest relative difference of a network of single crops over `shapes` (N, H, W), as `compare_clips`."""
     generator = torch.Generator().manual_seed(0)
     device = next(network.buffers()).device
     worst = 0.0
@@ -117,7 +117,7 @@ def compare_crops(
 
 
 def crop_shapes(size: tuple[int, int], *, resize: bool) -> tuple[tuple[int, int, int], ...]:
-    """The (N, H, W) that a network of single crops is tried at."""
+    """The shapes (N, H, W) at which a network of single crops is run."""
     height, width = size
     odd = ((2 * height + 3, width - width // 3), (height // 2 + 1, 3 * width)) if resize else (size, size)
     return ((1, height, width), (3, *odd[0]), (8, *odd[1]))
@@ -128,6 +128,6 @@ def _difference(found: Tensor, expected: Tensor, where: str, most: float) -> flo
     if not difference <= most:
         raise ValueError(
             f"the exported model differs from torch by {difference:.1e} of the greatest value at {where}; at most "
-            f"{most} may be: it was not written"
+            f"{most} is allowed: nothing was written"
         )
     return difference.item()

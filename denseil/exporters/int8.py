@@ -1,4 +1,4 @@
-"""int8 by NNCF: calibrated on tracklets, with its price in neighbours and mAP beside its gain."""
+"""int8 quantisation of OpenVINO models by NNCF, with the accuracy lost and the speed gained."""
 
 from __future__ import annotations
 
@@ -24,21 +24,21 @@ from denseil.embedding.tracklet_vectors import embed_tracklets
 from denseil.metrics import Embeddings, rank
 from denseil.models import Agreement, agreement
 
-CALIBRATION = 64  # tracklets; more change little and take long
+CALIBRATION = 64  # tracklets; more change little
 FRAMES = 8  # of a tracklet, at most
 REAL = (8, 4, 2, 1)  # frames under the mask of the calibration's clips, in turn: trackers begin with one
 
 
 @dataclass(frozen=True)
 class Price:
-    """What int8 costs and gains, on the tracklets that it was calibrated on (on others it may cost more).
+    """Accuracy and speed of an int8 model, on its calibration tracklets (on others it may lose more).
 
     Attributes:
-        agreement: How near its embeddings are to those of float32, of up to 8 frames of each tracklet.
-        single: The same of one frame each, the vectors that a tracker begins with.
-        mAP: Under the protocol "standard", each tracklet of a person a query, float32 and int8; None if nobody was seen
-            by two cameras.
-        speed: How many times faster than float32 in the same runtime.
+        agreement: Agreement with the embeddings of float32, of up to 8 frames of each tracklet.
+        single: The same with one frame each, as a tracker starts with.
+        mAP: mAP of float32 and of int8 under the protocol "standard", with each tracklet as a query; None if nobody was
+            seen by two cameras.
+        speed: Speed relative to float32 in the same runtime.
     """
 
     agreement: Agreement
@@ -56,7 +56,7 @@ class Price:
 
 
 def quantize(path: Path, tracklets: Sequence[Tracklet]) -> Price:
-    """Replace OpenVINO files by int8 ones, in place, and measure what that does."""
+    """Replace OpenVINO files with int8 ones, in place, and measure accuracy and speed."""
     before = ExportedModel(path)  # stays open: a file that is replaced lives on
     clips = _clips(tracklets[:CALIBRATION], before.pretrained_cfg)  # (B, 8, 3, H, W)
     expected, expected_single = _embed(before, tracklets, FRAMES), _embed(before, tracklets, 1)
@@ -88,7 +88,7 @@ def _quantize_file(part: str, file: Path, examples: list[tuple[Tensor, ...]]) ->
 
 
 def _examples(part: str, model: ExportedModel, clips: Tensor) -> Iterator[tuple[Tensor, ...]]:
-    """Inputs of a part, one clip each, as an embedder makes them: short tracklets are padded under a mask."""
+    """Calibration inputs of a part, one clip each; masks as an `Embedder` pads short tracklets."""
     for number, clip in enumerate(clips):
         if part == "encoder":
             yield (clip,)
@@ -98,7 +98,7 @@ def _examples(part: str, model: ExportedModel, clips: Tensor) -> Iterator[tuple[
 
 
 def _clips(tracklets: Sequence[Tracklet], cfg: dict[str, Any]) -> Tensor:
-    """Eight even frames of each tracklet, normalised."""
+    """Eight evenly spaced frames of each tracklet, normalised: (B, 8, 3, H, W)."""
     size = tuple(cfg["input_size"][1:])
     clips = np.stack(
         [
@@ -115,7 +115,7 @@ def _clips(tracklets: Sequence[Tracklet], cfg: dict[str, Any]) -> Tensor:
 
 
 def _embed(model: ExportedModel, tracklets: Sequence[Tracklet], most: int) -> Tensor:
-    """Embeddings (B, D) of evenly spaced frames of each tracklet, at most so many, with few in memory at once."""
+    """Embeddings (B, D) of at most `most` evenly spaced frames of each tracklet, with few frames in memory at once."""
     chosen = ([one.frames[i] for i in np.unique(sample_even(len(one.frames), most)).tolist()] for one in tracklets)
     return torch.stack(list(embed_tracklets(model, chosen, budget=64)))
 

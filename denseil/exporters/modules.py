@@ -1,4 +1,4 @@
-"""The modules that are exported: a whole model, its two parts, or a network for single crops."""
+"""The exported modules, with example inputs and dynamic axes."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from torch.export import Dim
 
 from denseil.models.single_frame import SingleFrame
 
-MOST = 65536  # of batch, frames; torch 2.6 wants a bound
+MOST = 65536  # of batch and frames; torch 2.6 needs a bound
 MOST_PIXELS = 16384  # of a crop's side
 
 Part: TypeAlias = tuple[nn.Module, tuple[Tensor, ...], tuple[dict[int, Any], ...]]
@@ -69,7 +69,7 @@ def whole_part(model: nn.Module, size: Sequence[int], device: torch.device, *, m
 
 
 def encoder_decoder_parts(model: Any, size: Sequence[int], device: torch.device) -> dict[str, Part]:
-    """The frame encoder and the decoder of a `ClipModel`, each with its own weights only."""
+    """The frame encoder and the decoder of a `ClipModel`, each with only its own weights."""
     clips, mask = _example(size, device)
     with torch.no_grad():
         tokens = model.encode_frames(clips.flatten(0, 1)).unflatten(0, clips.shape[:2])
@@ -94,7 +94,7 @@ def crops_part(network: SingleFrame, device: torch.device) -> dict[str, Part]:
 
 
 def _example(size: Sequence[int], device: torch.device) -> tuple[Tensor, Tensor]:
-    """Clips and a mask; B = 2, T = 3 are neither 1 nor equal: torch.export would make those constants."""
+    """Clips and a mask with B = 2, T = 3: torch.export would make axes of 1, or equal ones, constants."""
     return torch.zeros(2, 3, *size, device=device), torch.ones(2, 3, dtype=torch.bool, device=device)
 
 
@@ -103,7 +103,7 @@ def _dim(name: str, most: int = MOST) -> Any:
 
 
 def _keep(module: Any, *names: str) -> Any:
-    """A copy of a module with some of its children only: .pt2 files hold all weights, used or not."""
+    """A copy of a module with only some of its children, since .pt2 files store unused weights too."""
     kept = copy.copy(module)
     kept._modules = {name: module._modules[name] for name in names}
     return kept

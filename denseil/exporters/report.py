@@ -24,7 +24,7 @@ class ExportReport:
             crops.
         error: The greatest difference of an embedding from torch's, relative to the greatest value; of int8, before
             quantisation.
-        price: The loss of accuracy and the gain in speed by int8; None without int8.
+        price: Accuracy lost and speed gained by int8; None without int8.
     """
 
     path: Path

@@ -1,4 +1,4 @@
-"""One writer for each format: a module to a file with our metadata inside."""
+"""Writers of modules with metadata, one for each format."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ def _input_names(module: Any) -> Iterator[str]:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Without the exporter's warnings about its own parts."""
+    """Silence the exporter's warnings about itself."""
     logger = logging.getLogger("torch.onnx")
     level = logger.level
     logger.setLevel(logging.ERROR)
