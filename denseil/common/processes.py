@@ -32,11 +32,11 @@ def join_processes(device: str = "auto") -> tuple[torch.device, bool]:
     return choose_device(device), True
 
 
-def choose_device(name: str = "auto") -> torch.device:
+def choose_device(name: str | torch.device | int = "auto") -> torch.device:
     """Return the device of a name; "auto" is an accelerator if there is one, else the CPU.
 
     Raises:
-        ValueError: If torch does not know the device, or cannot use it here.
+        ValueError: If torch does not know the device, or cannot use it here, or it is meta.
     """
     if name == "auto":
         return best_device()
@@ -46,8 +46,10 @@ def choose_device(name: str = "auto") -> torch.device:
     except (RuntimeError, AssertionError, TypeError, NotImplementedError) as error:
         reason = str(error).partition("\n")[0] or type(error).__name__
         raise ValueError(
-            f"device {name!r} cannot be used here ({reason}): give auto, cpu, cuda, cuda:1 or mps"
+            f"device {str(name)!r} cannot be used here ({reason}): give auto, cpu, cuda, cuda:1 or mps"
         ) from error
+    if device.type == "meta":
+        raise ValueError("device 'meta' computes nothing: give 'cpu' or an accelerator")
     return device
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+from collections.abc import Hashable, Iterable
 from typing import Any
 
 from denseil.common.arguments import shown
@@ -15,12 +15,14 @@ def id_values(track_ids: Any) -> list[Hashable]:
         track_ids: A sequence of ids, a tensor or an array of them; None for none.
 
     Raises:
-        TypeError: If an id cannot be a key, or is no whole number.
+        TypeError: If an id cannot be a key, such as None or a list, or is no whole number.
     """
     if track_ids is None:
         return []
     if hasattr(track_ids, "reshape"):  # a tensor or an array
         track_ids = track_ids.reshape(-1).tolist()
+    if isinstance(track_ids, (str, bytes)) or not isinstance(track_ids, Iterable):
+        raise TypeError(f"track ids are {shown(track_ids)}; give one for each crop, in a list")
     ids: list[Hashable] = []
     for track_id in track_ids:
         value: Any = track_id
@@ -32,5 +34,7 @@ def id_values(track_ids: Any) -> list[Hashable]:
             if not value.is_integer():
                 raise TypeError(f"track id {value!r}: give whole numbers or names")
             value = int(value)
+        if value is None or isinstance(value, bool) or not isinstance(value, Hashable):
+            raise TypeError(f"track id {shown(value)}: give whole numbers or names")
         ids.append(value)
     return ids

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from denseil.common.arguments import checked_class
 from denseil.common.extras import need
+from denseil.common.processes import choose_device
 from denseil.data.batch_augmentation import augment_batch, put
 from denseil.data.clips import ClipDataset, Plan
 from denseil.data.images import resize_image
@@ -39,7 +40,7 @@ class CachedClips(ClipDataset):
         progress: Show a bar while decoding.
 
     Raises:
-        ValueError: If a tracklet has no readable frame.
+        ValueError: If a tracklet has no readable frame, or the device cannot be used.
         MemoryError: If the frames do not fit into memory.
     """
 
@@ -55,6 +56,7 @@ class CachedClips(ClipDataset):
         frames: Tensor | None = None,
         progress: bool = False,
     ) -> None:
+        device = choose_device(device)
         super().__init__(tracklets, clip_len=clip_len, transform=transform, labels=labels, seed=seed)
         lengths = [len(tracklet.frames) for tracklet in tracklets]
         self._starts = np.cumsum([0, *lengths])

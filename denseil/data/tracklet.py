@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import overload
+from math import isfinite
+from operator import index
+from typing import Any, overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,14 +27,18 @@ class Frames(Sequence[str]):
     Args:
         folder: The folder of the names; "" for names that are complete paths.
         names: File names in time order; an array of bytes (UTF-8) is not copied.
+
+    Raises:
+        TypeError: If the names are one text, or one of them is neither text nor a path.
+        ValueError: If a name has no bytes in the file system's encoding.
     """
 
     __slots__ = ("folder", "names")
 
     def __init__(self, folder: str | os.PathLike[str], names: Iterable[str] | NDArray[np.bytes_]) -> None:
         self.folder = os.path.join(folder, "")  # noqa: PTH118 (with its separator, so that a path is one addition)
-        if not isinstance(names, np.ndarray):
-            names = np.array([os.fsencode(name) for name in names], dtype=np.bytes_)
+        if not isinstance(names, np.ndarray) or names.dtype.kind != "S" or names.ndim != 1:
+            names = np.array([_encoded(name) for name in _listed(names)], dtype=np.bytes_)
         self.names = names
 
     def __len__(self) -> int:
@@ -62,6 +68,21 @@ class Frames(Sequence[str]):
         return f"Frames({len(self)} in {self.folder!r})"
 
 
+def _listed(names: Any) -> Iterable[Any]:
+    if isinstance(names, (str, bytes, os.PathLike)) or not isinstance(names, Iterable):
+        raise TypeError(f"names={shown(names)}: give the names of a tracklet's frames, in time order")
+    return names
+
+
+def _encoded(name: Any) -> bytes:
+    if not isinstance(name, (str, bytes, os.PathLike)):
+        raise TypeError(f"a frame's name is {shown(name)}; it must be text or a path")
+    try:
+        return os.fsencode(name)
+    except UnicodeEncodeError as error:
+        raise ValueError(f"a frame's name {shown(name)} cannot be a file's: {error.reason}") from error
+
+
 def _digest(frames: Sequence[str]) -> str:
     """Compute a name of a tracklet from the paths of its frames."""
     digest = hashlib.blake2b(digest_size=8)
@@ -85,7 +106,9 @@ class Tracklet:
         source: Name of its dataset, folder or video.
 
     Raises:
-        ValueError: If there is no frame.
+        TypeError: If the frames have no order, as a set or one path.
+        ValueError: If there is no frame, a pid is below -1, a camid is negative, a time is not finite, or the end is
+            before the start.
     """
 
     frames: Sequence[str]
@@ -97,9 +120,25 @@ class Tracklet:
     source: str = ""
 
     def __post_init__(self) -> None:
+        if isinstance(self.frames, (str, bytes, Mapping)) or not hasattr(self.frames, "__getitem__"):
+            raise TypeError(f"frames={shown(self.frames)}: give the paths of a tracklet's frames, in time order")
         if not len(self.frames):
             raise ValueError(
                 f"tracklet {self.name!r} (pid {self.pid}, camera {self.camid}) has no frames: leave it out"
+            )
+        for label in ("pid", "camid"):
+            if type(getattr(self, label)) is not int:  # a tensor is equal to no other
+                object.__setattr__(self, label, index(getattr(self, label)))
+        if not (-1 <= self.pid < 2**63 and 0 <= self.camid < 2**63):
+            raise ValueError(
+                f"tracklet {shown(self.name)} has pid {shown(self.pid)} and camid {shown(self.camid)}: a pid is a "
+                "whole number from -1, a camid from 0, both below 2^63"
+            )
+        times = [time for time in (self.start, self.end) if time is not None]
+        if not all(map(isfinite, times)) or times != sorted(times):
+            raise ValueError(
+                f"tracklet {shown(self.name)} is from {self.start} to {self.end}: give finite seconds, the end not "
+                "before the start, or None"
             )
 
     @property

@@ -29,7 +29,9 @@ def update_boxes(embedder: TrackletEmbedder, track_ids: Any, boxes: Any, frame: 
         frame: The image (H, W, 3) uint8.
 
     Raises:
-        ValueError: If the boxes have another shape, are not as many as the ids, or an id occurs twice.
+        TypeError: If the boxes are not numbers.
+        ValueError: If the boxes have another shape, hold NaN, are shares of the picture rather than pixels, are not as
+            many as the ids, or an id occurs twice.
     """
     if track_ids is not None:  # None: no tracks yet
         embedder.update(track_ids, _crops(frame, boxes))
@@ -174,9 +176,20 @@ def _from_bgr(embedder: TrackletEmbedder, image: Image) -> Image:
 
 def _crops(frame: Image, boxes: Any) -> list[Image]:
     """The pixels of boxes (N, 4) left, top, right, bottom, of tensors on any device or arrays."""
-    corners = torch.as_tensor(boxes, dtype=torch.float64).cpu()
-    if not len(corners):
+    if isinstance(boxes, Tensor):
+        boxes = boxes.detach().double().cpu()
+    try:
+        corners = np.asarray(boxes, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise TypeError(f"boxes={shown(boxes)}: give numbers (N, 4): left, top, right, bottom in pixels") from error
+    if not corners.size:
         return []
-    if corners.dim() != 2 or corners.shape[1] != 4:
-        raise ValueError(f"boxes have shape {tuple(corners.shape)}; they must be (N, 4): left, top, right, bottom")
+    if corners.ndim != 2 or corners.shape[1] != 4:
+        raise ValueError(f"boxes have shape {corners.shape}; they must be (N, 4): left, top, right, bottom")
+    if np.isnan(corners).any():
+        raise ValueError(f"box {int(np.isnan(corners).any(1).argmax())} holds NaN: leave it out, with its id")
+    if corners.min() >= 0 and 0 < corners.max() <= 1 and (corners % 1).any():
+        raise ValueError(
+            f"boxes={shown(corners.tolist())} are shares of the picture: give left, top, right, bottom in pixels"
+        )
     return [crop_box(frame, left, top, right - left, bottom - top) for left, top, right, bottom in corners.tolist()]

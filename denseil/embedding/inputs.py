@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor, nn
 
-from denseil.common.processes import best_device
+from denseil.common.processes import choose_device
 from denseil.data.images import pillow_rgb
 from denseil.embedding.exported import ExportedModel, open_network
 from denseil.embedding.image_network import ImageNetwork
@@ -23,6 +23,7 @@ from denseil.models.interface import Preprocessing
 
 Pixels: TypeAlias = NDArray[np.uint8] | Image.Image | Tensor
 """An array (H, W, 3) uint8, a PIL image, or a tensor (3, H, W) uint8; of any size."""
+PIXELS = "give uint8 pixels, 0 to 255 and not normalised: the embedder does that"
 
 
 def open_model(
@@ -48,14 +49,7 @@ def open_model(
     inner = unwrap(model)
     if isinstance(inner, ClipModel) and preprocessing is None:
         check_made(inner)
-    if device is not None and str(device).partition(":")[0] == "meta":
-        raise ValueError(f"device={str(device)!r} computes nothing: give 'cpu' or an accelerator")
-    try:
-        return model.to(best_device() if device is None else device).eval()
-    except RuntimeError as error:
-        if device is None:
-            raise
-        raise ValueError(f"device={device!r} cannot be used: {str(error).splitlines()[0]}") from error
+    return model.to(choose_device("auto" if device is None else device)).eval()
 
 
 def check_color_order(color_order: str) -> None:
@@ -89,10 +83,12 @@ def to_rgb(frame: Pixels, color_order: ColorOrder, *, name: str) -> NDArray[np.u
     if isinstance(frame, Tensor):
         if frame.dim() != 3 or frame.shape[0] != 3:
             raise ValueError(f"{name} is a tensor of shape {tuple(frame.shape)}; it must be (3, H, W)")
+        if frame.dtype != torch.uint8 or frame.is_meta or frame.layout != torch.strided:
+            raise TypeError(f"{name} is of {frame.dtype} on {frame.device}; {PIXELS}")
         frame = frame.movedim(0, -1).cpu().numpy()
     if not isinstance(frame, np.ndarray) or frame.dtype != np.uint8:
         kind = f"of {frame.dtype}" if isinstance(frame, np.ndarray) else f"a {type(frame).__name__}"
-        raise TypeError(f"{name} is {kind}; give uint8 pixels, 0 to 255 and not normalised: the embedder does that")
+        raise TypeError(f"{name} is {kind}; {PIXELS}")
     if frame.ndim != 3 or frame.shape[2] != 3:
         raise ValueError(f"{name} has shape {frame.shape}; it must be (H, W, 3)")
     if not frame.size:

@@ -101,7 +101,6 @@ def embed_to_file(
     if not tracklets:
         raise ValueError("no tracklets to embed: is it the right part of the dataset?")
     check_unique(tracklet.key for tracklet in tracklets)
-    _check_labels(tracklets)
     tracklets = _share(tracklets, *shard)
     if rank == 0:
         _open(folder, output, _key(embedder, tracklets))
@@ -119,16 +118,6 @@ def embed_to_file(
                 save_file({"vectors": vectors}, temporary)
     wait_for_all()
     return _finish(embedder, tracklets, folder, output, len(parts), shard) if rank == 0 else None
-
-
-def _check_labels(tracklets: Sequence[Tracklet]) -> None:
-    """Raise a ValueError for labels that a features file cannot hold, before anything is embedded."""
-    for one in tracklets:
-        if not (-1 <= one.pid < 2**63 and 0 <= one.camid < 2**63):
-            raise ValueError(
-                f"tracklet {one.name!r} has pid {one.pid} and camid {one.camid}: a pid is a whole number from -1, a "
-                "camid one from 0, and both are below 2^63"
-            )
 
 
 def _share(tracklets: Sequence[Tracklet], number: int, shards: int) -> Sequence[Tracklet]:

@@ -10,6 +10,8 @@ from denseil.common.arguments import shown
 from denseil.gallery.fields import LEAST, check_integer, check_text, check_time
 from denseil.gallery.record import Record
 
+MOST_LISTED = 100_000  # integers in a filter: each stands in the expression that a database reads
+
 
 @dataclass(frozen=True, slots=True)
 class Where:
@@ -24,7 +26,8 @@ class Where:
 
     Raises:
         TypeError: If cameras or persons are not integers in a collection, or a time is not a number.
-        ValueError: If a person is negative, an integer needs more than 64 bits, or a time is not finite.
+        ValueError: If a person is negative, an integer needs more than 64 bits, there are more than 100,000 of them, or
+            a time is not finite.
     """
 
     camids: Collection[int] | None = None
@@ -90,6 +93,10 @@ def _integers(name: str, values: Any, *, least: int = LEAST) -> frozenset[int]:
     values = values.tolist() if hasattr(values, "tolist") else values  # arrays and tensors
     if isinstance(values, (str, bytes)) or not isinstance(values, Collection):
         raise TypeError(f"{name} is {shown(values)}; it must be a collection of integers, such as [1, 2]")
+    if (isinstance(values, range) and values and abs(values[-1] - values[0]) > MOST_LISTED) or len(
+        values
+    ) > MOST_LISTED:
+        raise ValueError(f"{name} is {shown(values)}; at most {MOST_LISTED:,} are looked for at once")
     return frozenset(check_integer(f"an item of {name}", value, least=least) for value in values)
 
 

@@ -60,9 +60,11 @@ class Embeddings:
 def _as_tensor(name: str, values: ArrayLike) -> Tensor:
     """Convert to a tensor, without a copy if possible."""
     if isinstance(values, Tensor):
+        if values.is_meta or values.layout != torch.strided:
+            raise TypeError(f"{name} are a tensor of {values.device} and {values.layout}; give a dense one with values")
         return values.detach()
     try:
-        return torch.as_tensor(np.ascontiguousarray(values))
+        return torch.as_tensor(np.require(values, requirements=["C", "W"]))
     except (TypeError, ValueError) as error:  # ragged lists, strings, objects
         raise TypeError(f"{name} cannot be read as an array of numbers: {error}") from error
 
@@ -75,7 +77,9 @@ def _as_vectors(values: ArrayLike) -> Tensor:
         )
     if vectors.dtype == torch.bool or vectors.is_complex():
         raise TypeError(f"vectors are {vectors.dtype}; they must be real numbers: convert them to float32")
-    vectors = vectors.float()
+    given, vectors = vectors, vectors.float()
+    if given.dtype == torch.float64 and (lost := (given != 0).any(1) & (vectors == 0).all(1)).any():
+        raise ValueError(f"vector {int(lost.nonzero()[0])} is too short: it is zero in float32; scale the vectors")
     # aminmax propagates NaN and needs no temporary, unlike isfinite() on a gallery of a million.
     if not torch.stack(vectors.aminmax()).isfinite().all():
         row = next(i for i, vector in enumerate(vectors) if not vector.isfinite().all())
@@ -95,7 +99,7 @@ def as_ids(name: str, values: ArrayLike, length: int | None = None) -> Tensor:
 
     Raises:
         TypeError: If they are not integers.
-        ValueError: If they have not one dimension, or not this length.
+        ValueError: If they have not one dimension, or not this length, or are 2^63 and more.
     """
     ids = _as_tensor(name, values)
     if ids.is_floating_point() or ids.is_complex() or ids.dtype == torch.bool:
@@ -105,4 +109,6 @@ def as_ids(name: str, values: ArrayLike, length: int | None = None) -> Tensor:
         raise ValueError(
             f"{name} have shape {tuple(ids.shape)}{there}; give one a tracklet (one a frame is a known mistake)"
         )
+    if ids.dtype == torch.uint64 and (ids.view(torch.int64) < 0).any():
+        raise ValueError(f"{name} do not fit into 64 bits with a sign; renumber them")
     return ids.to("cpu", torch.int64)

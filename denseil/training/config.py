@@ -170,7 +170,9 @@ class TrainConfig:
         for name in ("pad", "warmup", "workers", "validate_every", "weight_decay", "encoder_lr", "seed"):
             check(getattr(self, name) >= 0, name, getattr(self, name), "not negative")
         check(0 <= self.group_share <= 1, "group_share", self.group_share, "0 to 1")
-        check(self.lr > 0, "lr", self.lr, "above 0")
+        check(0 < self.lr < float("inf"), "lr", self.lr, "above 0 and finite")
+        check(bool(self.output), "output", repr(self.output), "the name of a folder")
+        check(self.seed < 2**63, "seed", self.seed, "below 2^63")
         for name, value, none in (("gamma", self.gamma, ""), ("layer_decay", self.layer_decay, ", or null for none")):
             check(value is None or 0 < value <= 1, name, value, f"above 0, at most 1{none}")
         check(self.clip_grad is None or self.clip_grad > 0, "clip_grad", self.clip_grad, "above 0, or null for none")

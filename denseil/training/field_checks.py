@@ -22,7 +22,12 @@ def typed(name: str, value: Any, kind: Any) -> Any:
         return {key: typed(f"{name}.{key}", each, get_args(kind)[1]) for key, each in value.items()}
     if get_origin(kind) is Literal:
         choices = get_args(kind)
-        check(value in choices, name, repr(value), f"{', '.join(choices[:-1])} or {choices[-1]}")
+        check(
+            isinstance(value, str) and value in choices,
+            name,
+            repr(value),
+            f"{', '.join(choices[:-1])} or {choices[-1]}",
+        )
         return value
     kinds = get_args(kind) or (kind,)
     if value is None and type(None) in kinds:

@@ -82,6 +82,9 @@ def test_frames_are_shared_and_checked(tracklets: list[Tracklet]):
     assert torch.equal(again[0].clips, first[0].clips)
     with pytest.raises(ValueError, match="give those of the same tracklets and size"):
         CachedClips(tracklets[1:], frames=first.frames, **settings)
+    for device in ("nope", "meta", None):
+        with pytest.raises(ValueError, match=f"device '{device}'"):
+            CachedClips(tracklets, device=device, frames=first.frames, **settings)
 
 
 def test_an_unreadable_frame_is_its_neighbour(tracklets: list[Tracklet], tmp_path: Path):

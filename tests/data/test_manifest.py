@@ -37,6 +37,13 @@ def test_windows_line_ends_and_byte_order_mark(path):
     assert read_dataset("manifest", path) == before
 
 
+@pytest.mark.parametrize("separator", [";", "\t", ", ", "; "])
+def test_what_stands_between_the_columns(path, separator):
+    before = read_dataset("manifest", path)
+    path.write_text(TEXT.replace(",", separator), encoding="utf-8")
+    assert read_dataset("manifest", path) == before
+
+
 def test_parquet_is_the_same(path):
     columns = [line.split(",") for line in TEXT.splitlines()]
     table = {name: [row[i] for row in columns[1:]] for i, name in enumerate(columns[0])}
@@ -60,6 +67,7 @@ def test_any_dataset_can_become_one(tmp_path):
     ("old", "new", "text"),
     [
         ("pid,camid,split,note", "pid,camid,split,time", "time is a number of seconds, got 'later'"),
+        ("split,note", "split,pid", r"the columns \['pid'\] more than once"),
         ("camid", "camera", r"lacks the columns \['camid'\]"),
         ("7,2,train,later", "8,2,train,later", "two identities"),
         ("7,2,train,later", "7,1,train,later", "two identities, cameras"),

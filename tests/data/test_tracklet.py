@@ -4,6 +4,7 @@ import sys
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -41,6 +42,44 @@ def test_a_tracklet_is_frozen_picklable_and_not_empty():
         tracklet.pid = 4
     with pytest.raises(ValueError, match=r"tracklet 'x' .pid 3, camera 1. has no frames"):
         Tracklet([], 3, 1, "x")
+
+
+@pytest.mark.parametrize(
+    ("values", "error", "text"),
+    [
+        ({"frames": {"a", "b"}}, TypeError, "in time order"),
+        ({"frames": "abc"}, TypeError, "in time order"),
+        ({"pid": -2}, ValueError, "has pid -2"),
+        ({"pid": 2**63}, ValueError, "below 2\\^63"),
+        ({"camid": -1}, ValueError, "camid -1"),
+        ({"start": float("nan")}, ValueError, "finite seconds"),
+        ({"start": 2.0, "end": 1.0}, ValueError, "from 2.0 to 1.0"),
+    ],
+)
+def test_what_no_tracklet_has_is_refused(values, error, text):
+    with pytest.raises(error, match=text):
+        Tracklet(**{"frames": ["a"], "pid": 1, "camid": 1, **values})
+
+
+def test_labels_are_whole_numbers_by_value():
+    pids = {Tracklet(["a"], make(3), 1).pid for make in (int, np.int8, torch.tensor)}
+    assert pids == {3}  # tensors are equal to themselves alone
+
+
+@pytest.mark.parametrize(
+    ("names", "error", "text"),
+    [
+        ("abc", TypeError, "names='abc'"),
+        (["a", 1], TypeError, "name is 1"),
+        ([None], TypeError, "name is None"),
+        (np.array([1, 2]), TypeError, "must be text or a path"),
+        (np.array([[b"a"]]), TypeError, "must be text or a path"),
+        (["\ud800"], ValueError, "cannot be a file's"),
+    ],
+)
+def test_names_that_no_file_has(names, error, text):
+    with pytest.raises(error, match=text):
+        Frames("a", names)
 
 
 def test_the_import_brings_nothing_optional():

@@ -9,7 +9,7 @@ import torch
 
 from denseil import DenseIL, Embedder, TrackletEmbedder
 from denseil.data import crop_box, read_tracks
-from denseil.embedding import update_deep_sort, update_supervision
+from denseil.embedding import update_boxes, update_deep_sort, update_supervision
 from tests.data.videos import PETS_TRACKS, PETS_VIDEO, needs_pets
 
 FRAMES = 40
@@ -65,3 +65,28 @@ def test_deep_sort_realtime(model: DenseIL, video):
     for track_id in confirmed:
         expected = embedder([crops[track_id][place] for place in tracks.kept(track_id)])
         torch.testing.assert_close(tracks.embedding(track_id), expected, rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("boxes", "error", "text"),
+    [
+        ([[float("nan"), 0, 9, 9]], ValueError, "box 0 holds NaN"),
+        ([["a"] * 4], TypeError, "give numbers"),
+        ([[0.1, 0.1, 0.5, 0.5]], ValueError, "shares of the picture"),
+        ([0, 0, 9, 9], ValueError, r"shape \(4,\)"),
+        (None, ValueError, r"shape \(\)"),
+    ],
+)
+def test_boxes_that_are_none(model: DenseIL, boxes, error, text):
+    with pytest.raises(error, match=text):
+        update_boxes(TrackletEmbedder(model), [1], boxes, np.zeros((20, 20, 3), np.uint8))
+
+
+def test_boxes_of_any_array_and_outside_of_the_picture(model: DenseIL):
+    corners = np.array([[2.0, 3.0, 12.0, 19.0]])
+    for boxes in (corners, corners.astype(">f4"), corners[:, ::-1][:, ::-1], torch.tensor(corners, requires_grad=True)):
+        embedder = TrackletEmbedder(model)
+        update_boxes(embedder, [1], boxes, np.zeros((20, 20, 3), np.uint8))
+        assert len(embedder) == 1
+    update_boxes(embedder, [2, 3], [[-9, -9, -1, -1], [float("inf"), 0, 9, 9]], np.zeros((20, 20, 3), np.uint8))
+    assert (len(embedder), embedder.skipped) == (1, 2)

@@ -125,6 +125,8 @@ def test_what_is_wrong_is_said(embedder, images, tmp_path):
         ([array[..., 0]], ValueError, r"has shape \(\d+, \d+\); it must be \(H, W, 3\)"),
         ([torch.zeros(50, 20, 3, dtype=torch.uint8)], ValueError, r"must be \(3, H, W\)"),
         ([7], TypeError, "is a int"),
+        ([torch.rand(3, 5, 5, requires_grad=True)], TypeError, r"is of torch\.float32.*give uint8"),
+        ([torch.zeros(3, 5, 5, dtype=torch.uint8, device="meta")], TypeError, "on meta; give uint8"),
         ([EIGHT[0], array], TypeError, "mixes paths and pixels"),
         ([], ValueError, "has no frames"),
         (tmp_path, FileNotFoundError, "no images in"),

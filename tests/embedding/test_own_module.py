@@ -104,7 +104,7 @@ def test_what_is_missing_is_said():
     pair = denseil.Embedder(Pair(), preprocessing=PREPARED)
     with pytest.raises(TypeError, match=r"returned a tuple in eval mode for 1 clips; it must return"):
         pair([np.zeros((32, 16, 3), np.uint8)])
-    with pytest.raises(ValueError, match="device='nope' cannot be used"):
+    with pytest.raises(ValueError, match="device 'nope' cannot be used"):
         denseil.Embedder(WithoutMask(), preprocessing=PREPARED, device="nope")
 
 
@@ -130,3 +130,11 @@ def test_ids_count_by_value(make):
     with pytest.raises(ValueError, match="track id 6 occurs twice"):
         tracks.update(make([6, 6]), [crop] * 2)
     assert 6 not in tracks
+    for wrong, text in (
+        ([None], "track id None"),
+        ([True], "track id True"),
+        ([[1]], r"track id \[1\]"),
+        ("1", "track ids are '1'"),
+    ):
+        with pytest.raises(TypeError, match=text):
+            tracks.update(wrong, [crop])

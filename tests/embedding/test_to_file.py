@@ -119,9 +119,6 @@ def test_tracklets_that_share_an_id_are_refused_before_anything_is_embedded(mode
     named = [dataclasses.replace(tracklet, name=name) for name in ("x", "x", "x#1")]
     with pytest.raises(ValueError, match="2 of 3 tracklets share 1 ids"):
         embed_to_file(Embedder(model, device="cpu"), named, tmp_path / "v.safetensors", shard=(1, 3))
-    wrong = dataclasses.replace(tracklet, pid=2**63)
-    with pytest.raises(ValueError, match="below 2\\^63"):
-        embed_to_file(Embedder(model, device="cpu"), [wrong], tmp_path / "v.safetensors")
     assert not list(tmp_path.iterdir())
 
 

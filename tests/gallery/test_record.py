@@ -48,3 +48,9 @@ def test_wrong_records_are_refused(values: dict[str, object], error: type[Except
 def test_a_time_must_be_finite():
     with pytest.raises(ValueError, match="after is nan"):
         Where(after=float("nan"))
+
+
+@pytest.mark.parametrize("values", [range(10**12), range(10**30), range(0, -(10**30), -1), list(range(100_001))])
+def test_a_filter_does_not_list_more_than_a_database_reads(values: object):
+    with pytest.raises(ValueError, match="at most 100,000"):
+        Where(camids=values)  # type: ignore[arg-type]

@@ -34,6 +34,13 @@ def test_a_graph_is_cut_and_reversed_views_are_read() -> None:
     assert Embeddings(np.array(VECTORS)[::-1], [1] * 3, [1] * 3).vectors[0].tolist() == [5, 6]
 
 
+def test_an_array_that_may_not_be_written_to_warns_of_nothing(recwarn: pytest.WarningsRecorder) -> None:
+    array = np.ones((2, 3), np.float32)
+    array.setflags(write=False)
+    Embeddings(array, [1, 2], [1, 1])
+    assert not recwarn.list
+
+
 def test_selection_keeps_labels_with_their_vectors() -> None:
     chosen = Embeddings(VECTORS, [7, 8, 9], [1, 2, 3])[torch.tensor([2, 0])]
     assert (chosen.vectors[:, 0].tolist(), chosen.pids.tolist(), chosen.camids.tolist()) == ([5, 1], [9, 7], [3, 1])
@@ -61,6 +68,10 @@ def test_selection_keeps_labels_with_their_vectors() -> None:
         ([[0.0, 1.0], [0.0, float("nan")]], [1, 1], [1, 1], ValueError, "NaN or infinity.*row 1"),
         ([[0.0, float("-inf")]], [1], [1], ValueError, "NaN or infinity.*row 0"),
         ([[0.0, 1e300]], [1], [1], ValueError, "float32"),
+        ([[1.0, 1e-200], [1e-200, 1e-200]], [1, 1], [1, 1], ValueError, "vector 1 is too short"),
+        (torch.eye(2).to_sparse(), [1, 1], [1, 1], TypeError, "give a dense one"),
+        (torch.zeros(2, 2, device="meta"), [1, 1], [1, 1], TypeError, "give a dense one"),
+        (VECTORS, np.array([1, 2, 2**64 - 1], np.uint64), [1] * 3, ValueError, "do not fit"),  # -1 would be junk
     ],
 )
 def test_errors(vectors: object, pids: object, camids: object, error: type[Exception], text: str) -> None:

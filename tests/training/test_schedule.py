@@ -4,6 +4,7 @@ import dataclasses
 import math
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
@@ -107,6 +108,10 @@ def test_the_former_name_of_appearance_is_read():
         ({"appearance": {"hue": 1}}, "appearance has no 'hue'"),
         ({"margin": -1}, "margin=-1"),
         ({"erase": 2}, "probabilities"),
+        ({"lr": float("inf")}, "lr=inf: it must be above 0 and finite"),
+        ({"seed": 2**63}, "below 2\\^63"),
+        ({"output": ""}, "output='': it must be the name of a folder"),
+        ({"distance": np.zeros(3)}, "it must be euclidean or cosine"),
     ],
 )
 def test_bad_values_are_one_clear_error(fields: dict, message: str):
@@ -129,6 +134,23 @@ def test_bad_values_are_one_clear_error(fields: dict, message: str):
 def test_types_are_checked(fields: dict, message: str):
     with pytest.raises(TypeError, match=message):
         TrainConfig(**fields)
+
+
+@pytest.mark.parametrize(
+    ("content", "text"),
+    [
+        (b"a: [1\nb: }", "is not a YAML file"),
+        (b"output: caf\xe9", "is not a YAML file"),
+        (b"output: !!python/object/apply:os.system ['true']", "is not a YAML file"),
+        (b"epochs: 3\nepochs: 4", "'epochs' stands twice"),
+    ],
+)
+def test_a_recipe_that_is_no_yaml_is_one_line(tmp_path: Path, content: bytes, text: str):
+    path = tmp_path / "recipe.yaml"
+    path.write_bytes(content)
+    with pytest.raises(ValueError, match=text) as found:
+        TrainConfig.from_recipe(str(path))
+    assert "\n" not in str(found.value)
 
 
 def test_numbers_as_yaml_1_1_reads_them(tmp_path: Path):

@@ -4,8 +4,8 @@
     walk-1,crops/walk-1/000.jpg,7,1,train,12.48
 
 `frame` is a path; relative paths start at the manifest's folder. The rows of a tracklet are in time order. `split` is
-train, query or gallery. `time`, in seconds, may be empty or missing. CSV (UTF-8) or Parquet; further columns are
-ignored.
+train, query or gallery. `time`, in seconds, may be empty or missing. CSV (UTF-8; commas, semicolons, tabs) or Parquet;
+further columns are ignored.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import math
 import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 from denseil.common.arguments import checked
 from denseil.common.extras import need
@@ -37,8 +38,8 @@ def read_manifest(root: Path) -> VideoReIDDataset:
 
     Raises:
         FileNotFoundError: If there is none.
-        ValueError: If columns are missing, there are no rows, a frame stands twice in a tracklet, a pid is not a whole
-            number from -1 or a camid one from 0, or a time is not a number.
+        ValueError: If columns are missing or stand twice, there are no rows, a frame stands twice in a tracklet, a pid
+            is not a whole number from -1 or a camid one from 0, or a time is not a number.
     """
     path = first_of(root, ("manifest.csv", "manifest.parquet"), what="manifest") if root.is_dir() else root
     if not path.is_file():
@@ -133,7 +134,8 @@ def _csv(path: Path) -> Iterator[Sequence[str]]:
     """Rows of `COLUMNS` and the time, "" where there is none."""
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
-            reader = csv.reader(file)
+            reader = csv.reader(file, **_dialect(file.readline()))
+            file.seek(0)
             header = next(reader, [])
             places = _places(header, path)
             timed = header.index(TIME) if TIME in header else None
@@ -144,6 +146,12 @@ def _csv(path: Path) -> Iterator[Sequence[str]]:
                     yield [*[row[place] for place in places], "" if timed is None else row[timed]]
     except (UnicodeDecodeError, csv.Error) as error:
         raise ValueError(f"{path} is not a UTF-8 text table: {error}") from error
+
+
+def _dialect(header: str) -> dict[str, Any]:
+    """How the first line separates its columns: by comma, semicolon (spreadsheets) or tab, and a space or none."""
+    delimiter = max(",;\t", key=header.count)
+    return {"delimiter": delimiter, "skipinitialspace": f"{delimiter} " in header}
 
 
 def _parquet(path: Path) -> Iterator[Sequence[str]]:
@@ -166,6 +174,9 @@ def _places(header: Sequence[str], path: Path) -> list[int]:
     missing = [column for column in COLUMNS if column not in header]
     if missing:
         raise ValueError(f"{path} lacks the columns {missing}: a manifest has {', '.join(COLUMNS)}")
+    twice = [column for column in (*COLUMNS, TIME) if header.count(column) > 1]
+    if twice:
+        raise ValueError(f"{path} has the columns {twice} more than once: leave one of each")
     return [header.index(column) for column in COLUMNS]
 
 
