@@ -15,18 +15,6 @@ ABLATION_TABLES = "ablation_tables.yaml"
 """File in the recipe folder that is not a recipe: the rows of the paper's tables."""
 
 
-class _Loader(yaml.SafeLoader):
-    """Loader of plain values that refuses a key that stands twice in a mapping; YAML takes the last one."""
-
-    def construct_mapping(self, node: Any, deep: bool = False) -> dict[Any, Any]:
-        """Make a dict of a node."""
-        keys = [key.value for key, _ in node.value]
-        twice = next((key for key in keys if isinstance(key, str) and keys.count(key) > 1), None)
-        if twice is not None:
-            raise yaml.YAMLError(f"{twice!r} stands twice: leave one of them out")
-        return super().construct_mapping(node, deep)
-
-
 @checked
 def recipes() -> list[str]:
     """List the names of the recipes in the package."""
@@ -58,11 +46,16 @@ def read_fields(path: Path) -> dict[str, Any]:
         ValueError: If the content is not YAML, not a mapping of fields, or has a field twice.
     """
     try:
-        fields = yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader)
+        text = path.read_text(encoding="utf-8")
+        fields, root = yaml.safe_load(text), yaml.compose(text, yaml.SafeLoader)
     except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
         cause = plain(" ".join(str(error).split()))[:200]
         raise ValueError(f"{path} is not a YAML file of fields, such as 'epochs: 100': {cause}") from error
     if not isinstance(fields, dict):
         found = "is empty" if fields is None else f"holds a {type(fields).__name__}"
         raise ValueError(f"{path} {found}: it must hold fields of a training, such as 'epochs: 100'")
+    if len(root.value) > len(fields):  # YAML takes the last of equal keys
+        names = [key.value for key, _ in root.value]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise ValueError(f"{path}: the field {twice!r} stands twice; leave one of them out")
     return fields

@@ -142,7 +142,7 @@ def test_types_are_checked(fields: dict, message: str):
         (b"a: [1\nb: }", "is not a YAML file"),
         (b"output: caf\xe9", "is not a YAML file"),
         (b"output: !!python/object/apply:os.system ['true']", "is not a YAML file"),
-        (b"epochs: 3\nepochs: 4", "'epochs' stands twice"),
+        (b"epochs: 3\nepochs: 4", "the field 'epochs' stands twice"),
     ],
 )
 def test_a_recipe_that_is_no_yaml_is_one_line(tmp_path: Path, content: bytes, text: str):
