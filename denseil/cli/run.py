@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import sys
@@ -114,6 +115,8 @@ def explain(error: Exception) -> str:
     text = str(error.args[0]) if isinstance(error, KeyError) and error.args else str(error)
     if isinstance(error, OSError) and error.strerror and error.filename:  # an error of the system, which names the file
         return f"{error.strerror}: {error.filename}"
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return f"{error.strerror}: make room, or choose another disk, then run the same again"
     text = "; ".join(line.strip() for line in text.splitlines() if line.strip())
     return text if text and raised_by_us(error) else f"{type(error).__name__}: {text}"
 

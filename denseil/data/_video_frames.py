@@ -17,11 +17,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from denseil.common.extras import need
-from denseil.data.images import decode_image
+from denseil.data.images import MAX_PIXELS, decode_image
 from denseil.data.readers._files import images_in, natural_order
 
 logger = logging.getLogger(__name__)
 USUAL_RATE = 25.0
+FORMATS = (
+    "mov,matroska,avi,mpegts,mpeg,mpegvideo,m4v,h264,hevc,vvc,av1,obu,ivf,flv,asf,ogg,nut,mxf,dv,gif,mjpeg,rm,wtv,dhav,"
+    "yuv4mpegpipe"
+)
+"""Containers that hold their pictures themselves."""
 _PATTERN = re.compile("(.*)%0?[0-9]*d(.*)", re.DOTALL)
 _LAST_NUMBER = re.compile("([0-9]+)(?=[^0-9]*$)")
 
@@ -173,7 +178,15 @@ class VideoFile:
 
     @contextmanager
     def _open(self) -> Iterator[Any]:
-        with self.av.open(f"file:{self.path}") as container:  # a colon in the name is no protocol
+        # A colon in the name is no protocol. Playlists and lists of files (HLS, concat) would open what they name.
+        options = {"format_whitelist": FORMATS, "protocol_whitelist": "file"}
+        with self.av.open(f"file:{self.path}", options=options) as container:
+            for stream in container.streams.video:
+                size = stream.codec_context.width, stream.codec_context.height
+                if size[0] * size[1] > MAX_PIXELS:
+                    raise ValueError(
+                        f"{self.path} has frames of {size[0]} x {size[1]}, more than {MAX_PIXELS:,} pixels"
+                    )
             yield container
 
     def _decode(self) -> Iterator[tuple[float, Any]]:

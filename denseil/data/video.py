@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from denseil.common.arguments import checked
+from denseil.common.files import replacing
 from denseil.common.text import plain
 from denseil.common.track_key import TrackKey
 from denseil.data._video_frames import Frame, FrameSource, open_frames
@@ -116,14 +117,11 @@ def cut_tracklets(
     if report.manifest.exists():
         raise FileExistsError(f"{report.manifest} is there already: give another folder, or remove it")
     output.mkdir(parents=True, exist_ok=True)
-    partial = output / f"{MANIFEST}.partial"
-    with partial.open("w", encoding="utf-8", newline="") as file:
+    with replacing(report.manifest) as partial, partial.open("w", encoding="utf-8", newline="") as file:
         cutter = _Cutter(report, file, video=source or frames.name, camid=camid, began=began, max_gap=max_gap)
         damage = _cut_all(frames, boxes, cutter)
-    if report.crops:
-        partial.replace(report.manifest)
-    else:
-        partial.unlink()
+    if not report.crops:
+        report.manifest.unlink()
     if damage is not None:
         kept = f"what came before is kept: {report}" if report.crops else "nothing was cut before"
         raise ValueError(

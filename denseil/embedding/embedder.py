@@ -19,6 +19,7 @@ from denseil.embedding.clip_encoder import ClipEncoder
 from denseil.embedding.exported import open_network
 from denseil.embedding.inputs import ColorOrder, Pixels, check_color_order, is_path, open_model, to_rgb
 from denseil.embedding.runtimes import Precision
+from denseil.embedding.thresholds import threshold_at
 from denseil.embedding.tracklet_vectors import Frame, FramesPolicy, embed_tracklets
 from denseil.models import unwrap
 from denseil.models.interface import Preprocessing
@@ -179,15 +180,7 @@ class Embedder:
     @checked
     def threshold(self, *, far: float | None = None) -> float:
         """The cosine similarity from which on `same` says yes; argument and errors as there."""
-        found: dict[str, Any] = getattr(unwrap(self.model), "denseil_cfg", {}).get("thresholds", {})
-        if not found:
-            raise ValueError("the model has no thresholds: run `denseil calibrate` on its folder, and open it again")
-        if far is None:
-            return float(found["eer"]["threshold"])
-        by_rate = {float(rate): value for rate, value in found["far"].items()}
-        if far not in by_rate:
-            raise ValueError(f"no threshold for a false-accept rate of {far}; calibrated are {sorted(by_rate)}")
-        return float(by_rate[far])
+        return threshold_at(getattr(unwrap(self.model), "denseil_cfg", {}).get("thresholds", {}), far)
 
     def _vector(self, value: TrackletLike | Vector, name: str) -> Tensor:
         if isinstance(value, (Tensor, np.ndarray)) and value.ndim == 1:

@@ -19,6 +19,7 @@ from tqdm import tqdm
 from denseil.common.arguments import checked
 from denseil.common.files import check_output, replacing
 from denseil.common.processes import rank_and_world, wait_for_all
+from denseil.common.tensor_files import disk_errors
 from denseil.common.text import plain
 from denseil.common.track_key import check_unique
 from denseil.data import Tracklet
@@ -114,7 +115,8 @@ def embed_to_file(
     with tqdm(total=frames, unit="frame", desc="embed", disable=not (progress and rank == 0)) as bar:
         for number in own:
             vectors = _embed_part(embedder, tracklets[parts[number]], bar)
-            with replacing(_part_file(folder, number)) as temporary:
+            part = _part_file(folder, number)
+            with replacing(part) as temporary, disk_errors(part):
                 save_file({"vectors": vectors}, temporary)
     wait_for_all()
     return _finish(embedder, tracklets, folder, output, len(parts), shard) if rank == 0 else None

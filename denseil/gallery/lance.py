@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import re
 import time
 import warnings
 from collections.abc import Callable, Collection, Iterator, Sequence
@@ -226,7 +227,7 @@ class LanceGallery(Closing):
         except (KeyError, FileNotFoundError):
             raise
         except (OSError, RuntimeError, ValueError) as error:
-            cause = " ".join(str(error).split(", rust/")[0].split())[:300]
+            cause = " ".join(re.split(r", \S+\.rs\b", str(error))[0].split())[:300]
             text = f"gallery {self.uri}: {doing} failed, nothing was changed: {cause}"
             raise OSError(text) from error
 

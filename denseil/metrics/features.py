@@ -19,6 +19,7 @@ from safetensors.torch import save_file
 
 from denseil.common.arguments import checked
 from denseil.common.files import replacing
+from denseil.common.tensor_files import disk_errors
 from denseil.common.text import plain
 from denseil.metrics.embeddings import Embeddings
 from denseil.metrics.ranking import rank
@@ -64,7 +65,7 @@ def save_features(
             raise ValueError(f"{len(records)} records for {len(embeddings)} vectors; give one a vector")
         text = json.dumps([dict(record) for record in records], allow_nan=False)
         tensors[RECORDS] = torch.from_numpy(np.frombuffer(text.encode(), np.uint8).copy())
-    with replacing(path) as temporary:
+    with replacing(path) as temporary, disk_errors(path):
         save_file(tensors, temporary, metadata=dict(metadata or {}))
         _sort_metadata(temporary)
 

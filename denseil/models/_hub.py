@@ -15,6 +15,7 @@ from timm.models import save_for_hf
 from torch import Tensor, nn
 
 from denseil.common.arguments import checked
+from denseil.common.tensor_files import disk_errors
 from denseil.models._builder import MODEL_ARGS
 from denseil.models._card import model_card
 from denseil.models._config import CONFIG_NAME, WEIGHTS_NAME, parse_config, saved_config, write_config
@@ -95,13 +96,14 @@ def save_pretrained(
 
 def _write_created(model: DenseIL, folder: Path) -> dict[str, Any]:
     """Write the files of a model as timm does, and return its config."""
-    save_for_hf(
-        model,
-        str(folder),
-        model_config={"denseil": dict(model.denseil_cfg)},
-        model_args=model._model_args | {"pretrained_backbone": False},
-        safe_serialization=True,
-    )
+    with disk_errors(folder / WEIGHTS_NAME):
+        save_for_hf(
+            model,
+            str(folder),
+            model_config={"denseil": dict(model.denseil_cfg)},
+            model_args=model._model_args | {"pretrained_backbone": False},
+            safe_serialization=True,
+        )
     return parse_config(folder / CONFIG_NAME)
 
 

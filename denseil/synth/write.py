@@ -15,6 +15,7 @@ import joblib
 import numpy as np
 from scipy.io import savemat
 
+from denseil.common.files import replacing
 from denseil.synth.palette import Colours
 from denseil.synth.passage import Difficulty
 from denseil.synth.people import Identity, People, Recipe, Take
@@ -172,9 +173,8 @@ def _write_identity(recipe: Recipe, root: Path, identity: Identity) -> None:
 
 
 def _replace(path: Path, content: bytes) -> None:
-    part = path.with_name(path.name + ".part")
-    part.write_bytes(content)
-    part.replace(path)
+    with replacing(path) as part:
+        part.write_bytes(content)
 
 
 def _write_info(people: People, root: Path) -> None:

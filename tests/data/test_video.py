@@ -184,6 +184,26 @@ def test_a_colon_in_the_name_of_a_video(tmp_path, monkeypatch):
         cut_tracklets(name, tracks(tmp_path, "1,7,0,0,9,9"), tmp_path / f"out{number}")
 
 
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("gate.mp4", "ffconcat version 1.0\nfile other.mov\n"),
+        ("gate.m3u8", "#EXTM3U\n#EXT-X-TARGETDURATION:5\n#EXTINF:5,\nother.mov\n#EXT-X-ENDLIST\n"),
+    ],
+)
+def test_a_list_of_other_files_is_no_video(tmp_path, name, content):
+    write_video(tmp_path / "other.mov", [0.0])
+    (tmp_path / name).write_text(content)
+    with pytest.raises(ValueError, match=f"{name} cannot be read as video"):
+        cut_tracklets(tmp_path / name, tracks(tmp_path, "1,7,0,0,9,9"), tmp_path / "out")
+
+
+def test_frames_of_absurd_size_are_refused(tmp_path, video, monkeypatch):
+    monkeypatch.setattr("denseil.data._video_frames.MAX_PIXELS", 64 * 48 - 1)
+    with pytest.raises(ValueError, match="has frames of 64 x 48, more than 3,071 pixels"):
+        cut_tracklets(video, tracks(tmp_path, "1,7,0,0,9,9"), tmp_path / "out")
+
+
 def sequence(folder, numbers, name="{:06}.png"):
     (folder / "img1").mkdir(parents=True)
     for number in numbers:
