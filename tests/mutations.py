@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 ROOT = Path(__file__).parents[1]
-LOOP, SETUP, CONFIG, STATE, DEVICES, OPTIMIZER = (
-    f"denseil/training/{name}.py" for name in ("train", "setup", "config", "run_state", "devices", "optimizer")
+LOOP, SETUP, MODEL, CONFIG, STATE, DEVICES, OPTIMIZER = (
+    f"denseil/training/{name}.py" for name in ("train", "setup", "model", "config", "resume", "devices", "optimizer")
 )
 SCENE = "tests/synth/test_scene.py"
 RESUME = "tests/training/test_resume.py"
@@ -55,7 +55,7 @@ MUTATIONS = [
     ),
     Mutation(
         "grad_checkpointing does nothing",
-        SETUP,
+        MODEL,
         "        model.set_grad_checkpointing()",
         "        pass",
         (f"{FIELDS}[forward_passes]",),
@@ -204,7 +204,7 @@ MUTATIONS = [
     ),
     Mutation(
         "a training keeps the thresholds of its initial weights",
-        SETUP,
+        MODEL,
         'if name != "thresholds"',
         "if name",
         ("tests/models/test_shipped.py::test_a_training_that_starts_from_them_does_not_keep_their_thresholds",),

@@ -3,8 +3,6 @@
 from denseil.layers import ReIDOutput as ReIDOutput
 from denseil.models._card import model_card as model_card
 from denseil.models._config import read_config as read_config
-from denseil.models._digests import renew_digests as renew_digests
-from denseil.models._digests import update_config as update_config
 from denseil.models._factory import create_model as create_model
 from denseil.models._factory import is_model as is_model
 from denseil.models._factory import list_models as list_models
@@ -16,6 +14,8 @@ from denseil.models._reading import original_name as original_name
 from denseil.models._reading import read_weights as read_weights
 from denseil.models._registry import register_model as register_model
 from denseil.models._unwrap import unwrap as unwrap
+from denseil.models._update_config import renew_digests as renew_digests
+from denseil.models._update_config import update_config as update_config
 from denseil.models._weights import load_backbone as load_backbone
 from denseil.models._weights import load_weights as load_weights
 from denseil.models.attention_maps import AttentionMap as AttentionMap

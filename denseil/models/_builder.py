@@ -12,8 +12,9 @@ from timm.models import PretrainedCfg, build_model_with_cfg, resolve_pretrained_
 from torch import Tensor
 
 from denseil.models._config import DENSEIL_BLOCK, WEIGHTS_NAME, SavedConfig, read_config
+from denseil.models._digests import check_weights_digest
 from denseil.models._fetch import fetch_folder
-from denseil.models._reading import check_digest, read_weights_and_digest
+from denseil.models._reading import read_weights_and_digest
 from denseil.models._saved_args import MOST_PARAMS, check_backbone, check_saved_args
 from denseil.models._weights import build_with_weights
 from denseil.models.denseil import DenseIL
@@ -115,7 +116,9 @@ def _build_with_weights(
         return weights
 
     model = build_with_weights(build, read, origin=cfg.get("hf_hub_id") or str(cfg.get("file")))
-    check_digest(path, digest, saved.digests.get("weights") if saved else None)  # last, because other errors say more
+    check_weights_digest(
+        path, digest, saved.digests.get("weights") if saved else None
+    )  # last, because other errors say more
     return model
 
 

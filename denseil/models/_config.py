@@ -5,7 +5,6 @@ cfg only the keys in `CFG_KEYS` are read; none of them names a file, a URL or a 
 the weights and all entries that affect vectors.
 """
 
-import hashlib
 import json
 import math
 from collections.abc import Iterator, Mapping
@@ -17,6 +16,7 @@ from typing import Any
 from denseil.common.arguments import checked
 from denseil.common.files import replacing
 from denseil.common.text import plain
+from denseil.models._digests import check_config_digest, config_digest
 from denseil.models.interface import Preprocessing
 
 CONFIG_NAME = "config.json"
@@ -26,18 +26,6 @@ CFG_KEYS = (
     *("input_size", "fixed_input_size", "interpolation", "crop_pct", "crop_mode", "mean", "std"),
     *("tag", "classifier", "license", "description", "paper_name", "paper_ids", "label_names"),
 )
-_VECTORS = ("input_size", "interpolation", "crop_pct", "crop_mode", "mean", "std")  # of timm's cfg, in the digest
-# Keys written by earlier versions, which had no digests; any other key means that the file is damaged.
-_EARLIER_KEYS = {
-    "architecture",
-    "num_classes",
-    "num_features",
-    "global_pool",
-    "pretrained_cfg",
-    "model_args",
-    "denseil",
-}
-_EARLIER_BLOCK = {*DENSEIL_BLOCK, "thresholds"}
 _MOST_BYTES = 1_000_000
 _TIMM_ARGS = {"num_classes", "in_chans", "global_pool", "features_only", "pretrained_backbone"}  # set on opening
 
@@ -78,7 +66,7 @@ def read_config(folder: str | Path) -> SavedConfig:
     """
     with _of_saved_model(Path(folder) / CONFIG_NAME) as config:
         saved = saved_config(config)
-        _check_digest(config)
+        check_config_digest(config)
         return saved
 
 
@@ -109,20 +97,6 @@ def write_config(folder: str | Path, config: dict[str, Any]) -> None:
         temporary.write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
 
 
-def config_digest(config: Mapping[str, Any]) -> str:
-    """Compute the SHA-256 of the entries of a config.json that affect vectors and thresholds."""
-    cfg = config["pretrained_cfg"]
-    block = {key: value for key, value in config.get("denseil", {}).items() if key != "digests"}
-    content = {
-        "architecture": config["architecture"],
-        "num_classes": config["num_classes"],
-        "model_args": config.get("model_args", {}),
-        "pretrained_cfg": {key: cfg.get(key) for key in _VECTORS},
-        "denseil": block,
-    }
-    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
-
-
 def parse_config(path: Path) -> dict[str, Any]:
     """Parse a config.json of bounded size, without checking its entries."""
     if path.stat().st_size > _MOST_BYTES:
@@ -131,22 +105,6 @@ def parse_config(path: Path) -> dict[str, Any]:
     if not isinstance(config, dict) or not isinstance(config.get("denseil", {}), dict):
         raise TypeError("it is no JSON object, or its 'denseil' block is none")
     return config
-
-
-def _check_digest(config: Mapping[str, Any]) -> None:
-    block = config.get("denseil", {})
-    if "digests" not in block:
-        if unknown := [*(set(config) - _EARLIER_KEYS), *(set(block) - _EARLIER_BLOCK)]:
-            raise ValueError(f"it has no digests, and an unknown key {sorted(unknown)[0]!r}; it is damaged")
-        return
-    digests = block["digests"]
-    if not isinstance(digests, dict) or set(digests) != {"weights", "config"}:
-        raise ValueError("its digests are damaged")
-    if digests["config"] != config_digest(config):
-        raise ValueError(
-            "its digest differs, it is damaged or was edited by hand; edit it by denseil.models.update_config, or, if "
-            "you trust it as it is, call denseil.models.renew_digests(folder)"
-        )
 
 
 def saved_config(config: Mapping[str, Any]) -> SavedConfig:

@@ -1,72 +1,54 @@
-"""Digests of a saved folder, kept up to date when its config changes."""
+"""Digests of a saved folder, which are checked when it is opened: SHA-256 of its weights file and of its config."""
 
 import hashlib
+import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from denseil.common.arguments import checked
-from denseil.models import variants
-from denseil.models._config import CONFIG_NAME, WEIGHTS_NAME, parse_config, read_config, saved_config, write_config
-from denseil.models._reading import check_digest, read_weights_and_digest
-from denseil.models.identity import make_id, weights_digest
-from denseil.models.interface import Preprocessing
+_VECTORS = ("input_size", "interpolation", "crop_pct", "crop_mode", "mean", "std")  # keys of timm's cfg in the digest
+# Keys written by earlier versions, which had no digests; any other key means that the file is damaged.
+_EARLIER_KEYS = {
+    *("architecture", "num_classes", "num_features", "global_pool", "pretrained_cfg", "model_args", "denseil"),
+}
+_EARLIER_BLOCK = {"clip_len", "frames", "color_order", "thresholds"}
 
 
-@checked
-def update_config(folder: str | Path, entries: Mapping[str, Any]) -> None:
-    """Update entries of the `denseil` block in the config.json of a model folder, atomically.
-
-    Args:
-        folder: A folder that `save_pretrained` wrote.
-        entries: JSON values by name; other entries are kept.
-
-    Raises:
-        FileNotFoundError: If the folder has no config.
-        ValueError: If it is not the config of a saved model, or is damaged.
-    """
-    before = read_config(folder).preprocessing
-    config = parse_config(Path(folder) / CONFIG_NAME)
-    config["denseil"] = {**config.get("denseil", {}), **entries}
-    _write(Path(folder), config, before)
-
-
-@checked
-def renew_digests(folder: str | Path) -> None:
-    """Recompute the digests of a model folder from its files, and write them into its config.json.
-
-    Use it for a folder that was edited by hand, or saved by a version without digests, if you trust the files.
-
-    Args:
-        folder: A folder with config.json and model.safetensors.
-
-    Raises:
-        FileNotFoundError: If a file is missing.
-        ValueError: If a file does not belong to a saved model.
-    """
-    config = parse_config(Path(folder) / CONFIG_NAME)
-    content = Path(folder, WEIGHTS_NAME).read_bytes()
-    config["denseil"] = {
-        **config.get("denseil", {}),
-        "digests": {"weights": hashlib.sha256(content).hexdigest(), "config": ""},
-    }
-    _write(Path(folder), config)
-    read_config(folder)
-
-
-def _write(folder: Path, config: dict[str, Any], before: Preprocessing | None = None) -> None:
-    """Write a checked config, with the identity of the model that it describes."""
-    try:
-        saved = saved_config(config)
-    except (ValueError, KeyError, TypeError) as error:
-        raise ValueError(f"{folder / CONFIG_NAME} would not be the config of a model: {error}") from error
-    block = config["denseil"]
-    if "digests" in block and saved.architecture in variants.__all__:
-        weights, digest = read_weights_and_digest(folder / WEIGHTS_NAME)
-        check_digest(folder / WEIGHTS_NAME, digest, block["digests"]["weights"])
-        block["model_id"] = make_id(
-            weights_digest(weights), kind="denseil", model_args=saved.model_args, preprocessing=saved.preprocessing
+def check_weights_digest(path: Path, found: str, expected: str | None) -> None:
+    """Raise ValueError if the digest of a weights file differs from the one in its config.json, if there is one."""
+    if expected is not None and found != expected:
+        raise ValueError(
+            f"{path} is damaged, or is not the file that its config.json describes: its SHA-256 is {found}, not "
+            f"{expected}. Copy the folder again, or, if you trust it, call denseil.models.renew_digests(folder)"
         )
-    elif "model_id" in block and saved.preprocessing != before:  # a module that is not registered here
-        del block["model_id"]
-    write_config(folder, config)
+
+
+def check_config_digest(config: Mapping[str, Any]) -> None:
+    """Raise ValueError if the digest in a config.json differs from that of its entries, or is missing or damaged."""
+    block = config.get("denseil", {})
+    if "digests" not in block:
+        if unknown := [*(set(config) - _EARLIER_KEYS), *(set(block) - _EARLIER_BLOCK)]:
+            raise ValueError(f"it has no digests, and an unknown key {sorted(unknown)[0]!r}; it is damaged")
+        return
+    digests = block["digests"]
+    if not isinstance(digests, dict) or set(digests) != {"weights", "config"}:
+        raise ValueError("its digests are damaged")
+    if digests["config"] != config_digest(config):
+        raise ValueError(
+            "its digest differs, it is damaged or was edited by hand; edit it by denseil.models.update_config, or, if "
+            "you trust it as it is, call denseil.models.renew_digests(folder)"
+        )
+
+
+def config_digest(config: Mapping[str, Any]) -> str:
+    """Compute the SHA-256 of the entries of a config.json that affect vectors and thresholds."""
+    cfg = config["pretrained_cfg"]
+    block = {key: value for key, value in config.get("denseil", {}).items() if key != "digests"}
+    content = {
+        "architecture": config["architecture"],
+        "num_classes": config["num_classes"],
+        "model_args": config.get("model_args", {}),
+        "pretrained_cfg": {key: cfg.get(key) for key in _VECTORS},
+        "denseil": block,
+    }
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()

@@ -10,7 +10,8 @@ from torch import Tensor, nn
 
 from denseil.common.tensor_files import disk_errors
 from denseil.models._config import DENSEIL_BLOCK, WEIGHTS_NAME, SavedConfig
-from denseil.models._reading import check_digest, read_weights_and_digest
+from denseil.models._digests import check_weights_digest
+from denseil.models._reading import read_weights_and_digest
 from denseil.models._weights import build_with_weights, fitting_weights
 from denseil.models.interface import Preprocessing, preprocessing_of
 
@@ -91,7 +92,7 @@ def open_own_model(build: Callable[[], _Model], folder: Path, saved: SavedConfig
 
     model = build_with_weights(build, read, origin=str(folder)) if pretrained else build()
     if pretrained:
-        check_digest(path, digest, saved.digests.get("weights"))
+        check_weights_digest(path, digest, saved.digests.get("weights"))
     if getattr(model, "preprocessing", None) != saved.preprocessing:
         model.__dict__["preprocessing"] = saved.preprocessing
     if thresholds := saved.denseil.get("thresholds"):

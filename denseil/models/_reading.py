@@ -72,15 +72,6 @@ def read_weights_and_digest(path: str | Path) -> tuple[dict[str, Tensor], str]:
     return current_names(_without_wrappers(tensors)), hashlib.sha256(content).hexdigest()
 
 
-def check_digest(path: Path, found: str, expected: str | None) -> None:
-    """Raise ValueError if the digest of a weights file differs from the one in its config.json, if there is one."""
-    if expected is not None and found != expected:
-        raise ValueError(
-            f"{path} is damaged, or is not the file that its config.json describes: its SHA-256 is {found}, not "
-            f"{expected}. Copy the folder again, or, if you trust it, call denseil.models.renew_digests(folder)"
-        )
-
-
 def _parse_pickle(content: bytes) -> dict[str, Any]:
     parsed: Any = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
     if not isinstance(parsed, Mapping):

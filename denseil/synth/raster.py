@@ -1,7 +1,4 @@
-"""Inner loops over triangles, compiled by Numba: rasterisers with a depth buffer, vertex normals, and smooth noise.
-
-Over 250 lines because Numba compiles the three rasterisers from three copies of one loop.
-"""
+"""Inner loops over triangles, compiled by Numba: rasterisers with a depth buffer, vertex normals, and smooth noise."""
 
 from __future__ import annotations
 
@@ -32,21 +29,9 @@ def _cells(screen: Array, height: int, width: int) -> Index:
 
 
 @njit(cache=True, error_model="numpy")
-def rasterize(screen: Array, faces: Index, height: int, width: int) -> tuple[Index, Array, Array]:
-    """Find the nearest triangle at each pixel.
-
-    Args:
-        screen: Vertices (V, 3): column and row in pixels, depth in metres.
-        faces: Triangles (F, 3); those with a corner nearer than 0.2 m are left out.
-        height: Rows of the image.
-        width: Columns of the image.
-
-    Returns:
-        Triangle (H, W), -1 for none; barycentric weights (H, W, 3); depth (H, W), infinite for none.
-    """
-    seen = np.full((height, width), -1, dtype=np.int32)
-    weights = np.zeros((height, width, 3), dtype=np.float32)
-    nearest = np.full((height, width), np.inf, dtype=np.float32)
+def _draw(screen: Array, faces: Index, nearest: Array, seen: Index | None, weights: Array | None) -> None:
+    """The loop of the three rasterisers: `rasterize`, with its results written in place, or as much as is not None."""
+    height, width = nearest.shape
     cells = _cells(screen, height, width)
     for f in range(len(faces)):
         a, b, c = faces[f, 0], faces[f, 1], faces[f, 2]
@@ -81,85 +66,49 @@ def rasterize(screen: Array, faces: Index, height: int, width: int) -> tuple[Ind
                 z = u * az + v * bz + w * cz
                 if z < nearest[row, column]:
                     nearest[row, column] = z
-                    seen[row, column] = f
-                    weights[row, column, 0] = u
-                    weights[row, column, 1] = v
-                    weights[row, column, 2] = w
+                    if seen is not None:
+                        seen[row, column] = f
+                    if weights is not None:
+                        weights[row, column, 0] = u
+                        weights[row, column, 1] = v
+                        weights[row, column, 2] = w
+
+
+@njit(cache=True)
+def rasterize(screen: Array, faces: Index, height: int, width: int) -> tuple[Index, Array, Array]:
+    """Find the nearest triangle at each pixel.
+
+    Args:
+        screen: Vertices (V, 3): column and row in pixels, depth in metres.
+        faces: Triangles (F, 3); those with a corner nearer than 0.2 m are left out.
+        height: Rows of the image.
+        width: Columns of the image.
+
+    Returns:
+        Triangle (H, W), -1 for none; barycentric weights (H, W, 3); depth (H, W), infinite for none.
+    """
+    seen = np.full((height, width), -1, dtype=np.int32)
+    weights = np.zeros((height, width, 3), dtype=np.float32)
+    nearest = np.full((height, width), np.inf, dtype=np.float32)
+    _draw(screen, faces, nearest, seen, weights)
     return seen, weights, nearest
 
 
-@njit(cache=True, error_model="numpy")
+@njit(cache=True)
 def depth_map(screen: Array, faces: Index, nearest: Array) -> None:
     """Lower depths (H, W) to that of the nearest triangle, in place; other arguments as for `rasterize`.
 
-    Pixels that start at minus infinity stay as they are and cost nothing.
+    Pixels that start at minus infinity are not changed and cost nothing.
     """
-    height, width = nearest.shape
-    cells = _cells(screen, height, width)
-    for f in range(len(faces)):
-        a, b, c = faces[f, 0], faces[f, 1], faces[f, 2]
-        left = max(0, min(cells[a, 0], cells[b, 0], cells[c, 0]))
-        right = min(width - 1, max(cells[a, 1], cells[b, 1], cells[c, 1]))
-        top = max(0, min(cells[a, 2], cells[b, 2], cells[c, 2]))
-        bottom = min(height - 1, max(cells[a, 3], cells[b, 3], cells[c, 3]))
-        if left > right or top > bottom:
-            continue
-        ax, ay, az = screen[a, 0], screen[a, 1], screen[a, 2]
-        bx, by, bz = screen[b, 0], screen[b, 1], screen[b, 2]
-        cx, cy, cz = screen[c, 0], screen[c, 1], screen[c, 2]
-        area = (bx - ax) * (cy - ay) - (by - ay) * (cx - ax)
-        if min(az, bz, cz) < 0.2 or abs(area) < 1e-9:
-            continue
-        sign = 1.0 if area > 0 else -1.0
-        front = min(az, bz, cz) - 1e-6
-        for row in range(top, bottom + 1):
-            y = row + 0.5
-            for column in range(left, right + 1):
-                if nearest[row, column] <= front:
-                    continue
-                x = column + 0.5
-                u = (bx - x) * (cy - y) - (by - y) * (cx - x)
-                v = (cx - x) * (ay - y) - (cy - y) * (ax - x)
-                if u * sign < 0 or v * sign < 0:
-                    continue
-                u, v = u / area, v / area
-                w = 1 - u - v
-                if w < 0:
-                    continue
-                z = u * az + v * bz + w * cz
-                if z < nearest[row, column]:
-                    nearest[row, column] = z
+    _draw(screen, faces, nearest, None, None)
 
 
-@njit(cache=True, error_model="numpy")
+@njit(cache=True)
 def covered(screen: Array, faces: Index, height: int, width: int) -> Array:
     """Whether any triangle covers each pixel (H, W), 1 or 0; arguments as for `rasterize`."""
-    mask = np.zeros((height, width), dtype=np.float32)
-    cells = _cells(screen, height, width)
-    for f in range(len(faces)):
-        a, b, c = faces[f, 0], faces[f, 1], faces[f, 2]
-        left = max(0, min(cells[a, 0], cells[b, 0], cells[c, 0]))
-        right = min(width - 1, max(cells[a, 1], cells[b, 1], cells[c, 1]))
-        top = max(0, min(cells[a, 2], cells[b, 2], cells[c, 2]))
-        bottom = min(height - 1, max(cells[a, 3], cells[b, 3], cells[c, 3]))
-        if left > right or top > bottom:
-            continue
-        ax, ay, bx, by, cx, cy = screen[a, 0], screen[a, 1], screen[b, 0], screen[b, 1], screen[c, 0], screen[c, 1]
-        area = (bx - ax) * (cy - ay) - (by - ay) * (cx - ax)
-        if min(screen[a, 2], screen[b, 2], screen[c, 2]) < 0.2 or abs(area) < 1e-9:
-            continue
-        sign = 1.0 if area > 0 else -1.0
-        for row in range(top, bottom + 1):
-            y = row + 0.5
-            for column in range(left, right + 1):
-                if mask[row, column] > 0:
-                    continue
-                x = column + 0.5
-                u = (bx - x) * (cy - y) - (by - y) * (cx - x)
-                v = (cx - x) * (ay - y) - (cy - y) * (ax - x)
-                if u * sign >= 0 and v * sign >= 0 and 1 - u / area - v / area >= 0:
-                    mask[row, column] = 1
-    return mask
+    nearest = np.full((height, width), np.inf, dtype=np.float32)
+    _draw(screen, faces, nearest, None, None)
+    return (nearest < np.inf).astype(np.float32)
 
 
 @njit(cache=True)

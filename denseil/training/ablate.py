@@ -20,7 +20,7 @@ from denseil.training.ablation_tables import AblationTable, Row, Scores, find_ro
 from denseil.training.budget import row_cost, with_budget
 from denseil.training.config import TrainConfig
 from denseil.training.parallel import side_by_side
-from denseil.training.run_state import CONFIG
+from denseil.training.resume import CONFIG
 from denseil.training.train import train
 
 SCORES = "scores.json"

@@ -19,7 +19,7 @@ from denseil.models import DenseIL, unwrap
 from denseil.models.interface import preprocessing_of
 from denseil.training.adapt_evidence import NoEvidenceError, co_visible, times_of
 from denseil.training.adapt_norms import recipe_for
-from denseil.training.run_state import CONFIG
+from denseil.training.resume import CONFIG
 from denseil.training.train import train
 
 RUNS = 2  # whose weights are averaged: so few steps on so few clusters depend much on their order

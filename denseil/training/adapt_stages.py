@@ -51,7 +51,8 @@ class Run:
     clusters: Clusters | None = None
 
     def __post_init__(self) -> None:
-        self.parts = self.output.absolute().with_name(self.output.absolute().name + ".parts")
+        output = self.output.absolute()
+        self.parts = output.with_name(output.name + ".parts")
 
     def open(self, source: str) -> None:
         """Make the folder of parts, or check that those in it are of this run."""

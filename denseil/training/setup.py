@@ -1,4 +1,4 @@
-"""Build all parts of a training from its config."""
+"""Building all parts of a training from its config."""
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.utils.data import DataLoader
 
-import denseil.models as models
 from denseil.data import (
     CachedClips,
     ClipBatch,
@@ -27,12 +26,12 @@ from denseil.data import (
 )
 from denseil.data.batch_augmentation import put
 from denseil.losses import Objective
-from denseil.models import DenseIL
 from denseil.models.interface import Preprocessing
 from denseil.training.callbacks import check_callbacks
 from denseil.training.config import TrainConfig
 from denseil.training.data_checks import check_evaluation, fingerprint, wardrobe_groups
 from denseil.training.devices import make_accelerator
+from denseil.training.model import build_model, prepare_model
 from denseil.training.optimizer import make_optimizer
 from denseil.training.own_parts import fit_preprocessing, own_dataset, own_model
 
@@ -145,24 +144,12 @@ def set_up(
         )
     model = build_model(config, num_classes=len(labels)) if model is None else own_model(model, config)
     frames = fit_preprocessing(model, preprocessing, config)
-    if config.sync_bn:
-        if accelerator.device.type == "cpu":
-            raise ValueError("sync_bn=True: torch has it on GPUs only")
-        nn.SyncBatchNorm.convert_sync_batchnorm(model)
-    if config.channels_last:
-        for parameter in model.parameters():
-            if parameter.dim() == 4:  # kernels of 2D convolutions; 3D ones have no such memory format
-                parameter.data = parameter.data.contiguous(memory_format=torch.channels_last)
-    model.to(accelerator.device)
+    prepare_model(model, config, accelerator.device)
     objective = objective or config.make_objective()
     if isinstance(objective, nn.Module):
         objective.to(accelerator.device)
         if world > 1 and any(parameter.requires_grad for parameter in objective.parameters()):
             raise ValueError(f"{type(objective).__name__} has parameters of its own: train it in one process")
-    if config.encoder_lr == 0:
-        model.get_submodule("encoder").requires_grad_(False)
-    if config.compile != "none":
-        model.compile(mode=config.compile, dynamic=False)
     optimizer: Optimizer = make_optimizer(model, config, objective)
     wrapped, prepared = accelerator.prepare(model, optimizer)
     clips, loader = _loader(config, train, labels, frames, sampler, accelerator)
@@ -217,36 +204,6 @@ def _loader(
         pin_memory=accelerator.device.type == "cuda" and config.cache != "device",
     )
     return clips, loader
-
-
-def build_model(config: TrainConfig, num_classes: int) -> DenseIL:
-    """Build the model with its initial weights, the same on every process.
-
-    Raises:
-        ValueError: If `init` is "model" and the name is not of saved weights, or a weights file does not fit.
-        ConnectionError: If `init` is "timm" and the Hub cannot be reached.
-    """
-    torch.manual_seed(config.seed)
-    args = dict(config.model_args)
-    if config.init == "timm":
-        args["pretrained_backbone"] = True
-    try:
-        model = models.create_model(config.model, config.init == "model", num_classes=num_classes, **args)
-    except OSError as error:
-        if config.init != "timm":
-            raise
-        raise ConnectionError(
-            f"ImageNet weights for the encoder could not be fetched ({error}); give init=FILE with its weights, or "
-            "init=random"
-        ) from error
-    if config.init not in ("timm", "random", "model"):
-        models.load_backbone(model, models.read_weights(config.init), origin=config.init)
-    model.pretrained_cfg.update(input_size=(3, config.height, config.width))
-    block = {name: value for name, value in model.denseil_cfg.items() if name != "thresholds"}  # of the weights before
-    model.denseil_cfg = {**block, "clip_len": config.clip_len}
-    if config.grad_checkpointing:
-        model.set_grad_checkpointing()
-    return model
 
 
 def _training_tracklets(dataset: VideoReIDDataset) -> list[Tracklet]:

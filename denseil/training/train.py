@@ -23,8 +23,8 @@ from denseil.training.checkpoints import clear_unfinished
 from denseil.training.config import TrainConfig
 from denseil.training.optimizer import set_lr
 from denseil.training.progress import Progress, all_finite
+from denseil.training.resume import CHECKPOINTS, CONFIG, check_output, restore_state, save_state
 from denseil.training.run_folder import only_run, save_model
-from denseil.training.run_state import CHECKPOINTS, CONFIG, check_output, restore_state, save_state
 from denseil.training.schedule import lr_at
 from denseil.training.setup import Training, set_up
 from denseil.training.trackers import start_tracker

@@ -14,7 +14,7 @@ from denseil.data import read_dataset
 from denseil.embedding import evaluate
 from denseil.models.variants import SHIPPED
 from denseil.training import TrainConfig
-from denseil.training.setup import build_model
+from denseil.training.model import build_model
 
 NAME, MEAN = "denseil_mobilenetv2.people_v1", "denseil_mobilenetv2_mean.people_v1"
 STAGES = {NAME: {}, MEAN: {"model_args": {"depth": 0}}}  # the second one, beside the recipe

@@ -12,9 +12,9 @@ import denseil
 from denseil.data import ClipDataset, PKSampler, clip_loader, read_dataset
 from denseil.training import TrainConfig, recipes
 from denseil.training.dry_run import dry_run
+from denseil.training.model import build_model
 from denseil.training.optimizer import make_optimizer, set_lr
 from denseil.training.schedule import lr_at
-from denseil.training.setup import build_model
 from tests.data.test_mars import TINY
 
 

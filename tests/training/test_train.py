@@ -136,7 +136,7 @@ def test_the_encoder_starts_from_a_file(config: TrainConfig, tmp_path: Path):
     torch.manual_seed(7)
     net = timm.create_model("test_resnet")
     save_file(net.state_dict(), tmp_path / "backbone.safetensors")
-    from denseil.training.setup import build_model
+    from denseil.training.model import build_model
 
     model = build_model(dataclasses.replace(config, init=str(tmp_path / "backbone.safetensors")), num_classes=3)
     for key, value in model.encoder.net.state_dict().items():
