@@ -28,7 +28,7 @@ def adapt_page(result: AdaptResult, tracklets: Sequence[Tracklet]) -> Page:
     page = Page(
         "Adaptation", f"{result.tracklets:,} tracklets, {result.learned:,} of them in clusters that were learned from"
     )
-    page.add_text("The model was adapted." if result.adapted else f"The model is as it was: {result.reason}.")
+    page.add_text("The model was adapted." if result.adapted else f"The model was not adapted: {result.reason}.")
     rows = []
     for stage in result.stages:
         figures = ["", ""]

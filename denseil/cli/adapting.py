@@ -1,4 +1,4 @@
-"""The verb that adapts a model to one's own cameras."""
+"""The verb that adapts a model to your own cameras."""
 
 from __future__ import annotations
 
@@ -21,9 +21,8 @@ def declare(verbs: Verbs) -> None:
             "denseil adapt denseil_mobilenetv2.people_v1 crops --output adapted",
             "denseil adapt runs/mars/final crops/manifest.csv --output adapted --minutes 20 --seed 1",
         ),
-        more="Each stage is kept only if two tracklets that show two persons are less often alike to the same "
-        "tracklet of another camera with it; otherwise the output is the model as it was. Identities in a manifest are "
-        "not used.",
+        more="Each stage is kept only if tracklets of two persons then match the same tracklet of another camera less "
+        "often; otherwise the output is the original model. Identities in a manifest are not used.",
         again="run the same command again: it continues where it stopped",
     )
     what = verb.subject("input and output")
@@ -37,7 +36,7 @@ def declare(verbs: Verbs) -> None:
         type=values.number(0, above=True),
         default=5,
         metavar="N",
-        help="no stage is begun after so many minutes",
+        help="time in minutes after which no stage is started",
     )
     what.flag("--page", default=True, help=f"write {PAGE} with histograms and clusters (needs the extra viz)")
     options.compute(verb)

@@ -130,7 +130,7 @@ def forget(
 ) -> int:
     """Remove one person, track or record, also from the files."""
     if sum(value is not None for value in (pid, track, id)) != 1:
-        raise ValueError("say what to forget: one of --pid, --track, --id")
+        raise ValueError("give what to forget: one of --pid, --track, --id")
     from denseil import gallery as galleries
 
     with galleries.open(gallery) as held:

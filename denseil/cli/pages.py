@@ -78,8 +78,8 @@ def search_page(asked: Sequence[Asked], gallery: str) -> Page:
         for one in asked
     ]
     page = Page("Search", f"in {gallery}")
-    judged = [query.state == "right" for query in queries if query.state != "unknown"]
-    if judged:
-        page.add_text(f"{sum(judged):,} of {len(judged):,} first answers are right.")
+    known = [query.state == "right" for query in queries if query.state != "unknown"]
+    if known:
+        page.add_text(f"{sum(known):,} of {len(known):,} first answers are right.")
     page.add_ranks(queries, "Nearest first")
     return page

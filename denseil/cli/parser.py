@@ -1,6 +1,7 @@
 """The parser: verbs with their options by subject, declared beside the functions that run them.
 
 A verb is declared without importing the library, so that help needs no torch. Its function takes each option by name.
+Over 250 lines because every argument of a declaration is documented.
 """
 
 from __future__ import annotations

@@ -55,7 +55,7 @@ def check(
     plot: Path | None,
     rerank: bool,
 ) -> None:
-    """Refuse what does not go together."""
+    """Raise UsageError for options that exclude each other, or lack another."""
     if mot is None or video is None or model is None:
         raise UsageError("re-association needs a model, boxes and their video: give MODEL --mot FILE --video FILE")
     if dataset is not None or features is not None:
@@ -73,7 +73,7 @@ def evaluate(
     windows: tuple[int, ...],
     dtype: torch.dtype | None,
 ) -> list[Reassociation]:
-    """Measure a model."""
+    """Measure the re-association of a model."""
     from denseil.data import read_tracks
     from denseil.embedding import TrackletEmbedder, evaluate_reassociation
 

@@ -26,11 +26,11 @@ def declare(verbs: Verbs) -> None:
         ),
         more="The crops of a record are the images in the folder of its thumbnail. Records whose folder is gone, or "
         "is shared with another record, are left out, and the exit status is then 1.",
-        again="run the same command again: records that are in the new gallery already stay",
+        again="run the same command again: records that the new gallery already holds are kept",
     )
     what = verb.subject("input and output")
     what.add("source", help="a folder, s3://..., or http://HOST:PORT of Milvus")
-    what.add("target", help="the gallery to fill; made where there is none")
+    what.add("target", help="gallery to fill; created if it does not exist")
     what.add(
         "--model", required=True, metavar="MODEL", help="a saved folder, a name with weights, or hf-hub:OWNER/NAME"
     )
@@ -57,7 +57,9 @@ def reembed(source: str, target: str, model: str, device: str, seed: int, json: 
         if record.id in folders and sharing[folders[record.id]] == 1 and Path(record.thumbnail).is_file()
     ]
     if not there:
-        raise ValueError(f"the crops of none of the {len(records):,} records of {source} are there: nothing to embed")
+        raise ValueError(
+            f"none of the {len(records):,} records of {source} has crops that exist: there is nothing to embed"
+        )
     embedder = Embedder(model, device=where)
     identity = model_id(embedder.model, embedder.preprocessing)
     with (

@@ -21,7 +21,7 @@ def declare(verbs: Verbs, name: str = "search") -> None:
         search,
         "Find the nearest records of a gallery, as a table and as a page.",
         examples=(
-            f"denseil {name} street/11 --gallery people --k 3 --page search.html",
+            f"denseil {name} c3/street.mp4/11@1777617000 --gallery people --k 3 --page search.html",
             f"denseil {name} crops/9 --gallery people --model runs/mars/final --not-camids 1,2",
         ),
     )

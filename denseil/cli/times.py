@@ -34,5 +34,5 @@ def seconds(text: str | None) -> float | None:
         if time.tzinfo is not None:
             return time.timestamp()
     except (ValueError, OverflowError) as error:
-        raise ValueError(f"{plain(text)!r} is no time; write 2026-05-01T08:30:00+02:00, 30d or seconds") from error
-    raise ValueError(f"{text!r} does not say in which time zone; add the offset, such as {text}+00:00")
+        raise ValueError(f"{plain(text)!r} is not a time; write 2026-05-01T08:30:00+02:00, 30d or seconds") from error
+    raise ValueError(f"{text!r} has no time zone; add the offset, such as {text}+00:00")

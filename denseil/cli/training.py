@@ -38,7 +38,7 @@ def _declare_train(verbs: Verbs) -> None:
             "denseil train --resume runs/mars",
         ),
         more="Each option below --set is a field of denseil.training.TrainConfig. A recipe is a YAML file of fields; "
-        "options go over it, and --set goes over those. The defaults shown are those without a recipe. "
+        "options override it, and --set overrides those. The defaults shown are those without a recipe. "
         "`accelerate launch -m denseil train ...` and torchrun train one model in several processes.",
     )
     what = verb.subject("input")
@@ -60,8 +60,8 @@ def _declare_ablate(verbs: Verbs) -> None:
             "denseil ablate 1a --recipe people --root people-v1 --output runs/ablate",
             "denseil ablate 1c --recipe smoke --root tests/data/mars_tiny --seeds 1 --rows 'R = 1' 'R = 2'",
         ),
-        more="Run again to go on where it stopped. Each option below --set is a field of every training, as for train; "
-        "what a row sets goes over it.",
+        more="Run it again to continue where it stopped. Each option below --set is a field of every training, as for "
+        "train; the settings of a row override them.",
         again=AGAIN,
     )
     which = verb.subject("table")

@@ -14,7 +14,7 @@ DEVICE = re.compile(r"auto|cpu|(cuda|mps|xpu|hpu|npu)(:\d+)?")
 def path(word: str) -> Path:
     """Convert a path."""
     if not word or "\0" in word:
-        raise ArgumentTypeError(f"{word!r} is no path")
+        raise ArgumentTypeError(f"{word!r} is not a path")
     return Path(word)
 
 
@@ -56,7 +56,7 @@ def number(least: float, most: float = float("inf"), *, above: bool = False) -> 
 def device(word: str) -> str:
     """Check the name of a device."""
     if not DEVICE.fullmatch(word):
-        raise ArgumentTypeError(f"{word!r} is no device; give auto, cpu, cuda, cuda:1 or mps")
+        raise ArgumentTypeError(f"{word!r} is not a device; give auto, cpu, cuda, cuda:1 or mps")
     return word
 
 
@@ -74,7 +74,7 @@ def size(word: str) -> tuple[int, int]:
     """Convert height and width in pixels: 256x128, 256,128 or [256, 128]."""
     found = re.fullmatch(r"\[?\s*([0-9]{1,5})\s*[x,]\s*([0-9]{1,5})\s*\]?", word)
     if not found or "0" in found.groups():
-        raise ArgumentTypeError(f"{word!r} is no size; give height x width in pixels, such as 256x128")
+        raise ArgumentTypeError(f"{word!r} is not a size; give height x width in pixels, such as 256x128")
     return int(found[1]), int(found[2])
 
 
@@ -93,7 +93,7 @@ def names(word: str) -> list[object]:
         return [word]
     found = _json(word)
     if not isinstance(found, list) or not all(isinstance(name, str) for name in found):
-        raise ArgumentTypeError(f"{word!r} is no list of names")
+        raise ArgumentTypeError(f"{word!r} is not a list of names")
     return found
 
 

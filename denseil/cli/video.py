@@ -17,6 +17,11 @@ if TYPE_CHECKING:
 
 def declare(verbs: Verbs) -> None:
     """Declare `tracklets` and `embed`."""
+    _declare_tracklets(verbs)
+    _declare_embed(verbs)
+
+
+def _declare_tracklets(verbs: Verbs) -> None:
     verb = verbs.add(
         "tracklets",
         tracklets,
@@ -29,7 +34,7 @@ def declare(verbs: Verbs) -> None:
     )
     what = verb.subject("input and output")
     what.add(
-        "video", type=values.path, help="a video, a folder of frames such as img1, or a pattern such as img1/%%06d.jpg"
+        "video", type=values.path, help="a video, a folder of frames such as img1, or a pattern such as img1/%06d.jpg"
     )
     what.add(
         "tracks",
@@ -61,6 +66,8 @@ def declare(verbs: Verbs) -> None:
     )
     options.general(verb, json=True)
 
+
+def _declare_embed(verbs: Verbs) -> None:
     verb = verbs.add(
         "embed",
         embed,

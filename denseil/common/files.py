@@ -13,8 +13,8 @@ def replacing(path: str | Path) -> Iterator[Path]:
     """Write to a temporary file that atomically replaces `path` when the block succeeds.
 
     Raises:
-        FileNotFoundError: the folder does not exist.
-        ValueError: the path names no file, or is a folder, a device or a pipe: renaming would put a file in its place.
+        FileNotFoundError: If the folder does not exist.
+        ValueError: If the path names no file, or is a folder, a device or a pipe, which renaming would replace.
     """
     path = Path(path)
     check_output(path)

@@ -1,4 +1,4 @@
-"""Ids that trackers give their tracks, as keys."""
+"""Track ids of trackers, as dictionary keys."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from denseil.common.arguments import shown
 
 
 def id_values(track_ids: Any) -> list[Hashable]:
-    """Track ids by value: those of tensors and arrays compare by identity, so each frame would start new tracks.
+    """Convert track ids to keys by value; elements of a tensor hash by identity, so each frame would start new tracks.
 
     Args:
         track_ids: A sequence of ids, a tensor or an array of them; None for none.
 
     Raises:
-        TypeError: If an id cannot be a key, such as None or a list, or is no whole number.
+        TypeError: If an id cannot be a key, such as None or a list, or is not a whole number.
     """
     if track_ids is None:
         return []

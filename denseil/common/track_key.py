@@ -47,7 +47,7 @@ class TrackKey:
         try:
             (self.source + self.track).encode(errors="surrogateescape")
         except UnicodeEncodeError as error:
-            raise ValueError(f"a name of a TrackKey is no Unicode text: {self.track!r} of {self.source!r}") from error
+            raise ValueError(f"a name of a TrackKey is not valid Unicode: {self.track!r} of {self.source!r}") from error
 
     def __str__(self) -> str:
         source = f"{_escaped(self.source, '%')}/" if self.source else ""
@@ -74,13 +74,13 @@ class TrackKey:
 
 
 def check_unique(keys: Iterable[TrackKey]) -> list[str]:
-    """Print keys as ids.
+    """Return the ids of keys, after checking that all differ.
 
     Returns:
         The ids, in order.
 
     Raises:
-        ValueError: If two are equal; the text counts them.
+        ValueError: If two are equal; the message counts them.
     """
     ids = [str(key) for key in keys]
     times = Counter(ids)
@@ -107,5 +107,5 @@ def _read(text: str) -> str:
 
 
 def _number(seconds: float) -> str:
-    """Seconds in the fewest digits that read back as the same number."""
+    """Format seconds in the fewest digits that parse to the same number."""
     return repr(float(seconds) + 0.0).removesuffix(".0")

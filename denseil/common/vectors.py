@@ -1,4 +1,4 @@
-"""Vectors scaled to length 1, checked in one way for galleries and for linking."""
+"""Unit vectors: one check and conversion for galleries and for linking."""
 
 from __future__ import annotations
 

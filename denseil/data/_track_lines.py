@@ -26,7 +26,7 @@ _SPACE = re.compile("\\s+")
 
 
 class Dialect(Enum):
-    """What a tracks file is."""
+    """Format of a tracks file."""
 
     TRACKER = "a tracker's boxes"
     GROUND_TRUTH = "ground truth of the MOT Challenge"
@@ -34,14 +34,14 @@ class Dialect(Enum):
 
 
 class Line(NamedTuple):
-    """A box, or why it is left out.
+    """A line of a tracks file: a box, or the reason to leave it out.
 
     Attributes:
-        number: Of the line, from 1.
-        frame: Counted from 1.
-        track: Its track.
+        number: Number of the line, from 1.
+        frame: Number of the frame, from 1.
+        track: Track id.
         box: Left, top, width, height in pixels.
-        left_out: Why; "" for a box of a person.
+        left_out: Reason to leave the box out; "" for a box of a person.
     """
 
     number: int
@@ -55,7 +55,7 @@ def read_lines(path: Path) -> Iterator[Line]:
     """Read the boxes of a tracks file.
 
     Raises:
-        ValueError: If it is no text, or a line has too few fields or a text where a number belongs; the line is named.
+        ValueError: If it is not text, or a line has too few fields or a field that is not a number, with its line.
     """
     rows = [(number, _split(text)) for number, text in _lines(path)]
     order: Sequence[int] = range(len(FIELDS))
@@ -67,7 +67,7 @@ def read_lines(path: Path) -> Iterator[Line]:
 
 
 def _lines(path: Path) -> Iterator[tuple[int, str]]:
-    """Lines that are neither blank nor comments, with their numbers from 1."""
+    """Yield the lines that are neither blank nor comments, with their numbers from 1."""
     try:
         with path.open(encoding="utf-8-sig") as file:
             for number, line in enumerate(file, start=1):
@@ -93,7 +93,7 @@ def _is_number(text: str) -> bool:
 
 
 def _columns(header: Sequence[str], path: Path) -> list[int]:
-    """Where the fields stand, by the names in a header."""
+    """Return the columns of the fields, by the names in a header."""
     found = [name.strip().strip('"').lower() for name in header]
     places = [next((found.index(name) for name in names if name in found), None) for names in NAMES]
     missing = [field for field, place in zip(FIELDS, places, strict=True) if place is None]
@@ -105,7 +105,7 @@ def _columns(header: Sequence[str], path: Path) -> list[int]:
 
 
 def _dialect(rows: Sequence[Sequence[str]]) -> Dialect:
-    """Ground truth has nine fields, with a flag and a class; KITTI names the class in words."""
+    """Detect the format: ground truth has nine fields, with a flag and a class; KITTI names the class in words."""
     if rows and all(len(fields) >= KITTI_FIELDS and not _is_number(fields[2]) for fields in rows):
         return Dialect.KITTI
     if rows and all(
@@ -136,7 +136,7 @@ def _line(number: int, fields: Sequence[str], order: Sequence[int], dialect: Dia
 
 
 def _kitti(number: int, fields: Sequence[str], where: str) -> Line:
-    """Frame from 0, id, type, truncated, occluded, alpha, left, top, right, bottom, and seven of the 3D box."""
+    """Read frame from 0, id, type, truncated, occluded, alpha, left, top, right, bottom, and seven of the 3D box."""
     frame, track = _whole(fields[0], "frame", where), _whole(fields[1], "track id", where)
     names = ("left", "top", "right", "bottom")
     left, top, right, bottom = (_number(text, name, where) for text, name in zip(fields[6:10], names, strict=True))
@@ -153,10 +153,10 @@ def _whole(text: str, name: str, where: str) -> int:
     else:  # "7.0", as some trackers write
         number = _number(text, name, where)
         if not number.is_integer():
-            raise ValueError(f"{where}: {name} is a whole number, got {text!r}")
+            raise ValueError(f"{where}: {name} must be a whole number, got {text!r}")
         value = int(number)
     if not -(2**63) <= value < 2**63:
-        raise ValueError(f"{where}: {name} {value} does not fit into 64 bits; number them anew")
+        raise ValueError(f"{where}: {name} {value} does not fit into 64 bits; renumber them")
     return value
 
 
@@ -166,5 +166,5 @@ def _number(text: str, name: str, where: str) -> float:
     except ValueError:
         value = math.nan
     if not math.isfinite(value):
-        raise ValueError(f"{where}: {name} is a number, got {text!r}")
+        raise ValueError(f"{where}: {name} must be a number, got {text!r}")
     return value

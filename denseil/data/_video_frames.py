@@ -32,10 +32,10 @@ _LAST_NUMBER = re.compile("([0-9]+)(?=[^0-9]*$)")
 
 
 class Frame(NamedTuple):
-    """One frame; its pixels are converted when they are asked for.
+    """One frame; its pixels are converted on access.
 
     Attributes:
-        number: Counted from 1; numbers of frames that could not be decoded are left out.
+        number: Number of the frame, from 1; frames that could not be decoded have numbers too.
         time: Seconds since the first frame.
         damaged: Whether the decoder marks it as damaged.
         content: A frame of PyAV, or the path of an image.
@@ -47,10 +47,10 @@ class Frame(NamedTuple):
     content: Any
 
     def image(self) -> NDArray[np.uint8]:
-        """RGB (H, W, 3), upright.
+        """Return RGB (H, W, 3), upright.
 
         Raises:
-            FileNotFoundError, ValueError: If it is an image file that cannot be read.
+            FileNotFoundError, ValueError: If the frame is an image file that cannot be read.
         """
         if isinstance(self.content, Path):
             return decode_image(self.content)
@@ -59,12 +59,12 @@ class Frame(NamedTuple):
 
 
 class FrameSource(Protocol):
-    """Where frames come from.
+    """Source of frames: a video or a sequence of images.
 
     Attributes:
-        name: Of the source, for ids.
-        lost: Packets that could not be decoded, as far as was read.
-        error: Kind of error that ends the iteration too early.
+        name: Name of the source, for ids.
+        lost: Number of packets, among those read so far, that could not be decoded.
+        error: Type of the error that ends the iteration too early.
     """
 
     name: str
@@ -78,7 +78,7 @@ def open_frames(path: str | Path, *, fps: float | None = None) -> FrameSource:
     """Open a video file, a folder of frames (such as `img1/`) or a pattern of their names (such as `img1/%06d.jpg`).
 
     Args:
-        path: Which.
+        path: The file, folder or pattern.
         fps: Frames per second of a sequence of images; by default as `seqinfo.ini` beside the folder says, else 25.
 
     Raises:
@@ -87,7 +87,7 @@ def open_frames(path: str | Path, *, fps: float | None = None) -> FrameSource:
         ModuleNotFoundError: If it is a video, and PyAV is not installed.
     """
     if fps is not None and not (math.isfinite(fps) and fps > 0):
-        raise ValueError(f"fps is a number of frames per second above 0, got {fps}")
+        raise ValueError(f"fps must be a number of frames per second above 0, got {fps}")
     path = Path(path)
     if path.is_dir():
         return ImageSequence(path, images_in(path), fps)

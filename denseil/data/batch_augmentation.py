@@ -18,7 +18,7 @@ from denseil.data.appearance import LUMA
 from denseil.data.resampling import axis_matrix
 from denseil.data.transforms import ClipAugmentation
 
-CHUNK = 8  # clips at a time on a CPU, so that what lies between two operations stays in its cache
+CHUNK = 8  # clips at a time on a CPU, so that intermediate results stay in its cache
 
 
 def augment_batch(frames: Tensor, chosen: Sequence[ClipAugmentation], fill: tuple[int, int, int]) -> Tensor:
@@ -82,7 +82,7 @@ def _resample(frames: Tensor, chosen: Sequence[ClipAugmentation]) -> Tensor:
 
 
 def _mirror_and_move(frames: Tensor, chosen: Sequence[ClipAugmentation]) -> Tensor:
-    """Mirror single frames, then move each clip; what comes in from outside is black."""
+    """Mirror single frames, then move each clip; pixels from outside are black."""
     mirrored = put(torch.from_numpy(np.stack([each.mirrored for each in chosen])), frames.device)
     if any(each.mirrored.any() for each in chosen):
         frames = torch.where(mirrored[:, :, None, None, None], frames.flip(-1), frames)
@@ -144,5 +144,5 @@ def _boxes(frames: Tensor, chosen: Sequence[ClipAugmentation]) -> Tensor:
 
 
 def put(values: Tensor, device: torch.device) -> Tensor:
-    """Copy a tensor to a device without waiting for what the device is doing."""
+    """Copy a tensor to a device without waiting for its pending work."""
     return values.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else values.to(device)

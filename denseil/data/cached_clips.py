@@ -26,17 +26,18 @@ THREADS = 4  # decoders leave Python's lock
 class CachedClips(ClipDataset):
     """A `ClipDataset` that keeps all frames, resized to the transform's size, in memory or on a device.
 
-    It samples what a `ClipDataset` of the same seed samples, and augments whole batches on the device of the frames.
-    Frames are resized before they are cropped; where they are stored in the size of training that is no difference.
+    It samples the same clips as a `ClipDataset` of the same seed, and augments whole batches on the device of the
+    frames. Frames are resized before they are cropped, which makes no difference if they are stored in the size of
+    training.
 
     Args:
-        tracklets: What to make clips of.
+        tracklets: Tracklets to sample clips from.
         clip_len: T, frames of a clip.
-        transform: The augmentation.
-        labels: Identity to class label.
-        seed: Seed of all random choices.
-        device: Where the frames are kept.
-        frames: Frames of these tracklets that another `CachedClips` of the same size has decoded: its `frames`.
+        transform: Augmentation of the frames, and their size.
+        labels: Class label of each identity.
+        seed: Random seed.
+        device: Device on which the frames are kept.
+        frames: The `frames` of another `CachedClips` of the same tracklets and size, which are then not decoded again.
         progress: Show a bar while decoding.
 
     Raises:

@@ -77,7 +77,7 @@ def check_dataset(
         KeyError: If the name is unknown.
     """
     if counts not in ("published", "none"):
-        raise ValueError(f"counts is 'published' or 'none', got {counts!r}")
+        raise ValueError(f"counts must be 'published' or 'none', got {counts!r}")
     reader = find_reader(name)
     try:
         dataset = reader.read(Path(root), **options)

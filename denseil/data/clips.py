@@ -77,11 +77,11 @@ class ClipDataset(Dataset[ClipBatch]):
         seed: int = 0,
     ) -> None:
         if clip_len < 1:
-            raise ValueError(f"clip_len is at least 1, got {clip_len}")
+            raise ValueError(f"clip_len must be at least 1, got {clip_len}")
         if sampling not in ("random", "even", "all"):
-            raise ValueError(f"sampling is 'random', 'even' or 'all', got {sampling!r}")
+            raise ValueError(f"sampling must be 'random', 'even' or 'all', got {sampling!r}")
         if on_corrupt not in ("neighbour", "raise"):
-            raise ValueError(f"on_corrupt is 'neighbour' or 'raise', got {on_corrupt!r}")
+            raise ValueError(f"on_corrupt must be 'neighbour' or 'raise', got {on_corrupt!r}")
         unknown = [] if labels is None else sorted({tracklet.pid for tracklet in tracklets} - set(labels))
         if unknown:
             raise KeyError(f"{len(unknown)} identities are not in the label map, such as {unknown[:3]}")
@@ -181,7 +181,9 @@ def clip_loader(
         ValueError: If batch_size is below 1 or num_workers below 0.
     """
     if batch_size < 1 or num_workers < 0:
-        raise ValueError(f"batch_size is at least 1 and num_workers at least 0, got {batch_size} and {num_workers}")
+        raise ValueError(
+            f"batch_size must be at least 1 and num_workers at least 0, got {batch_size} and {num_workers}"
+        )
     ahead = (options.get("prefetch_factor") or 2) if num_workers else 0  # batches that a worker prepares in advance
     dataset.reuse_memory(ahead + 2 if reuse else 0)
     return DataLoader(dataset, batch_size, sampler=sampler, num_workers=num_workers, collate_fn=_keep, **options)

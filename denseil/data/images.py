@@ -1,4 +1,4 @@
-"""Decoding of image files to upright uint8 arrays, with the pixels of Pillow but faster."""
+"""Decoding of untrusted image files to upright uint8 arrays: bounded in size, with the pixels of Pillow but faster."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ FORMATS = ("JPEG", "PNG", "BMP", "WEBP", "TIFF", "PPM", "GIF")
 """What Pillow may open. Others are left out, as some start a program: Ghostscript for EPS."""
 MAX_PIXELS = 2**26
 MAX_BYTES = 2**28
-# Without O_NONBLOCK, to open a pipe waits for its other end.
+# Without O_NONBLOCK, opening a pipe would wait for its other end.
 _READ = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0) | getattr(os, "O_CLOEXEC", 0)
 _JPEG, _EXIF = b"\xff\xd8", b"Exif\x00\x00"
-_FAST_COLOURS = ("YCbCr", "RGB", "Gray")  # CMYK comes out otherwise than from Pillow
+_FAST_COLOURS = ("YCbCr", "RGB", "Gray")  # CMYK differs from Pillow's
 _MODES = {"1", "L", "LA", "La", "P", "PA", "RGB", "RGBA", "RGBa", "RGBX", "CMYK", "YCbCr", "LAB", "HSV"}
 
 
@@ -66,7 +66,7 @@ def decode_image(path: str | os.PathLike[str], *, buffer: NDArray[np.uint8] | No
 
 
 def _read(path: str | os.PathLike[str]) -> bytes:
-    """The bytes of a regular file of bounded length."""
+    """Read a regular file of bounded size."""
     name = os.fspath(path)
     try:
         file = os.open(name, _READ)  # a third faster than Path.read_bytes
@@ -91,7 +91,7 @@ def _read(path: str | os.PathLike[str]) -> bytes:
 
 
 def _decode_fast(data: bytes, buffer: NDArray[np.uint8] | None) -> NDArray[np.uint8] | None:
-    """A JPEG through simplejpeg; None for what only Pillow decodes, or where simplejpeg is not installed."""
+    """Decode a JPEG with simplejpeg; None if only Pillow decodes it, or simplejpeg is not installed."""
     fast = _fast_jpeg()
     if fast is None:
         return None
@@ -158,7 +158,7 @@ def read_frame(
 
 
 def decode_buffer(shape: tuple[int, ...]) -> NDArray[np.uint8]:
-    """Memory for `decode_image` that starts 16 bytes past a multiple of 32.
+    """Allocate memory for `decode_image` that starts 16 bytes past a multiple of 32.
 
     Where rows are aligned to 32 bytes, libjpeg-turbo writes past the cache; reading the pixels again then costs a fifth
     to a third of the decoding.

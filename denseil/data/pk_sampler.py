@@ -15,28 +15,28 @@ MEMBERS = 3  # identities of one group that a batch holds together
 
 @checked_class
 class PKSampler(Sampler[int]):
-    """Positions of tracklets such that each P x K in a row are P identities with K tracklets each.
+    """Sample tracklets so that every P x K consecutive ones are P identities with K tracklets each.
 
-    An index sampler, for `DataLoader(sampler=..., batch_size=P * K, drop_last=True)`: a batch sampler would not be told
-    the epoch by Accelerate when there are several processes. The order depends on (seed, epoch, world) alone.
+    An index sampler, for `DataLoader(sampler=..., batch_size=P * K, drop_last=True)`, because Accelerate does not pass
+    the epoch to a batch sampler if there are several processes. The order depends only on (seed, epoch, world).
 
-    * An epoch has each identity at least once. Where P does not divide their number, the last batch is filled with
-      identities met earlier in the epoch.
+    * An epoch has each identity at least once. If P does not divide their number, the last batch is filled with
+      identities from earlier in the epoch.
     * An identity with more than K tracklets gives K random ones, without repetition. One with fewer gives all of them,
-      and all again in another order, until there are K (`ClipDataset` draws other frames for each repetition).
-    * With several processes, P x K is the global batch. Each rank draws from its own share of the identities, so ranks
-      never meet the same identity in an epoch, and all have the same number of batches, of `P * K // world` each.
+      and all again in another order, until there are K (`ClipDataset` samples other frames for each repetition).
+    * With several processes, P x K is the global batch. Each rank samples from its own share of the identities, so no
+      two ranks have the same identity in an epoch, and all have the same number of batches, of `P * K // world` each.
       Under Accelerate with `split_batches=True`, which cuts the global batch itself, leave rank and world alone.
 
     Args:
-        tracklets: What to draw from.
+        tracklets: Tracklets to sample.
         num_ids: P, identities in the global batch.
         num_tracklets: K, tracklets of each.
-        seed: Of the private generator.
+        seed: Seed of the private random generator.
         rank: This process, from 0.
         world: Number of processes.
         groups: Group of each identity that is in one, such as people who wear nearly the same clothes. Part of each
-            batch then comes in threes of one group: identities that are hard to tell apart meet in a batch.
+            batch then comes in threes of one group, so that identities that look alike are in one batch.
         group_share: Share of the identities of a batch that come in threes, rounded to whole threes.
 
     Raises:
@@ -56,9 +56,9 @@ class PKSampler(Sampler[int]):
         group_share: float = 0.5,
     ) -> None:
         if num_ids < 1 or num_tracklets < 1:
-            raise ValueError(f"num_ids and num_tracklets are at least 1, got {num_ids} and {num_tracklets}")
+            raise ValueError(f"num_ids and num_tracklets must be at least 1, got {num_ids} and {num_tracklets}")
         if not 0 <= rank < world:
-            raise ValueError(f"rank is 0 to world - 1, got rank {rank} of {world}")
+            raise ValueError(f"rank must be 0 to world - 1, got rank {rank} of {world}")
         if num_ids % world:
             raise ValueError(f"num_ids={num_ids} identities cannot be shared equally by {world} processes")
         own: dict[int, list[int]] = {}
@@ -79,7 +79,7 @@ class PKSampler(Sampler[int]):
 
     @property
     def num_batches(self) -> int:
-        """Batches in an epoch, the same on each rank, to meet every identity: ceil(identities / P) without groups."""
+        """Batches in an epoch, the same on each rank, enough for all identities: ceil(identities / P) if no groups."""
         if not self._threes:
             return -(-len(self._own) // self.num_ids)
         threes, alone = self._counts()
@@ -87,7 +87,7 @@ class PKSampler(Sampler[int]):
         return max(-(-threes // (self._threes * self.world)), -(-alone // outside) if outside else 0)
 
     def _counts(self) -> tuple[int, int]:
-        """How many threes the groups give, and how many identities are left over or in no group."""
+        """Count the threes of the groups, and the identities that are left over or in no group."""
         threes = sum(len(group) // MEMBERS for group in self._groups)
         return threes, len(self._own) - threes * MEMBERS
 
@@ -98,12 +98,12 @@ class PKSampler(Sampler[int]):
         outside = self.num_ids - self._threes * self.world * MEMBERS
         if threes < self._threes * self.world or alone < outside or outside < 0:
             raise ValueError(
-                f"group_share={group_share} asks each batch for {self._threes * self.world} threes of a group and "
-                f"{outside} other identities, and there are {threes} and {alone}: give another share or num_ids"
+                f"group_share={group_share} needs {self._threes * self.world} threes of a group and {outside} "
+                f"other identities in each batch, but there are {threes} and {alone}: give another share or num_ids"
             )
 
     def set_epoch(self, epoch: int) -> None:
-        """Choose the epoch, from 0, before iterating it."""
+        """Set the epoch, from 0, before iterating over it."""
         self.epoch = epoch
 
     def __len__(self) -> int:
@@ -126,7 +126,7 @@ class PKSampler(Sampler[int]):
                 yield from self._draw(self._own[identity], rng)
 
     def _in_threes(self) -> Iterator[int]:
-        """Identities of this rank, batch after batch; threes, and the others, start again when all have been met."""
+        """Yield the identities of this rank, batch by batch; threes, and the others, start again when all were used."""
         rng = np.random.default_rng((self.seed, self.epoch))
         threes: list[list[int]] = []
         alone = set(range(len(self._own)))
@@ -145,7 +145,7 @@ class PKSampler(Sampler[int]):
                 yield others[k % len(others)]
 
     def _draw(self, own: list[int], rng: np.random.Generator) -> list[int]:
-        """K of an identity's tracklets, each as often as any other, give or take one."""
+        """Sample K of an identity's tracklets; their counts differ by at most one."""
         rounds = -(-self.num_tracklets // len(own))
         drawn = np.concatenate([rng.permutation(own) for _ in range(rounds)])
         return [int(index) for index in drawn[: self.num_tracklets]]

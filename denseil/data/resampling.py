@@ -65,7 +65,7 @@ def axis_matrix(start: Tensor, length: Tensor, scale: Tensor, sigma: Tensor, siz
     Args:
         start: (B,) first pixel that is kept.
         length: (B,) pixels that are kept.
-        scale: (B,) share of the size at which the clip is seen; 1 for all of it.
+        scale: (B,) scale of the reduced resolution; 1 for none.
         sigma: (B,) radius of the blur; 0 for none.
         size: Pixels of the axis.
 

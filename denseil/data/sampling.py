@@ -66,7 +66,7 @@ def sample_all(
     elif order == "contiguous":
         positions = np.arange(clips * clip_len).reshape(clips, clip_len)
     else:
-        raise ValueError(f"order is 'interleaved' or 'contiguous', got {order!r}")
+        raise ValueError(f"order must be 'interleaved' or 'contiguous', got {order!r}")
     mask = positions < num_frames
     last = np.where(mask, positions, -1).max(axis=1, keepdims=True)
     return np.where(mask, positions, last), mask

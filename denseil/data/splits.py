@@ -2,9 +2,9 @@
 
 Two published formats are read and written:
 
-* MATLAB (Wang et al., ECCV 2014): the variable `ls_set`, one row a split, the positions (from 1) of persons in sorted
+* MATLAB (Wang et al., ECCV 2014): the variable `ls_set`, one row per split, the positions (from 1) of persons in sorted
   order, shuffled; the first half of a row is for testing, the rest for training.
-* JSON (as torchreid has it): `[{"train": ["person001", ...], "test": [...]}, ...]`, names of folders.
+* JSON (as in torchreid): `[{"train": ["person001", ...], "test": [...]}, ...]`, names of folders.
 """
 
 from __future__ import annotations
@@ -90,7 +90,7 @@ def write_splits(splits: Sequence[Split], path: Path | str) -> Path:
     """
     path = Path(path)
     if path.suffix not in (".json", ".mat"):
-        raise ValueError(f"splits are written as .json or .mat, got {path.name!r}")
+        raise ValueError(f"splits can be written as .json or .mat, got {path.name!r}")
     path.parent.mkdir(parents=True, exist_ok=True)
     with replacing(path) as partial:
         if path.suffix == ".json":

@@ -25,7 +25,7 @@ class Tracks(NamedTuple):
         frames: (N,) int64, the frame of each box, counted from 1.
         ids: (N,) int64, the track of each box.
         boxes: (N, 4) float64, left, top, width, height in pixels. They may reach past the picture, or have no area.
-        left_out: Why boxes of the file are not among them, and how many.
+        left_out: Number of boxes of the file that were left out, by reason.
     """
 
     frames: NDArray[np.int64]
@@ -41,26 +41,26 @@ class Tracks(NamedTuple):
 def read_tracks(path: str | Path) -> Tracks:
     """Read a tracks file with one box per line, `frame,id,left,top,width,height` and further fields, in any order.
 
-    Commas, semicolons, tabs or spaces stand between the fields. A first line that names the columns may give them in
+    Fields are separated by commas, semicolons, tabs or spaces. A first line that names the columns may give them in
     another order. Ground truth of the MOT Challenge (nine fields: a flag, a class and a visibility follow the box) and
-    labels of KITTI's tracking benchmark are known: ignored boxes and classes other than pedestrians are left out. So
-    are boxes with an id below 0, which trackers give to unconfirmed tracks.
+    labels of KITTI's tracking benchmark are recognised: ignored boxes and classes other than pedestrians are left out.
+    So are boxes with an id below 0, which trackers give to unconfirmed tracks.
 
     Args:
         path: The file, UTF-8 text. Blank lines are skipped.
 
     Raises:
         FileNotFoundError: If the file does not exist.
-        ValueError: If a line has too few fields, a text where a number belongs, a frame below 1 or an id outside of
-            64 bits; if a track has two boxes in a frame; if no box is left; if all boxes lie between 0 and 1. The line
-            is named.
+        ValueError: If a line has too few fields, a field that is not a number, a frame below 1 or an id outside of 64
+            bits; if a track has two boxes in a frame; if no box is left; if all boxes lie between 0 and 1. The message
+            names the line.
     """
     path = Path(path)
     if not path.is_file():
         raise FileNotFoundError(f"no tracks file {path}")
     lines = list(read_lines(path))
     if not lines:
-        raise ValueError(f"{path} holds no boxes: it needs one a line, {','.join(FIELDS)}")
+        raise ValueError(f"{path} holds no boxes: it needs one per line, {','.join(FIELDS)}")
     left_out = Counter(line.left_out for line in lines if line.left_out)
     kept = [line for line in lines if not line.left_out]
     _check(kept, left_out, path)
@@ -78,7 +78,7 @@ def read_tracks(path: str | Path) -> Tracks:
 
 
 def _check(kept: list[Line], left_out: Counter[str], path: Path) -> None:
-    """Raise a ValueError for files that hold detections alone, no person, or boxes in shares of the picture."""
+    """Raise a ValueError for files with only detections, without persons, or with boxes as fractions of the picture."""
     if not kept:
         why = "; ".join(f"{count:,} {reason}" for reason, count in left_out.items())
         hint = "run a tracker on the detections first" if any("id below 0" in why for why in left_out) else "see above"
@@ -86,8 +86,8 @@ def _check(kept: list[Line], left_out: Counter[str], path: Path) -> None:
     boxes = np.array([line.box for line in kept])
     if np.abs(boxes).max() <= 1 and boxes[:, 2:].max() > 0:
         raise ValueError(
-            f"{path}: all boxes lie between 0 and 1, so they are shares of the picture: multiply left and width by its "
-            "width in pixels, top and height by its height"
+            f"{path}: all boxes lie between 0 and 1, so they are fractions of the picture: multiply left and width by "
+            "its width in pixels, top and height by its height"
         )
 
 

@@ -133,7 +133,7 @@ def _outside(shift: int) -> slice:
 
 @lru_cache(maxsize=8)
 def _affine(mean: tuple[float, ...], std: tuple[float, ...], device: torch.device) -> tuple[Tensor, Tensor]:
-    """Factor and summand of each channel; kept, because making them on a device would wait for it at every call."""
+    """Return factor and summand of each channel; cached, because every creation on a device would wait for it."""
     with torch.inference_mode(False):
         scale = 1 / (255 * torch.tensor(std, device=device))
         return scale, -torch.tensor(mean, device=device) / torch.tensor(std, device=device)

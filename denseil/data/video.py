@@ -107,9 +107,9 @@ def cut_tracklets(
     """
     began = 0.0 if start is None else _timestamp(start)
     if not max_gap > 0:
-        raise ValueError(f"max_gap is a number of seconds above 0, got {max_gap}")
+        raise ValueError(f"max_gap must be a number of seconds above 0, got {max_gap}")
     if source is not None and not source.strip("/"):
-        raise ValueError(f"source={source!r} is no name: give the video one, such as 'monday/clip.mp4'")
+        raise ValueError(f"source={source!r} is not a name: give the video one, such as 'monday/clip.mp4'")
     boxes = read_tracks(tracks)
     frames = open_frames(video, fps=fps)
     output = Path(output)
@@ -136,7 +136,7 @@ def cut_tracklets(
 
 def _cut_all(frames: FrameSource, tracks: Tracks, cutter: _Cutter) -> Exception | None:
     """Cut all boxes. Return the error that stopped it before the end, if any."""
-    report, first, last = cutter.report, 0, 0  # the first box of the frame at hand; the frame before
+    report, first, last = cutter.report, 0, 0  # the first box of the current frame; the previous frame
     try:
         for frame in frames:
             missing = range(last + 1, frame.number)
@@ -237,7 +237,7 @@ def _timestamp(text: str) -> float:
     try:
         time = datetime.fromisoformat(text.replace("Z", "+00:00"))
     except ValueError as error:
-        raise ValueError(f"start is a time such as 2026-05-01T08:30:00+02:00, got {text!r}") from error
+        raise ValueError(f"start must be a time such as 2026-05-01T08:30:00+02:00, got {text!r}") from error
     if time.tzinfo is None:
         raise ValueError(f"start {text!r} has no time zone: add it, such as {text}+02:00, or {text}Z")
     return time.timestamp()

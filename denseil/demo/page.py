@@ -1,4 +1,4 @@
-"""The page, put together."""
+"""Building the page of the demo."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ def demo(
 ) -> Path:
     """Write a page that shows in pictures what the weights in the package do.
 
-    It shows one's own video and real tracklets, where given; then rendered people whom the weights were not trained on:
+    It shows your own video and real tracklets, if given; then rendered people whom the weights were not trained on:
     their cameras, ranked lists, dense attention, and scores. Nothing is trained.
 
     Args:
         real: A folder of real tracklets in the layout of MARS; None for none.
-        video: A video of one's own, with `tracks`.
+        video: A video of your own, with `tracks`.
         tracks: A tracker's boxes in it; see `denseil.data.read_tracks`.
         output: Output folder.
         device: Device to compute on.

@@ -1,4 +1,4 @@
-"""Parts of the page that all kinds of people share."""
+"""Parts of the page that rendered people, real ones and videos share."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def spaced(tracklet: Tracklet) -> list[str]:
 
 
 def name(tracklet: Tracklet) -> str:
-    """Return the person's number, or the track's where nobody knows the person."""
+    """Return the person's number, or the track's name if the person is not known."""
     return f"person {tracklet.pid}" if tracklet.pid > 0 else f"track {tracklet.key.track}"
 
 

@@ -23,7 +23,7 @@ COUNTS = (1, 2, 3, 5, 8)  # frames of a tracklet
 
 
 def encode(embedder: TrackletEmbedder, tracklet: Tracklet) -> Tensor:
-    """Tokens (T, P, sum of widths) of all frames of a tracklet."""
+    """Compute tokens (T, P, sum of widths) of all frames of a tracklet."""
     return embedder.encode([decode_image(path) for path in tracklet.frames])
 
 

@@ -1,4 +1,4 @@
-"""One's own video and a tracker's boxes: halves of tracks, persons, dense attention."""
+"""Your own video and a tracker's boxes: halves of tracks, persons, dense attention."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ LEAST, MOST = 4, 200  # crops of a track; tracks
 
 
 def add_video(page: Page, model: DenseIL, embedder: TrackletEmbedder, video: Path, tracks: Path) -> None:
-    """Cut the tracks out of a video, and add what the model makes of them.
+    """Cut the tracks out of a video, and add the results of the model on them.
 
     Raises:
         FileNotFoundError: If a file does not exist.

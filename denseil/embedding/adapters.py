@@ -25,7 +25,7 @@ def update_boxes(embedder: TrackletEmbedder, track_ids: Any, boxes: Any, frame: 
         embedder: The embedder, with the frame's colour order.
         track_ids: The id of each box, as for `TrackletEmbedder.update`; None adds nothing.
         boxes: Array or tensor (N, 4): left, top, right, bottom in pixels. Boxes without a pixel in the picture are
-            passed over, and counted in `embedder.skipped`.
+            skipped, and counted in `embedder.skipped`.
         frame: The image (H, W, 3) uint8.
 
     Raises:
@@ -57,8 +57,8 @@ def update_ultralytics(embedder: TrackletEmbedder, results: Any) -> None:
     """Add a frame's tracks of Ultralytics, as from `YOLO(...).track(...)`.
 
     Args:
-        embedder: The embedder, with either colour order: the picture is known to be BGR.
-        results: The `Results` of one frame. Where the tracker has no track yet, `boxes.id` is None: nothing is added.
+        embedder: The embedder, with either colour order: Ultralytics' pictures are BGR.
+        results: The `Results` of one frame. Nothing is added before the first track, when `boxes.id` is None.
 
     Raises:
         ValueError: If the results hold no boxes, as those of classification.
@@ -111,7 +111,7 @@ class CropFeatures:
     """A `TrackletEmbedder` as the appearance model inside a tracker: one vector for each detection, no tracks.
 
     For BoxMOT, `BotSort(reid_model=CropFeatures(embedder))`, or any of its trackers with `reid_model`; for
-    `deep-sort-realtime`, `tracker.embedder = CropFeatures(embedder)`. These trackers want a vector for every box, so
+    `deep-sort-realtime`, `tracker.embedder = CropFeatures(embedder)`. These trackers need a vector for every box, so
     one without a pixel in the picture gets that of a black crop, and is counted in `embedder.skipped`.
 
     Args:
@@ -126,11 +126,11 @@ class CropFeatures:
         self.num_features = embedder.encoder.num_features
 
     def get_features(self, xyxys: Any, image: Image) -> NDArray[np.float32]:
-        """The vectors (N, D) of boxes (N, 4) left, top, right, bottom in a picture: BGR, as BoxMOT hands it over."""
+        """Return the vectors (N, D) of boxes (N, 4) left, top, right, bottom in a picture: BGR, as from BoxMOT."""
         return np.array(self.predict(_crops(_from_bgr(self.embedder, image), xyxys))).reshape(-1, self.num_features)
 
     def predict(self, crops: Sequence[Image]) -> list[NDArray[np.float32]]:
-        """The vector (D,) of each crop, as the embedders of `deep-sort-realtime` return them."""
+        """Return the vector (D,) of each crop, as the embedders of `deep-sort-realtime` return them."""
         filled = [crop if crop.size else np.zeros((1, 1, 3), dtype=np.uint8) for crop in crops]
         self.embedder.count_skipped(sum(not crop.size for crop in crops))
         return list(self.embedder.vectors(filled).numpy())
@@ -138,10 +138,10 @@ class CropFeatures:
 
 @checked_class
 class NorfairDistance:
-    """The distance of two objects of `norfair`, for `Tracker(reid_distance_function=...)`: 1 - cosine similarity.
+    """Distance of two objects of `norfair`, for `Tracker(reid_distance_function=...)`: 1 - cosine similarity.
 
     Each object is embedded as a tracklet of its `past_detections`, so frames interact, and raise
-    `past_detections_length` for more of them. Each detection carries what the encoder made of its crop:
+    `past_detections_length` for more of them. Each detection carries the tokens of its crop:
     `Detection(points, embedding=tokens)`, with `tokens` from `embedder.encode(crops)`.
 
     Args:
@@ -152,7 +152,7 @@ class NorfairDistance:
         self.embedder = embedder
 
     def __call__(self, new: Any, old: Any) -> float:
-        """The distance of two objects or detections, from 0 to 2.
+        """Compute the distance of two objects or detections, from 0 to 2.
 
         Raises:
             ValueError: If a detection has no embedding.

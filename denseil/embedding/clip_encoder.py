@@ -1,4 +1,4 @@
-"""A model made ready to embed: anybody's module, its preprocessing, its device, and how it treats padding."""
+"""Encoding of frames and clips by any module, with its preprocessing, on its device, whether it takes a mask or not."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ CPU_CHUNK, CHUNK = 16, 64  # frames in one call of the encoder; on a CPU more le
 
 
 class ClipEncoder:
-    """Compute tokens of frames and embeddings of clips with any model that has the contract of `VideoEncoder`.
+    """Compute tokens of frames and embeddings of clips with any model that implements `VideoEncoder`.
 
-    A `FrameTokenEncoder` encodes each frame once, whatever the clips. Any other module keeps the pixels of frames as
-    their "tokens" and is run on whole clips. Where padding would change the answer, because the module takes no mask or
-    ignores it, clips are run with their real frames only.
+    A `FrameTokenEncoder` encodes each frame once, however many clips it is in. For any other module, the "tokens" are
+    the pixels of frames, and it is run on whole clips. If padding would change the embedding, because the module takes
+    no mask or ignores it, it is run on clips of real frames only.
 
     Args:
-        model: The module; wrappers of `torch.compile` and DDP are taken off where they hide its methods.
-        preprocessing: How frames are prepared; None for what the model says.
+        model: The module; wrappers of `torch.compile` and DDP are removed if they hide its methods.
+        preprocessing: Preprocessing of frames; None for the model's own.
         dtype: The type to autocast to, such as `torch.bfloat16`; None computes in the model's own.
 
     Raises:
-        TypeError: If the model is no module, has no `num_features`, or nothing says how frames are prepared.
+        TypeError: If the model is not a module, or has no `num_features` or preprocessing.
         ValueError: If `num_features` is not a positive number.
     """
 
@@ -59,12 +59,12 @@ class ClipEncoder:
 
     @property
     def device(self) -> torch.device:
-        """Where the model computes: the device of its first parameter or buffer, else the CPU."""
+        """Device of the model's first parameter or buffer; the CPU if it has none."""
         return self._like.device
 
     @property
     def _like(self) -> Tensor:
-        """A tensor of the type and the device that the model computes in."""
+        """A tensor of the model's type, on its device."""
         for value in (*self.model.parameters(), *self.model.buffers()):
             if value.is_floating_point():
                 return value
@@ -75,8 +75,8 @@ class ClipEncoder:
         """Compute the tokens (N, ...) of frames (N, 3, H, W), RGB uint8.
 
         Args:
-            pixels: The frames, of the size that the preprocessing names.
-            chunk: Frames in one call of the encoder; None for 16 on a CPU, 64 elsewhere.
+            pixels: The frames, of the size of the preprocessing.
+            chunk: Frames per call of the encoder; None for 16 on a CPU, 64 elsewhere.
 
         Returns:
             Tokens on the model's device; the pixels themselves for a module without `encode_frames`.
@@ -118,7 +118,7 @@ class ClipEncoder:
             return vectors
 
     def _run(self, clips: Tensor, mask: Tensor | None) -> Tensor:
-        """Embeddings of clips of pixels (B, T, 3, H, W), by the whole model."""
+        """Compute embeddings of clips of pixels (B, T, 3, H, W), by the whole model."""
         batch, frames = clips.shape[:2]
         like = self._like
         normalized = self._normalized(clips.flatten(0, 1), like).unflatten(0, (batch, frames))
@@ -127,7 +127,7 @@ class ClipEncoder:
         return self._checked(self.model(normalized, mask=mask.to(like.device)), batch)
 
     def _normalized(self, pixels: Tensor, like: Tensor) -> Tensor:
-        """Frames (N, 3, H, W) as the model takes them."""
+        """Normalise frames (N, 3, H, W) for the model."""
         prepared = self.preprocessing
         pixels = pixels.to(like.device)
         if prepared.color_order == "BGR":
@@ -145,7 +145,7 @@ class ClipEncoder:
 
     @torch.inference_mode()
     def honours_mask(self) -> bool:
-        """Whether a padded clip has the embedding of the same clip without its padding: tried once, on one clip."""
+        """Test on one clip whether padding under a mask leaves its embedding unchanged."""
         if self._pads is None:
             with evaluating(self.model):
                 self._pads = self._try_mask()
@@ -167,7 +167,7 @@ def unit_vectors(vectors: Tensor, names: list[str]) -> Tensor:
     """Scale vectors (N, D) to length 1.
 
     Raises:
-        RuntimeError: If one is not finite or all zeros: it has no direction; the text names its tracklet.
+        RuntimeError: If one is not finite or all zeros: it has no direction; the message names its tracklet.
     """
     lengths = torch.linalg.vector_norm(vectors.double(), dim=1)
     for name, length in zip(names, lengths.tolist(), strict=True):

@@ -1,4 +1,4 @@
-"""Whole tracklets to vectors, from whatever a program holds them in."""
+"""`Embedder`: vectors of whole tracklets, given as folders, paths, arrays, tensors or PIL images."""
 
 from __future__ import annotations
 
@@ -34,25 +34,25 @@ Vector: TypeAlias = Tensor | NDArray[np.floating[Any]]
 class Embedder:
     """Embed tracklets: any number of a person's frames in, one vector of length 1 out.
 
-    Frames are resized and normalised as the model's preprocessing says. Every frame counts and goes through the encoder
-    once (`denseil.embedding.embed_tracklets`, as in an evaluation), so memory does not depend on a tracklet's length.
+    Frames are resized and normalised by the model's preprocessing. Every frame is used, and is encoded once
+    (`denseil.embedding.embed_tracklets`, as in an evaluation), so memory does not depend on a tracklet's length.
 
     Args:
-        model: A model made by `create_model`, or any module with the contract of `denseil.models.VideoEncoder`, moved
-            to the device; the name of a model with weights; a folder that `save_pretrained` wrote; or a file that
+        model: A model made by `create_model`, or any module that implements `denseil.models.VideoEncoder`, moved to
+            the device; the name of a model with weights; a folder that `save_pretrained` wrote; or a file that
             `denseil.export` wrote. With `preprocessing`, also the .onnx or OpenVINO .xml of any image network from
             crops (N, 3, H, W) to vectors (N, D): the vectors of a tracklet's frames are averaged.
-        preprocessing: How frames are prepared; None for what the model says.
-        device: Where to compute; None for an accelerator if torch finds one, else the CPU.
+        preprocessing: Preprocessing of frames; None for the model's own.
+        device: Device to compute on; None for an accelerator if torch finds one, else the CPU.
         dtype: The type to autocast to, such as `torch.bfloat16`; None computes in the model's own.
-        color_order: Of arrays and tensors: "RGB", or "BGR" as OpenCV reads. Files and PIL images know their own.
-        frames: "all", or "even8" for 8 frames of each tracklet; None for what the preprocessing says.
-        flip: Whether a vector is the mean over frames and mirrored frames: twice the work, a little more accuracy.
-        budget: Most frames in a batch.
+        color_order: Channel order of arrays and tensors: "RGB", or "BGR" as from OpenCV. PIL images and files are RGB.
+        frames: "all", or "even8" for 8 frames of each tracklet; None for that of the preprocessing.
+        flip: Whether to average the vectors of frames and of mirrored frames, at twice the cost.
+        budget: Maximum number of frames per batch.
 
     Attributes:
         model: The model, in eval mode.
-        preprocessing: How frames are prepared.
+        preprocessing: Preprocessing of frames.
         num_features: Width D of the vectors.
 
     Raises:
@@ -98,7 +98,7 @@ class Embedder:
         frames: FramesPolicy | None = None,
         budget: int = 256,
     ) -> Embedder:
-        """An embedder on what `denseil.export` wrote: the same answers, by another runtime, without the model's code.
+        """Open an exported model as an embedder: the same vectors, by another runtime, without the model's code.
 
         Args:
             path: The file of a whole model, or the folder of a frame encoder and a decoder.
@@ -110,19 +110,19 @@ class Embedder:
         Raises:
             FileNotFoundError: If there is no such file.
             ValueError: If the file is damaged, or the precision is not available.
-            ModuleNotFoundError: If the runtime is not installed; the text says what to install.
+            ModuleNotFoundError: If the runtime is not installed; the message says what to install.
         """
         model = open_network(os.fspath(path), precision=precision)
         return cls(model, color_order=color_order, frames=frames, budget=budget)
 
     @checked
     def __call__(self, tracklet: TrackletLike) -> Tensor:
-        """The vector (D,) of one tracklet, float32 on the CPU; see `stream` for what it may raise."""
+        """Embed one tracklet: (D,), float32, on the CPU; errors as for `stream`."""
         return next(self.stream([tracklet]))
 
     @checked
     def embed(self, tracklets: Iterable[TrackletLike], *, progress: bool = False) -> Tensor:
-        """The vectors (N, D) of many tracklets, in order.
+        """Embed many tracklets: (N, D), in order.
 
         Args:
             tracklets: A list, an iterator or a generator.
@@ -134,9 +134,9 @@ class Embedder:
 
     @checked
     def stream(self, tracklets: Iterable[TrackletLike]) -> Iterator[Tensor]:
-        """The vectors (D,) of many tracklets, one by one and in order, for more than memory holds.
+        """Yield the vectors (D,) of many tracklets, in order, for more than memory holds.
 
-        Tracklets are asked for about two batches ahead.
+        Tracklets are read about two batches ahead.
 
         Raises:
             TypeError: If a frame is neither a path nor uint8 pixels, or paths and pixels are mixed.
@@ -160,14 +160,13 @@ class Embedder:
 
     @checked
     def same(self, a: TrackletLike | Vector, b: TrackletLike | Vector, *, far: float | None = None) -> bool:
-        """Whether two tracklets show the same person, by the thresholds that `denseil calibrate` put into the model.
+        """Decide whether two tracklets show the same person, using the model's calibrated thresholds.
 
         Args:
-            a: A vector (D,) of this model, or a tracklet. A bare vector does not say which model made it: keep vectors
-                in features files or galleries, which refuse those of another one.
+            a: A vector (D,) of this model, or a tracklet. A bare vector does not record its model: keep vectors in
+                features files or galleries, which refuse those of another model.
             b: The same.
-            far: The share of pairs of different persons that may pass as the same, one of those calibrated; None for
-                the threshold at which both kinds of error are equally frequent.
+            far: False-accept rate, one of those calibrated; None for the threshold of equal error rates.
 
         Raises:
             ValueError: If the model has no thresholds, or none for this rate, or a vector is zero, not finite or of
@@ -179,7 +178,7 @@ class Embedder:
 
     @checked
     def threshold(self, *, far: float | None = None) -> float:
-        """The cosine similarity from which on `same` says yes; argument and errors as there."""
+        """Return the lowest cosine similarity at which `same` is True; argument and errors as there."""
         return threshold_at(getattr(unwrap(self.model), "denseil_cfg", {}).get("thresholds", {}), far)
 
     def _vector(self, value: TrackletLike | Vector, name: str) -> Tensor:
@@ -193,7 +192,7 @@ class Embedder:
         return self(value)
 
     def _prepare(self, tracklet: TrackletLike, number: int) -> Tracklet | Sequence[Frame]:
-        """What the engine takes: a tracklet, paths, or RGB arrays."""
+        """Convert a tracklet to a form that `embed_tracklets` takes: a `Tracklet`, paths, or RGB arrays."""
         if isinstance(tracklet, Tracklet):
             return tracklet
         if isinstance(tracklet, (str, os.PathLike)):

@@ -1,4 +1,4 @@
-"""Judging a model on a dataset: embed, on all ranks, then rank under a named protocol."""
+"""Evaluation of a model on a dataset: embed on all ranks, then rank under a named protocol."""
 
 from __future__ import annotations
 
@@ -45,20 +45,19 @@ def evaluate(
     of `accelerate launch` or `torchrun`) each embeds its share, and all return the same result.
 
     Args:
-        model: A model made by `create_model`, or any module with the contract of `denseil.models.VideoEncoder`, on any
-            device.
-        dataset: From `denseil.data.read_dataset`, or anything with lists of tracklets `query` and `gallery`.
-        preprocessing: How frames are prepared; None for what the model says.
+        model: A model made by `create_model`, or any module that implements `denseil.models.VideoEncoder`.
+        dataset: A dataset from `denseil.data.read_dataset`, or any object with lists `query` and `gallery`.
+        preprocessing: Preprocessing of frames; None for the model's own.
         frames: "all" frames of a tracklet as interleaved clips, or "even8", one clip of 8.
-        flip: Whether vectors are means over frames and mirrored frames.
+        flip: Whether to average the vectors of frames and of mirrored frames.
         protocol: A name in `denseil.metrics.PROTOCOLS`.
         metric: "cosine" or "euclidean".
         rerank: Re-ranking, such as `denseil.metrics.KReciprocal()`; see `denseil.metrics.rank`.
-        cache: A folder for embeddings. Those that are there already, for the same weights, files and `frames`, are not
-            computed again, whatever the protocol. None keeps none.
+        cache: A folder for embeddings. Embeddings of the same weights, files and `frames` are read from it, under
+            any protocol. None stores none.
         dtype: The type to autocast to, such as `torch.bfloat16`.
-        budget: Most frames in a batch; see `embed_tracklets`.
-        threads: That read images.
+        budget: Maximum number of frames per batch; see `embed_tracklets`.
+        threads: Number of threads that read images.
         progress: Whether to show a progress bar.
 
     Raises:
@@ -68,7 +67,7 @@ def evaluate(
     if not dataset.query or not dataset.gallery:
         raise ValueError(
             f"dataset {dataset.name!r} has {len(dataset.query)} queries and {len(dataset.gallery)} gallery tracklets: "
-            "nothing can be judged"
+            "nothing can be evaluated"
         )
     if metric not in METRICS:
         raise ValueError(f"no metric is named {metric!r}; choose from {', '.join(METRICS)}")
@@ -113,7 +112,7 @@ def embed_dataset(
     threads: int = 2,
     progress: bool = False,
 ) -> Embeddings:
-    """Embeddings of a dataset's gallery with its queries after it, from the cache or by all ranks together.
+    """Compute the embeddings of a dataset's gallery, then queries, on all ranks, or read them from the cache.
 
     Arguments are those of `evaluate`, in the order of `VideoReIDDataset.gallery_with_queries`.
     """
@@ -150,7 +149,7 @@ def embed_dataset(
 
 
 def _counting(tracklets: Sequence[Tracklet], show: bool) -> Iterator[Tracklet]:
-    """The tracklets, with a bar of the frames that have been asked for."""
+    """Yield the tracklets, with a progress bar of their frames."""
     total = sum(len(tracklet.frames) for tracklet in tracklets)
     hidden = {} if show else {"disable": True}  # where it is shown, TQDM_DISABLE hides it
     with tqdm(total=total, unit="frame", desc="embed", leave=False, mininterval=0.5, **hidden) as bar:
@@ -160,7 +159,7 @@ def _counting(tracklets: Sequence[Tracklet], show: bool) -> Iterator[Tracklet]:
 
 
 def _sum_over_ranks(values: Tensor, model: nn.Module) -> Tensor:
-    """The sum of a CPU tensor over ranks. Where each row is zero on all ranks but one, it is exact."""
+    """Sum a CPU tensor over ranks; exact if each row is zero on all ranks but one."""
     if rank_and_world()[1] == 1:
         return values
     summed = values.to(next(model.parameters()).device)  # NCCL takes no tensor of the CPU
@@ -169,5 +168,5 @@ def _sum_over_ranks(values: Tensor, model: nn.Module) -> Tensor:
 
 
 def _all_ranks(condition: bool, model: nn.Module) -> bool:
-    """Whether a condition holds on every rank: all must then go the same way."""
+    """Whether a condition holds on every rank, so that all take the same branch."""
     return int(_sum_over_ranks(torch.tensor([int(condition)]), model)) == rank_and_world()[1]

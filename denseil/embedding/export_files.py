@@ -1,4 +1,4 @@
-"""Opening what `denseil.export` wrote: its files, their digests and their metadata. Does not import torch."""
+"""Opening exported files, with their digests and metadata. Does not import torch."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ WHOLE_FRAMES = 16  # about as many in one call of a whole model: more leave a CP
 
 
 def preprocessing_of_export(data: Mapping[str, Any]) -> Preprocessing:
-    """Read from the metadata of clips or of a decoder how frames are prepared."""
+    """Read the preprocessing of frames from the metadata of a whole model or a decoder."""
     cfg = data["pretrained_cfg"] | data["denseil_cfg"]
     return Preprocessing(
         size=(cfg["input_size"][1], cfg["input_size"][2]),
@@ -67,7 +67,7 @@ def open_exported(path: Path, precision: Precision, *, foreign: bool = False) ->
     Args:
         path: The file.
         precision: See `ExportedModel`.
-        foreign: Whether a file without our metadata is taken for an image network of others.
+        foreign: Whether a file without our metadata may be another library's image network.
     """
     opener = find_opener(path, precision)
     try:

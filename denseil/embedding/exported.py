@@ -33,7 +33,7 @@ class ExportedModel(nn.Module):
 
     Args:
         path: The file of a whole model, or the folder of a frame encoder and a decoder.
-        precision: What OpenVINO computes in; the others compute in the file's own.
+        precision: Precision of OpenVINO; other runtimes use the file's own.
 
     Attributes:
         num_features: Width of the embedding.
@@ -62,7 +62,7 @@ class ExportedModel(nn.Module):
         return model
 
     def _use(self, path: str | Path, opened: dict[str, tuple[Opened, dict[str, Any]]]) -> None:
-        """Take the files that were opened, and what they say."""
+        """Keep opened files and their metadata."""
         data = check_parts(path, opened)
         self._runs = {part: on_tensors(file.run) for part, (file, _) in opened.items()}
         self._preprocessing = preprocessing_of_export(data)
@@ -120,11 +120,11 @@ class ExportedModel(nn.Module):
 def open_network(
     path: str | Path, preprocessing: Preprocessing | None = None, *, precision: Precision = "float32"
 ) -> ExportedModel | ImageNetwork:
-    """Open an export of denseil, or anybody's image network.
+    """Open an export of denseil, or any other image network.
 
     Args:
         path: A file ending in .onnx, .xml or .pt2, or the folder of a frame encoder and a decoder.
-        preprocessing: How crops are prepared for a network of others, which does not say so itself.
+        preprocessing: Preprocessing of crops, for an image network of another library.
         precision: See `ExportedModel`.
 
     Raises:
@@ -141,5 +141,5 @@ def open_network(
 
 
 def on_tensors(run: Run) -> Callable[..., Tensor]:
-    """Return a function of tensors that runs one of arrays; its answers are on the CPU."""
+    """Wrap a function of arrays as one of tensors, with results on the CPU."""
     return lambda *inputs: torch.from_numpy(run(*(value.numpy(force=True) for value in inputs)))

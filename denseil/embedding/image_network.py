@@ -19,22 +19,22 @@ FRAMES = 64  # of one call
 
 
 class ImageNetwork(nn.Module):
-    """A network (N, 3, H, W) to (N, D), from `denseil.export(..., crops=True)` or of others, in its own runtime.
+    """A network (N, 3, H, W) to (N, D), from `denseil.export(..., crops=True)` or another library, in its own runtime.
 
     The embedding of a tracklet is the mean of its frames' embeddings.
 
     Args:
         opened: The network's file.
-        data: Our metadata; only `part` for files of others.
-        preprocessing: How crops are prepared; None for what the metadata says.
-        name: What the network is called if the metadata does not say so.
+        data: Our metadata; only `part` for other files.
+        preprocessing: Preprocessing of crops; None for that of the metadata.
+        name: Name of the network, if the metadata has none.
         digest: Identifies the file, if the metadata does not.
 
     Attributes:
         num_features: Width D of the embedding.
-        preprocessing: How crops are prepared. A clip is one frame, so that all frames count the same.
+        preprocessing: Preprocessing of crops. A clip is one frame, so that all frames have equal weight.
         name: The registered name of the model that was exported, or the file's.
-        denseil_cfg: As of the model that was exported, without its thresholds; empty for files of others.
+        denseil_cfg: As of the model that was exported, without its thresholds; empty for other files.
         model_id: Identity of the network: its vectors are not compared with those of another.
 
     Raises:

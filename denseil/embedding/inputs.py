@@ -1,4 +1,4 @@
-"""What embedders are given: models by name, pixels of every kind."""
+"""Inputs of embedders: models by name, and frames as paths, arrays, tensors or PIL images."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def open_model(
     device: str | torch.device | None,
     preprocessing: Preprocessing | None = None,
 ) -> nn.Module:
-    """Return a model in eval mode on its device, an accelerator where there is one; names and paths are opened.
+    """Return a model in eval mode on its device, an accelerator if there is one; names and paths are opened.
 
     Raises:
         TypeError: If it is neither a module nor a name, or a model of this library that `create_model` did not make.
@@ -64,12 +64,12 @@ def is_path(frame: object) -> bool:
 
 
 def to_rgb(frame: Pixels, color_order: ColorOrder, *, name: str) -> NDArray[np.uint8]:
-    """Pixels of any kind as RGB (H, W, 3), without a copy where that can be.
+    """Convert pixels of any kind to RGB (H, W, 3), without a copy if possible.
 
     Args:
         frame: The pixels.
-        color_order: Of arrays and tensors.
-        name: What errors call the frame.
+        color_order: Channel order of arrays and tensors.
+        name: Name of the frame in errors.
 
     Raises:
         TypeError: If they are not uint8 pixels.

@@ -1,4 +1,4 @@
-"""Which frames of a growing track are kept."""
+"""Choice of the frames to keep of a growing track."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ from collections.abc import Sequence
 
 
 def to_give_up(ranks: Sequence[int]) -> int:
-    """Return the place of the frame to give up: the one whose neighbours are nearest to each other.
+    """Return the index of the frame to drop: the one whose neighbours are nearest to each other.
 
-    The first and the newest frame always stay. After n frames no two neighbours of the k kept are further apart than
-    max(1, 2 (n - 1) / (k - 1)): at most about twice the even spacing.
+    The first and the newest frame are always kept. After n frames no two neighbours of the k kept are further apart
+    than max(1, 2 (n - 1) / (k - 1)): at most about twice the even spacing.
 
     Args:
         ranks: Numbers of the frames that are kept, ascending, at least three.

@@ -1,4 +1,4 @@
-"""Beside a tracker: vectors of tracks that grow frame by frame."""
+"""`TrackletEmbedder`: vectors of the tracks of a live tracker, frame by frame."""
 
 from __future__ import annotations
 
@@ -33,9 +33,9 @@ class _Track:
     """The frames kept of one track.
 
     Attributes:
-        seen: Frames that it has had.
+        seen: Number of its frames so far.
         ranks: Which of them are kept, from 0, ascending.
-        tokens: What the encoder made of those, (P, sum of widths) each.
+        tokens: Tokens (P, sum of widths) of each kept frame.
     """
 
     seen: int = 0
@@ -44,9 +44,9 @@ class _Track:
 
     @checked
     def add(self, tokens: Tensor, most: int) -> None:
-        """Keep a frame; where that makes one too many, give up the one whose neighbours are nearest to each other.
+        """Keep a frame; if there are too many, drop the one whose neighbours are nearest to each other.
 
-        The first and the newest frame always stay. After n frames no two neighbours of the k kept are further apart
+        The first and the newest frame are always kept. After n frames no two neighbours of the k kept are further apart
         than max(1, 2 (n - 1) / (k - 1)): at most about twice the even spacing.
         """
         self.ranks.append(self.seen)
@@ -61,8 +61,8 @@ class _Track:
 class TrackletEmbedder:
     """Vectors of growing tracks: each crop is encoded once, and a few well-spread frames of each track are kept.
 
-    The vector of a track is exactly what `Embedder` makes of the frames kept, but it costs the decoder alone. It is
-    there from the first frame on. Memory is at most `max_frames` times the number of tracks: `drop` those that ended.
+    The vector of a track is exactly that of `Embedder` for the kept frames, but only the decoder runs. It is available
+    from the first frame on. Memory is at most `max_frames` times the number of tracks: `drop` those that ended.
 
     Args:
         model: As for `Embedder`. A module without `encode_frames` keeps crops in place of tokens.
@@ -74,7 +74,7 @@ class TrackletEmbedder:
         color_order: As for `Embedder`; "BGR" for what OpenCV reads.
 
     Attributes:
-        skipped: Number of crops without a pixel that `update` has passed over.
+        skipped: Number of crops without a pixel that `update` has skipped.
         unconfirmed: Number of crops with a negative id, of tracks that a tracker has not confirmed yet.
 
     Raises:
@@ -114,9 +114,9 @@ class TrackletEmbedder:
 
     @checked
     def update(self, track_ids: TrackIds, crops: Sequence[Pixels]) -> None:
-        """Add a frame to each of some tracks: one pass of the encoder over the crops, whatever the tracks' length.
+        """Add a frame to each of some tracks, with one pass of the encoder over the crops, whatever the tracks' length.
 
-        A crop without a pixel, of a box outside of the picture, is passed over and counted in `skipped`; one with a
+        A crop without a pixel, of a box outside of the picture, is skipped and counted in `skipped`; one with a
         negative id in `unconfirmed`.
 
         Args:
@@ -144,7 +144,7 @@ class TrackletEmbedder:
 
     @checked
     def encode(self, crops: Sequence[Pixels]) -> Tensor:
-        """What the encoder makes of crops, (N, P, sum of widths); for `add`, where tracks are known only later."""
+        """Compute tokens (N, P, sum of widths) of crops; for `add`, if their tracks are known only later."""
         height, width = self.encoder.preprocessing.size
         pixels = np.empty((len(crops), height, width, 3), dtype=np.uint8)
         for place, (crop, target) in enumerate(zip(crops, pixels, strict=True)):
@@ -154,7 +154,7 @@ class TrackletEmbedder:
         return self.encoder.encode(torch.from_numpy(pixels).movedim(-1, -3))
 
     def vectors(self, crops: Sequence[Pixels]) -> Tensor:
-        """The vectors (N, D) of single crops, of length 1, by which trackers compare detections; no track changes."""
+        """Compute vectors (N, D) of single crops, of length 1, for comparing detections; no track changes."""
         return self.decode([own[None] for own in self.encode(crops)])
 
     def add(self, track_ids: Sequence[Hashable], tokens: Tensor) -> None:
@@ -167,7 +167,7 @@ class TrackletEmbedder:
 
     @checked
     def embedding(self, track_id: Hashable) -> Tensor:
-        """The vector (D,) of a track, of length 1.
+        """Compute the vector (D,) of a track, of length 1.
 
         Raises:
             KeyError: If it has had no frame, or was dropped.
@@ -176,12 +176,12 @@ class TrackletEmbedder:
 
     @checked
     def embeddings(self, track_ids: Sequence[Hashable]) -> Tensor:
-        """The vectors (N, D) of some tracks, decoded together; errors as for `embedding`."""
+        """Compute the vectors (N, D) of some tracks together; errors as for `embedding`."""
         return self.decode([torch.stack(self._track(track_id).tokens) for track_id in track_ids])
 
     @checked
     def decode(self, tracklets: Sequence[Tensor]) -> Tensor:
-        """The vectors (N, D) of tracklets, each the tokens (frames, P, sum of widths) of its frames in time order."""
+        """Compute vectors (N, D) of tracklets from tokens (frames, P, sum of widths) of each, in time order."""
         clips, masks, owners = [], [], []
         for owner, tokens in enumerate(tracklets):
             rows, mask = sample_all(len(tokens), self.clip_len)  # (C, T), as `embed_tracklets` has it for "all"
@@ -197,7 +197,7 @@ class TrackletEmbedder:
 
     @checked
     def kept(self, track_id: Hashable) -> list[int]:
-        """Which of a track's frames are kept, counted from 0 in its own; errors as for `embedding`."""
+        """Return the indices of a track's kept frames, from 0; errors as for `embedding`."""
         return list(self._track(track_id).ranks)
 
     @checked
@@ -236,7 +236,7 @@ def _is_negative(track_id: Hashable) -> bool:
 
 
 def has_pixels(crop: Pixels) -> bool:
-    """Whether a crop is not empty; what is no picture at all is left for `encode` to refuse."""
+    """Whether a crop is not empty; True for objects that `encode` refuses."""
     if isinstance(crop, (np.ndarray, Tensor)):
         return 0 not in crop.shape
     return 0 not in getattr(crop, "size", (1, 1))

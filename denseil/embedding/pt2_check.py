@@ -1,4 +1,4 @@
-"""What a .pt2 file may contain: checked before `torch.export.load`, which trusts its files.
+"""Checks of an untrusted .pt2 file before `torch.export.load`, which trusts its files.
 
 `torch.export.load` unpickles example inputs, evaluates symbolic expressions and guards, and resolves operators by their
 dotted names. A file could run code through any of them. Here the entries are read by torch's own reader, and anything
@@ -42,7 +42,7 @@ def check_program(data: bytes) -> None:
         data: The file.
 
     Raises:
-        ValueError: If it is no such file, or holds anything else; the text names it.
+        ValueError: If it is not such a file, or holds anything else; the message names it.
     """
     reader: Any = torch._C.PyTorchFileReader(io.BytesIO(data))
     for name in reader.get_all_records():
@@ -64,7 +64,7 @@ def _check_pickle(name: str, data: bytes) -> None:
 
 
 def _leaves(value: Any, key: str = "") -> Iterator[tuple[str, Any]]:
-    """All values of a JSON document with the nearest key above them; keys that are names of tensors, too."""
+    """Yield all values of a JSON document with the nearest key above them; keys that are names of tensors, too."""
     if isinstance(value, dict):
         for inner, one in value.items():
             yield "key", inner

@@ -28,7 +28,7 @@ def evaluate_reassociation(
     windows: Sequence[int] = (1, 8),
     fps: float | None = None,
 ) -> list[Reassociation]:
-    """Measure whether tracks find themselves again `gap` frames later, among all who are then in view.
+    """Measure whether a search finds tracks again `gap` frames later, among all tracks then in view.
 
     A query is a track's last frames up to a frame divisible by `stride`; a candidate is a track's first frames from
     `gap` frames later on; both at most `window` frames. Queries and candidates are the same for all windows. With

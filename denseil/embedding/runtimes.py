@@ -31,8 +31,8 @@ class Opened:
 
     Attributes:
         run: Its first output as a function of its inputs, arrays.
-        metadata: Our JSON in it; None in files of others.
-        shape: Of its first input, None for a dynamic size; empty where that is not known.
+        metadata: Our JSON in it; None in other files.
+        shape: Shape of its first input, None for a dynamic size; empty if it is not known.
     """
 
     run: Run

@@ -1,8 +1,8 @@
-"""A digest over an exported file, kept inside it: a changed byte is an error, not another answer.
+"""Digest of an exported file, stored inside it: a changed byte is an error, not a wrong vector.
 
 ONNX and OpenVINO files hold it in their metadata, .pt2 files in the comment that ends a zip archive. It is the SHA-256
-of the file with 64 zeros in its own place; for OpenVINO, of the .xml and then the .bin. It detects damage and mixed-up
-files. It does not say who wrote a file: whoever can change the file can also change the digest.
+of the file with 64 zeros in place of the digest; for OpenVINO, of the .xml and then the .bin. It detects damage and
+mixed-up files. It does not say who wrote a file: whoever can change the file can also change the digest.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _IN_COMMENT = re.compile(_COMMENT + rb"([0-9a-f]{64})\Z")
 
 
 def seal(path: Path) -> None:
-    """Write the digest of an exported file into it; a digest that is there is replaced.
+    """Write the digest of an exported file into it, in place of an earlier one.
 
     Raises:
         ValueError: If the file has no place for one.
@@ -62,7 +62,7 @@ def file_digest(path: Path) -> str:
 
 
 def _find(path: Path, data: bytes) -> int | None:
-    """Where the digest stands; None if there is none."""
+    """Return the position of the digest; None if there is none."""
     found = list((_IN_COMMENT if path.suffix == ".pt2" else _IN_METADATA).finditer(data))
     return found[0].start(1) if len(found) == 1 else None
 

@@ -52,7 +52,7 @@ def embed_tracklets(
     eval mode; its modes are restored.
 
     Args:
-        model: A model made by `create_model`, or any module with the contract of `VideoEncoder`, on any device.
+        model: A model made by `create_model`, or any module that implements `VideoEncoder`, on any device.
         tracklets: Tracklets, or sequences of frames: paths, or RGB arrays (H, W, 3) uint8 of any sizes; read about
             two batches ahead.
         preprocessing: Preprocessing of frames; None for the model's own.
@@ -74,14 +74,14 @@ def embed_tracklets(
         TypeError: If a frame is neither a path nor an array.
     """
     if frames not in get_args(FramesPolicy):
-        raise ValueError(f"frames is one of {', '.join(get_args(FramesPolicy))}, got {frames!r}")
+        raise ValueError(f"frames must be one of {', '.join(get_args(FramesPolicy))}, got {frames!r}")
     encoder = ClipEncoder(model, preprocessing, dtype=dtype)
     clip_len = 8 if frames == "even8" else encoder.preprocessing.clip_len
     if on_corrupt not in ("neighbour", "raise"):
-        raise ValueError(f"on_corrupt is 'neighbour' or 'raise', got {on_corrupt!r}")
+        raise ValueError(f"on_corrupt must be 'neighbour' or 'raise', got {on_corrupt!r}")
     if budget < clip_len or threads < 1 or (chunk is not None and chunk < 1):
         raise ValueError(
-            f"budget is at least one clip ({clip_len} frames), threads and chunk at least 1; "
+            f"budget must be at least one clip ({clip_len} frames), threads and chunk at least 1; "
             f"got budget={budget}, threads={threads}, chunk={chunk}"
         )
     height, width = size or encoder.preprocessing.size

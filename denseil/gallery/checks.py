@@ -37,7 +37,7 @@ def check_new(records: Sequence[Record], vectors: ArrayLike, dim: int) -> FloatA
     """
     wrong = next((record for record in records if not isinstance(record, Record)), None)
     if wrong is not None:
-        raise TypeError(f"{wrong!r} is no denseil.gallery.Record")
+        raise TypeError(f"{wrong!r} is not a denseil.gallery.Record")
     if not len(records):
         return np.empty((0, dim), np.float32)
     units = gallery_vectors(vectors, dim)
@@ -60,8 +60,8 @@ class _Opened(Protocol):
 def same_model(one: str, other: str) -> bool:
     """Decide whether two names stand for one model.
 
-    Two names that end in an identity (40 hexadecimal digits, from `denseil.models.model_id`) are compared by it; else
-    by what comes before: galleries and files of earlier versions have only the architecture and a digest of weights.
+    Two names that end in an identity (40 hexadecimal digits, from `denseil.models.model_id`) are compared by it;
+    otherwise by the part before it, because galleries and files of earlier versions have only that.
     """
     (first, first_id), (second, second_id) = (_split(name) for name in (one, other))
     return first_id == second_id if first_id and second_id else first == second

@@ -42,7 +42,7 @@ def read_features(path: str | Path) -> tuple[list[Record], FloatArray]:
 
 @checked
 def features_model(path: str | Path) -> str:
-    """Name the model that made the vectors of a features file, as `open` takes it; "" if the file does not say.
+    """Name the model that made the vectors of a features file, as `open` takes it; "" if it is not recorded.
 
     Raises:
         FileNotFoundError: If there is no such file.
@@ -56,10 +56,10 @@ def features_model(path: str | Path) -> str:
 
 @checked
 def name_model(architecture: str, weights: str, model_id: str = "") -> str:
-    """Name a model in the words that galleries compare; see `same_model`.
+    """Build the name of a model that galleries compare; see `same_model`.
 
     Args:
-        architecture: Its name for people.
+        architecture: Its human-readable name.
         weights: Digest of its weights, of which 16 digits are used.
         model_id: Its identity, from `denseil.models.model_id`.
 

@@ -23,7 +23,7 @@ def open(uri: str, dim: int | None = None, model: str = "") -> Gallery:
         dim: Width of the vectors. If given, the gallery is created if there is none; if None, it must exist.
         model: The model that makes the vectors: a name from `features_model` or `name_model`, or the identity from
             `denseil.models.model_id`. A new gallery records it, and one that has recorded its own refuses another;
-            "" asks for no check.
+            "" skips the check.
 
     Raises:
         ConnectionError: If no server answers.
@@ -52,10 +52,11 @@ def open(uri: str, dim: int | None = None, model: str = "") -> Gallery:
         from denseil.gallery.memory import MemoryGallery
 
         if dim is None:
-            raise FileNotFoundError("a gallery in memory is always a new one: say how wide its vectors are (dim)")
+            raise FileNotFoundError("a gallery in memory is always a new one: give the width of its vectors (dim)")
         return MemoryGallery(dim, model)
     close = get_close_matches(scheme, SCHEMES, 1)
     hint = f"did you mean {close[0]}://? " if close else ""
     raise ValueError(
-        f"no gallery answers to {uri!r}: {hint}give a folder, or {', '.join(name + '://' for name in SCHEMES)}"
+        f"{uri!r} is not the address of a gallery: {hint}give a folder, or "
+        f"{', '.join(name + '://' for name in SCHEMES)}"
     )

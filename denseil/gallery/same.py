@@ -16,17 +16,17 @@ SAME_COSINE = 1e-3  # cosine distance of a tracklet of unknown time from itself,
 
 
 def differences(records: Sequence[Record], units: FloatArray, held: Mapping[str, Stored]) -> dict[str, list[str]]:
-    """What differs in records whose id is held: the camera, the time, the vector.
+    """Find records whose camera, time or vector differs from that held under their id.
 
-    A pid, a track and a thumbnail may differ: they are what is known of a tracklet, not which one it is.
+    pid, track and thumbnail may differ: they describe a tracklet, but do not identify it.
 
     Args:
         records: Records to add (N).
         units: Their vectors (N, D), of length 1.
-        held: What the gallery holds under their ids.
+        held: The records and vectors that the gallery holds under their ids.
 
     Returns:
-        By id, of the records that differ.
+        The differences by id, for records that differ.
     """
     found = {}
     for record, unit in zip(records, units, strict=True):

@@ -1,4 +1,4 @@
-"""Which records a search or a removal is about: one filter, checked once, for every kind of gallery."""
+"""Filters of records for search and removal, checked once for every kind of gallery."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ MOST_LISTED = 100_000  # integers in a filter: each stands in the expression tha
 
 @dataclass(frozen=True, slots=True)
 class Where:
-    """Filter of the records that a search looks at; all conditions that are given must hold.
+    """Filter of the records for a search; all given conditions must hold.
 
     Args:
         camids: Only these cameras.
@@ -57,10 +57,10 @@ class Where:
         )
 
     def expression(self, brackets: str = "()") -> str:
-        """Write the filter in the words that SQL and Milvus share; "" if everything passes. Only numbers go in.
+        """Return the filter as an expression of SQL or Milvus; "" if everything passes. Its only values are numbers.
 
         Args:
-            brackets: What stands around a list: "()" in SQL, "[]" in Milvus.
+            brackets: Brackets of a list: "()" in SQL, "[]" in Milvus.
         """
         parts = []
         for column, values, negated in (
@@ -104,7 +104,7 @@ def check_ids(ids: Any) -> list[str]:
     """Return ids, each once, in their order.
 
     Raises:
-        TypeError: If they are not texts in a collection; one text by itself is none.
+        TypeError: If they are not a collection of texts; a single text is not.
     """
     if isinstance(ids, (str, bytes)) or not isinstance(ids, Iterable):
         raise TypeError(f"ids is {shown(ids)}; it must be a collection of texts, such as ['a', 'b']")
@@ -116,7 +116,7 @@ def check_ids(ids: Any) -> list[str]:
 
 
 def check_limit(k: Any) -> int:
-    """Return the number of neighbours that are asked for.
+    """Check the number of neighbours to return.
 
     Raises:
         TypeError: If it is not an integer.
@@ -126,7 +126,7 @@ def check_limit(k: Any) -> int:
 
 
 def check_target(pid: Any, track: Any) -> Callable[[Record], bool]:
-    """Check what is to be forgotten, and return it as a function of a record.
+    """Check the arguments of `forget`, and return them as a test of a record.
 
     Raises:
         TypeError: If a pid is not an integer, or a track is not text.

@@ -26,7 +26,7 @@ LARGEST = {
 
 
 def check_size(name: str, value: int, least: int = 1) -> None:
-    """Raise unless an integer argument is within `least` and what `LARGEST` allows under its name.
+    """Raise unless an integer argument is from `least` to its maximum in `LARGEST`.
 
     Raises:
         TypeError: If it is not an integer.
@@ -46,7 +46,7 @@ def check_dropout(name: str, value: float) -> None:
 
 
 def check_heads(dim: int, num_heads: int) -> None:
-    """Raise unless both are in their range, and `num_heads` heads divide `dim`."""
+    """Raise unless both are in their range, and `num_heads` divides `dim`."""
     check_size("dim", dim)
     check_size("num_heads", num_heads)
     if dim % num_heads:
@@ -71,7 +71,7 @@ def check_frames(frames: Tensor) -> None:
 def check_token_width(tokens: Tensor, in_channels: Sequence[int]) -> None:
     """Raise ValueError unless tokens (..., W) are as wide as all levels together."""
     if tokens.shape[-1] != sum(in_channels):
-        raise ValueError(f"tokens are {tokens.shape[-1]} wide; the levels {list(in_channels)} need their sum")
+        raise ValueError(f"tokens have width {tokens.shape[-1]}; it must be the sum of the levels {list(in_channels)}")
 
 
 def check_frame_mask(mask: Tensor | None, batch: int, frames: int) -> None:

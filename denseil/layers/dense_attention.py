@@ -10,8 +10,8 @@ from denseil.layers.attention import MultiHeadAttention
 class DenseAttention(nn.Module):
     """DenseAttn(Q, K, V) with Q from H^r, and K and V from [PPool(Z^1), ..., PPool(Z^L), H^r].
 
-    The levels' tokens are given projected to one width and concatenated, as `memory`: one W_k and one W_v serve the
-    whole concatenation, as in the paper. The layer knows nothing of images.
+    `memory` holds the levels' tokens, projected to one width and concatenated: one W_k and one W_v serve the whole
+    concatenation, as in the paper. The layer does not depend on images.
 
     Args:
         dim: D, the width of the tokens.

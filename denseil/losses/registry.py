@@ -1,4 +1,4 @@
-"""Objectives by name, so that a config can name a project's own."""
+"""The registry of training objectives, so that a config can name one of your own."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def create_objective(name: str, **arguments: Any) -> Objective:
 
     Args:
         name: A registered name.
-        arguments: Arguments of what was registered.
+        arguments: Arguments of the registered class or function.
 
     Raises:
         KeyError: If the name is unknown.

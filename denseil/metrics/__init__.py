@@ -1,4 +1,4 @@
-"""Evaluation: CMC, mAP and mINP under named protocols, streamed; results record what they were computed under."""
+"""Evaluation: CMC, mAP and mINP under named protocols, streamed; results record protocol, distance and counts."""
 
 from denseil.metrics.clustering import ClusterScores as ClusterScores
 from denseil.metrics.clustering import score_clusters as score_clusters

@@ -1,4 +1,4 @@
-"""How far thresholds move with the people they were measured on: a bootstrap over identities."""
+"""Confidence intervals of thresholds, by a bootstrap over identities."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from denseil.metrics.embeddings import DISTRACTOR_PID
 SAMPLES = 200  # bootstrap samples
 PAIRS = 100_000  # most pairs of a kind; more are sampled
 CHUNK = 4096  # pairs whose similarity is computed at a time
-SHARE = 0.95  # of the samples lies in an interval
+SHARE = 0.95  # of the samples lie in an interval
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -24,7 +24,7 @@ Point = Callable[[Floats, Floats], int]
 
 
 class _Pairs(NamedTuple):
-    """Some pairs of vectors: both identities (K,), counted from 0, and the bins (K,) of their similarities."""
+    """Pairs of vectors: both identities (K,), counted from 0, and the bins (K,) of their similarities."""
 
     one: Ints
     other: Ints
@@ -40,20 +40,20 @@ def threshold_intervals(
     bins: int,
     seed: int = 0,
 ) -> list[Interval]:
-    """Intervals of thresholds over identities that are sampled with replacement.
+    """Compute 95 % intervals of thresholds over identities that are sampled with replacement.
 
-    A pair of two persons counts as often as both were sampled; a person is no impostor of itself.
+    A pair counts once for each combination of the copies of its persons; copies of one person are no impostor pair.
 
     Args:
         units: Vectors (N, D) of length 1.
         pids: Persons (N,), without junk.
         camids: Cameras (N,).
-        points: Each from the error rates (bins + 1,) to the place of a threshold.
-        bins: How many bins similarity has, from -1 to 1.
-        seed: Of the samples.
+        points: Functions from both error rates (bins + 1,) to the index of a threshold.
+        bins: Number of bins of the similarity, from -1 to 1.
+        seed: Random seed.
 
     Returns:
-        For each of `points`, what 95 % of the samples lie in, as similarities.
+        The interval of each of `points`, as similarities.
     """
     rng = np.random.default_rng(seed)
     identity = np.unique(pids.cpu().numpy(), return_inverse=True)[1].reshape(-1)
@@ -79,7 +79,7 @@ def threshold_intervals(
 
 
 def _genuine(identity: Ints, cameras: Ints, pids: Ints, rng: np.random.Generator) -> tuple[Ints, Ints]:
-    """Pairs of one person from two cameras; at most `PAIRS`, sampled."""
+    """Return pairs of one person from two cameras; at most `PAIRS`, sampled."""
     order = identity.argsort(kind="stable")
     parts = np.split(order, np.flatnonzero(np.diff(identity[order])) + 1)
     found = [part[np.stack(np.triu_indices(len(part), 1))] for part in parts if pids[part[0]] != DISTRACTOR_PID]
@@ -91,7 +91,7 @@ def _genuine(identity: Ints, cameras: Ints, pids: Ints, rng: np.random.Generator
 
 
 def _impostors(identity: Ints, cameras: Ints, rng: np.random.Generator) -> tuple[Ints, Ints]:
-    """Pairs of two persons from two cameras; about `PAIRS` at most, sampled."""
+    """Return pairs of two persons from two cameras; about `PAIRS` at most, sampled."""
     size = len(identity)
     if size * (size - 1) // 2 <= PAIRS:
         one, other = np.triu_indices(size, 1)

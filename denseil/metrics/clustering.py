@@ -1,4 +1,4 @@
-"""How well groups of tracklets are the persons: precision and recall of pairs, and B-cubed."""
+"""Scores of a grouping of tracklets against the true persons: pairwise precision and recall, and B-cubed."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from denseil.common.arguments import checked
 
 
 class ClusterScores(NamedTuple):
-    """Scores of a grouping, in [0, 1]; a precision without pairs is 1, and so is a recall without pairs.
+    """Scores of a grouping, in [0, 1]; a precision or recall without pairs is 1.
 
     Attributes:
         pair_precision: Share of the pairs in one group that show one person.

@@ -157,7 +157,7 @@ def rank_features(
         rerank: See `rank`.
 
     Raises:
-        FileNotFoundError: no such file.
+        FileNotFoundError: If a file does not exist.
         ValueError: If a file is damaged, the files record different models or `frames`, or `rank` refuses them.
     """
     queries, items = load_features(query), load_features(gallery)
@@ -176,7 +176,7 @@ def check_same_model(one: tuple[str | Path, Mapping[str, str]], other: tuple[str
 
     Args:
         one: Path and metadata of a file.
-        other: Of another.
+        other: Path and metadata of the other.
 
     Raises:
         ValueError: If they record different identities, or different weights.

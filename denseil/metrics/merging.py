@@ -46,7 +46,7 @@ def merge_features(paths: Sequence[str | Path], output: str | Path) -> MergeRepo
     machine would have written. A record in several files is written once if it is the same in all.
 
     Args:
-        paths: The files, in any order if they are shards; else the output has their order.
+        paths: The files, in any order if they are shards; otherwise in the order of the output.
         output: The file to write.
 
     Raises:
@@ -122,7 +122,7 @@ def _check_width(one: tuple[Path, Features], other: tuple[Path, Features]) -> No
 
 
 def _in_order(files: list[tuple[Path, Features]]) -> list[tuple[Path, Features]]:
-    """Shards by their number, all of them; files that are no shards as they were given."""
+    """Shards by their number, all of them; others in the given order."""
     shards = {path: file.metadata.get(SHARD) for path, file in files}
     if not any(shards.values()):
         return files
@@ -131,7 +131,7 @@ def _in_order(files: list[tuple[Path, Features]]) -> list[tuple[Path, Features]]
     for path, file in files:
         match = re.fullmatch(r"([1-9][0-9]{0,8})/([1-9][0-9]{0,8})", shards[path] or "")
         if not match:
-            raise ValueError(f"{path} is no shard, other files are: merge the shards first")
+            raise ValueError(f"{path} is not a shard, but other files are: merge the shards first")
         number, of = int(match[1]), int(match[2])
         if total not in (None, of):
             raise ValueError(

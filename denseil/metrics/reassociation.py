@@ -1,4 +1,4 @@
-"""Re-association: does the vector of a track find the same person some frames later, among all who are then in view.
+"""Re-association: search for each track among all tracks in view some frames later.
 
 The selection of queries and candidates is that of the `reassociation` protocol of roboflow's `reid` 0.1.
 """

@@ -1,8 +1,8 @@
 """k-reciprocal re-ranking, streamed and sparse.
 
 Zhong et al., "Re-ranking Person Re-identification with k-reciprocal Encoding", CVPR 2017. The published code makes
-several matrices of all pairs of queries and gallery items. Here distances are made block by block, and of each vector
-only the nearest neighbours and the weights of its k-reciprocal ones are kept.
+several matrices of all pairs of queries and gallery items. Here distances are computed block by block, and of each
+vector only the nearest neighbours and the weights of its k-reciprocal ones are kept.
 """
 
 from __future__ import annotations
@@ -31,8 +31,8 @@ class KReciprocal:
     """k-reciprocal re-ranking, with the parameters of the paper (Zhong et al., CVPR 2017) by default.
 
     Args:
-        k1: Neighbours among which k-reciprocal ones are looked for.
-        k2: Neighbours whose encodings are averaged (local query expansion); 1 for none.
+        k1: Number of neighbours that are searched for k-reciprocal ones.
+        k2: Number of neighbours whose encodings are averaged (local query expansion); 1 for none.
         lambda_: Weight of the original distance, from 0 to 1; the rest is the Jaccard distance.
 
     Raises:
@@ -68,10 +68,10 @@ def reranked(
 
     Args:
         query: Vectors (Q, D).
-        gallery: Vectors (G, D), on whose device distances are made.
+        gallery: Vectors (G, D), on whose device distances are computed.
         method: The parameters.
         metric: "cosine" or "euclidean".
-        height: Queries in a block.
+        height: Queries per block.
     """
     vectors = torch.cat([query.to(gallery.device), gallery])
     if metric == "cosine":

@@ -1,4 +1,4 @@
-"""Results, with the protocol, distance and counts that they were computed under."""
+"""Results of evaluations, with the protocol, distance and counts that they were computed under."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The same person or not: how often a threshold on cosine similarity is wrong, in either way."""
+"""Verification: false-accept and false-reject rates of thresholds on cosine similarity."""
 
 from __future__ import annotations
 
@@ -29,10 +29,10 @@ BLOCK = 1024  # rows of similarities at a time
 
 @dataclass(frozen=True, eq=False)
 class Verification:
-    """Error rates at every threshold. Printed, a table of the thresholds.
+    """Error rates at every threshold. Prints as a table of the thresholds.
 
-    A pair is accepted as one person if its cosine similarity is at least the threshold. Intervals hold the thresholds
-    that 95 % of the samples of a bootstrap over identities give: how far a threshold moves with other people.
+    A pair is accepted as one person if its cosine similarity is at least the threshold. Intervals are
+    those of a bootstrap over identities, 95 %: how far a threshold moves with other people.
 
     Args:
         eer: Equal error rate: the mean of both error rates at `eer_threshold`.
@@ -44,7 +44,7 @@ class Verification:
         impostors: Pairs of two persons, seen by two cameras.
         far: (BINS + 1,) false-accept rate at each of `BINS + 1` thresholds, evenly spaced from -1 to 1.
         frr: (BINS + 1,) false-reject rate there.
-        identities: How many persons there are, distractors as one.
+        identities: Number of persons; distractors count as one.
         eer_interval: Interval of `eer_threshold`.
         intervals: False-accept rate -> interval of its threshold.
     """
@@ -76,10 +76,10 @@ class Verification:
         return "\n".join(lines)
 
     def plot(self, path: str | Path | None = None) -> Figure:
-        """Draw both error rates over the threshold, and save it where a path is given, as its suffix says.
+        """Plot both error rates over the threshold, and save the figure if a path is given; its suffix is the format.
 
         Raises:
-            ModuleNotFoundError: matplotlib is not installed.
+            ModuleNotFoundError: If matplotlib is not installed.
         """
         figure = new_figure(6, 4)
         axes = figure.subplots()
@@ -103,14 +103,14 @@ class Verification:
 
 @checked
 def verify(embeddings: Embeddings, *, rates: Sequence[float] | None = None) -> Verification:
-    """Compare all pairs that two cameras saw, and find the thresholds of some false-accept rates.
+    """Compute error rates over all pairs from two cameras, and the thresholds of given false-accept rates.
 
-    Junk (pid -1) is left out; two distractors (pid 0) may be one person or two, and are no pair. Similarities are
+    Junk (pid -1) is left out; two distractors (pid 0) may be one person or two, and form no pair. Similarities are
     counted in bins as they are computed, block by block: no N x N matrix is kept.
 
     Args:
         embeddings: Vectors with their persons and cameras.
-        rates: False-accept rates in (0, 1); None for those of 0.01, 0.001 and 0.0001 for which there are enough pairs.
+        rates: False-accept rates in (0, 1); None for 0.01, 0.001 and 0.0001, as far as there are enough pairs.
 
     Raises:
         ValueError: If a rate is out of its range or too small for the number of pairs, there is no pair of one person
@@ -161,7 +161,7 @@ def _shown(interval: tuple[float, float] | None) -> str:
 
 
 def _equal_error(far: NDArray[np.float64], frr: NDArray[np.float64]) -> int:
-    """Place of the equal error rate, within the places that have the same errors as it.
+    """Return the index of the equal error rate, among the indices with the same errors.
 
     Between pairs of two persons and of one there may be a gap: its upper side if nothing in it is wrong, because new
     people are accepted more often than those that were measured; else its middle.
@@ -172,7 +172,7 @@ def _equal_error(far: NDArray[np.float64], frr: NDArray[np.float64]) -> int:
 
 
 def _rate(far: NDArray[np.float64], frr: NDArray[np.float64], *, rate: float) -> int:
-    """Place of the lowest threshold at which no larger share of the pairs of two persons is accepted."""
+    """Return the index of the lowest threshold at which no larger share of the pairs of two persons is accepted."""
     return int((far <= rate).argmax())
 
 
@@ -181,7 +181,7 @@ def _threshold(place: int) -> float:
 
 
 def _known(embeddings: Embeddings) -> tuple[Tensor, Tensor, Tensor]:
-    """Vectors (N, D) of length 1, pids (N,) and camids (N,) of all but junk; a vector of zeros stays as it is."""
+    """Return vectors (N, D) of length 1, pids (N,) and camids (N,) of all but junk; a zero vector is not changed."""
     length = lengths(embeddings.vectors)  # of junk, too, as in `rank`
     known = (embeddings.pids != JUNK_PID).nonzero().flatten()
     place = known.to(embeddings.vectors.device)
@@ -191,7 +191,7 @@ def _known(embeddings: Embeddings) -> tuple[Tensor, Tensor, Tensor]:
 
 
 def _count(vectors: Tensor, pids: Tensor, camids: Tensor) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Pairs of one person and of two, (BINS,) each, by similarity."""
+    """Count the pairs of one person and of two by similarity, (BINS,) each."""
     genuine, impostors = (torch.zeros(BINS, dtype=torch.int64, device=vectors.device) for _ in range(2))
     for start in range(0, len(vectors), BLOCK):
         rows, others = slice(start, start + BLOCK), slice(start, None)  # a pair once: the later block holds the rest

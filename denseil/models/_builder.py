@@ -52,14 +52,8 @@ def build_denseil(
     """
     cfg = _resolve_cfg(variant, pretrained_cfg, pretrained_cfg_overlay)
     features_only = model_args.pop("features_only", False)
-    if model_args.pop("out_indices", None) is not None:
-        raise ValueError(f"{variant!r} takes levels= in place of out_indices, such as levels=(2, 3, 4)")
-    if model_args.pop("in_chans", 3) != 3:
-        raise ValueError(f"{variant!r} takes colour frames: in_chans must be 3")
-    if (rate := model_args.pop("drop_rate", None)) is not None:  # timm's name
-        model_args["drop"] = rate
+    _translate_timm_args(variant, model_args)
     check_backbone(model_args.get("backbone"), model_args.get("backbone_args"))
-    model_args.pop("pretrained_model_args", None)
     if pretrained:
         require_weights(variant, cfg)
     folder = _saved_folder(cfg, cache_dir, weights=pretrained)
@@ -103,6 +97,17 @@ def build_denseil(
     return model
 
 
+def _translate_timm_args(variant: str, model_args: dict[str, Any]) -> None:
+    """Replace timm's arguments by those of `DenseIL`, in place, and raise ValueError for those that it cannot take."""
+    if model_args.pop("out_indices", None) is not None:
+        raise ValueError(f"{variant!r} takes levels= in place of out_indices, such as levels=(2, 3, 4)")
+    if model_args.pop("in_chans", 3) != 3:
+        raise ValueError(f"{variant!r} takes colour frames: in_chans must be 3")
+    if (rate := model_args.pop("drop_rate", None)) is not None:
+        model_args["drop"] = rate
+    model_args.pop("pretrained_model_args", None)
+
+
 def _build_with_weights(
     build: Callable[[], DenseIL], cfg: Mapping[str, Any], folder: Path | None, saved: SavedConfig | None
 ) -> DenseIL:
@@ -116,9 +121,8 @@ def _build_with_weights(
         return weights
 
     model = build_with_weights(build, read, origin=cfg.get("hf_hub_id") or str(cfg.get("file")))
-    check_weights_digest(
-        path, digest, saved.digests.get("weights") if saved else None
-    )  # last, because other errors say more
+    if saved:  # last, because other errors say more
+        check_weights_digest(path, digest, saved.digests.get("weights"))
     return model
 
 

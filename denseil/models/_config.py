@@ -103,7 +103,7 @@ def parse_config(path: Path) -> dict[str, Any]:
         raise ValueError(f"{path} has {path.stat().st_size:,} bytes; a config has at most {_MOST_BYTES:,}")
     config = json.loads(path.read_text(encoding="utf-8"))
     if not isinstance(config, dict) or not isinstance(config.get("denseil", {}), dict):
-        raise TypeError("it is no JSON object, or its 'denseil' block is none")
+        raise TypeError("it is not a JSON object, or its 'denseil' block is not")
     return config
 
 
@@ -122,7 +122,7 @@ def saved_config(config: Mapping[str, Any]) -> SavedConfig:
     _check_numbers("denseil", own)
     _preprocessing(cfg, own)
     if not isinstance(own.get("thresholds", {}), dict):
-        raise TypeError("its thresholds are no JSON object")
+        raise TypeError("its thresholds are not a JSON object")
     saved.model_args.update(_model_args(config.get("model_args", {})))
     return saved
 
@@ -187,5 +187,5 @@ def _whole(name: str, value: Any, least: int, most: int = 10**9) -> int:
 
 def _text(name: str, value: Any) -> str:
     if not isinstance(value, str):
-        raise TypeError(f"{name}={value!r}; it must be a text")
+        raise TypeError(f"{name}={value!r}; it must be text")
     return value

@@ -35,7 +35,7 @@ def check_config_digest(config: Mapping[str, Any]) -> None:
         raise ValueError("its digests are damaged")
     if digests["config"] != config_digest(config):
         raise ValueError(
-            "its digest differs, it is damaged or was edited by hand; edit it by denseil.models.update_config, or, if "
+            "its digest differs: it is damaged or was edited by hand; edit it by denseil.models.update_config, or, if "
             "you trust it as it is, call denseil.models.renew_digests(folder)"
         )
 

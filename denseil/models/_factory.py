@@ -203,4 +203,4 @@ def _device(name: str | torch.device) -> torch.device:
     try:
         return torch.device(name)
     except RuntimeError as error:
-        raise ValueError(f"device={name!r} is no device of torch's: give cpu, cuda, cuda:1, mps or meta") from error
+        raise ValueError(f"device={name!r} is not a device of torch: give cpu, cuda, cuda:1, mps or meta") from error

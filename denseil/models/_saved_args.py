@@ -63,7 +63,7 @@ def check_backbone(backbone: Any, backbone_args: Any) -> None:
         if unknown := sorted(set(backbone_args) - known):
             hint = did_you_mean(unknown[0], known) or "weights and files are given elsewhere"
             raise ValueError(
-                f"backbone_args may not hold {unknown[0]!r}: backbone {backbone!r} has no such one; {hint}"
+                f"backbone_args may not hold {unknown[0]!r}: backbone {backbone!r} has no such argument; {hint}"
             )
 
 

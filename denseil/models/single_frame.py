@@ -1,4 +1,4 @@
-"""A model as an image network: single frames in, embeddings out, with normalisation and resizing inside if asked."""
+"""A model as an image network: single frames in, embeddings out, with normalisation and resizing inside on request."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ def single_frame(
     """Wrap a model as an image network, for tools that embed single crops.
 
     Args:
-        model: A model made by `create_model`, or any module with the contract of `VideoEncoder`.
-        preprocessing: How frames are prepared; None for what the model says.
-        normalize: Whether the network normalises by itself: it then takes RGB in 0..1 in place of normalised frames.
-        resize: Whether the network resizes by itself: it then takes frames of any size, and resizes them as
+        model: A model made by `create_model`, or any module that implements `VideoEncoder`.
+        preprocessing: Preprocessing of frames; None for the model's own.
+        normalize: Whether the network normalises its input: it then takes RGB in [0, 1] instead of normalised frames.
+        resize: Whether the network resizes its input: it then takes frames of any size, and resizes them as
             `Embedder` does (bilinear with antialiasing), but without rounding to 8 bits.
 
     Returns:
@@ -30,7 +30,7 @@ def single_frame(
         It shares the model's weights.
 
     Raises:
-        TypeError: If the model is no module, or nothing says how frames are prepared.
+        TypeError: If the model is not a module, or has no preprocessing and none is given.
     """
     return SingleFrame(model, preprocessing, normalize=normalize, resize=resize)
 
@@ -41,7 +41,7 @@ class SingleFrame(nn.Module):
 
     Attributes:
         model: The model, without wrappers such as DDP.
-        preprocessing: How frames are prepared; its size is what the model sees.
+        preprocessing: Preprocessing of frames; its size is that of the model's input.
         num_features: Width of the embedding.
     """
 
@@ -67,7 +67,7 @@ class SingleFrame(nn.Module):
         self.train(inner.training)
 
     def forward(self, frames: Tensor) -> Any:
-        """Embed frames (N, 3, H, W); what they hold depends on `normalize` and `resize`."""
+        """Embed frames (N, 3, H, W), of the values and size that `normalize` and `resize` of `single_frame` imply."""
         if self.resize:
             frames = resize_antialiased(frames, self.preprocessing.size)
         if self.normalize:
@@ -80,7 +80,7 @@ class SingleFrame(nn.Module):
 def resize_antialiased(frames: Tensor, size: tuple[int, int]) -> Tensor:
     """Resize float frames (N, C, H, W) to `size`, bilinear with antialiasing, as Pillow does.
 
-    Two matrix products, which every runtime computes alike; not every one has an antialiased resize.
+    It is two matrix products, which every runtime computes alike; not every runtime has an antialiased resize.
     """
     rows, columns = (_resize_matrix(frames, axis, target) for axis, target in ((2, size[0]), (3, size[1])))
     return rows @ frames @ columns.T

@@ -55,7 +55,7 @@ def verify(name: str = "people-v1") -> float:
     if found != published["labels"]:
         raise RuntimeError(
             f"the labels of {name} are {found[:12]}..., published {published['labels'][:12]}...: "
-            "this numpy draws other numbers; install one that denseil was released with"
+            "this numpy samples other numbers; install one that denseil was released with"
         )
     worst = 0.0
     for take_name, file in published["frames"].items():
@@ -103,5 +103,5 @@ def write_sample() -> Path:
 if __name__ == "__main__":
     write_sample()
     for title in BENCHMARKS:
-        if not (ASSETS / f"{title}.json").exists():  # what was published stays
+        if not (ASSETS / f"{title}.json").exists():  # keep what was published
             publish(title)

@@ -1,6 +1,6 @@
-"""Looks of persons: plain values, sampled from a seed, for the manifest.
+"""Appearance of persons: plain values, sampled from a seed, for the manifest.
 
-Over 250 lines because the tables of clothes stand beside the functions that sample from them.
+Over 250 lines because the tables of clothes are beside the functions that sample from them.
 """
 
 from __future__ import annotations

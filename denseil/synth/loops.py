@@ -25,7 +25,7 @@ def plane(points: Array, height: float, cos: float, sin: float) -> Array:
 
     Args:
         points: In the world, metres.
-        height: Of the camera, metres.
+        height: Height of the camera, metres.
         cos: Cosine of the camera's pitch.
         sin: Its sine.
     """
@@ -120,8 +120,8 @@ def meet(
 
     Args:
         rays: Directions (N, 3).
-        height: Of the camera, metres.
-        across: How far the wall is from the camera, metres.
+        height: Height of the camera, metres.
+        across: Distance of the wall from the camera, metres.
         far: If positive, the distance at which every ray that misses the ground ends, instead of the wall.
         cos: Cosine of the wall's angle to the picture.
         sin: Its sine.
@@ -167,7 +167,7 @@ def expose(light: Array, cast: Array, gain: float, haze: float) -> Array:
 
 @njit(cache=True, error_model="numpy")
 def saturate(values: Array, saturation: float) -> Array:
-    """Values (H, W, 3) moved away from the mean of their channels: 1 leaves them as they are."""
+    """Values (H, W, 3) moved away from the mean of their channels by an amount; 1 does not change them."""
     out = np.empty_like(values)
     for row in range(values.shape[0]):
         for column in range(values.shape[1]):
@@ -207,7 +207,7 @@ def looked_up(seen: Array, size: int) -> Array:
 
 @njit(cache=True)
 def lit_share(seen: Array, depth: Array) -> Array:
-    """How much of the sun reaches points (N,): the share of four texels around each that are not nearer to the sun.
+    """Share of the sun that reaches points (N,): that of the four texels around each that are not nearer to the sun.
 
     Args:
         seen: The points as the sun sees them (N, 3): column, row, depth in metres.
@@ -229,7 +229,7 @@ def lit_share(seen: Array, depth: Array) -> Array:
 def face_camera(normals: Array, points: Array, height: float) -> None:
     """Scale normals (N, 3) to length 1 and turn those round that look away from a camera at (0, 0, height), in place.
 
-    What looks away is the inside of a skirt or of hair.
+    Normals that look away are on the inside of a skirt or of hair.
     """
     for i in range(len(normals)):
         x, y, z = normals[i, 0], normals[i, 1], normals[i, 2]
@@ -250,11 +250,11 @@ def shade(
         reflected: Linear albedo (N, 3).
         normals: Unit normals (N, 3).
         facing: Cosine of the angle between normal and sun (N,).
-        sunlit: How much of the sun reaches each point (N,).
+        sunlit: Share of the sun that reaches each point (N,).
         sun: The sun's light (3,).
         sky: Light from above (3,).
         bounce: Light from below (3,).
-        near: How much each point lies behind what is around it (N,), metres: such points are darker.
+        near: Distance of each point behind its surroundings (N,), metres; it makes points darker.
     """
     out = np.empty_like(reflected)
     for i in range(len(out)):
@@ -269,7 +269,7 @@ def shade(
 
 @njit(cache=True)
 def fill_far(depth: Array) -> Array:
-    """Depths (H, W) with the infinite ones as far as the farthest that is not."""
+    """Depths (H, W), with the largest finite one in place of infinite ones."""
     far = _f(-np.inf)
     for value in depth.flat:
         if value < np.inf:

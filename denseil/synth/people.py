@@ -19,10 +19,10 @@ from denseil.synth.palette import Colours
 from denseil.synth.passage import LEVELS, Difficulty, Passage, Site, draw_passage, draw_site
 from denseil.synth.wardrobe import wear
 
-VERSIONS = (1, 2)  # of what a seed means: 2 has wardrobe groups
+VERSIONS = (1, 2)  # of the sampling; 2 has wardrobe groups
 GROUP_SIZE = 6  # members of a wardrobe group
 WARDROBE = "wardrobe"  # the `detail` of their members
-_POPULATION, _LOOK, _SITE, _PASSAGE = range(4)  # streams of chance
+_POPULATION, _LOOK, _SITE, _PASSAGE = range(4)  # streams of random numbers
 
 
 @dataclass(frozen=True)

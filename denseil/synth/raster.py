@@ -163,7 +163,7 @@ def vertex_normals(vertices: Array, faces: Index, triangles: Index) -> Array:
 def interpolate(
     vertices: Array, normals: Array, coords: Array, faces: Index, triangles: Index, weights: Array
 ) -> tuple[Array, Array, Array]:
-    """Vertices (V, 3), normals (V, 3) and coordinates (V, 5) at N points given by triangle and barycentric weights."""
+    """Interpolate vertices (V, 3), normals (V, 3), coordinates (V, 5) at points by triangle (N,) and weights (N, 3)."""
     count = len(triangles)
     point, normal = np.empty((count, 3), dtype=np.float32), np.empty((count, 3), dtype=np.float32)
     coord = np.empty((count, 5), dtype=np.float32)

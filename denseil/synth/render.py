@@ -51,7 +51,7 @@ class Actor:
 
 
 def act(figure: Figure, place: Array, heading: float, phase: float, moving: float) -> Actor:
-    """A person at a place (3,) on the ground, at a phase of their step."""
+    """Pose a person at a phase of their step, and place them at a point (3,) on the ground."""
     posed = stand_or_walk(
         figure.fit.joints, figure.look.gait, phase, moving=moving, heading=heading, arms=figure.look.arms()
     )

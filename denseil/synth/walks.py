@@ -17,7 +17,7 @@ from denseil.synth.sensor import to_jpeg
 from denseil.synth.write import _replace, _save_mat
 
 ONCE, BROKEN, SWAPPED = 0.3, 0.25, 0.03  # shares: persons who come once, visits whose track breaks, tracks that swap
-STREAM = 9  # of chance, beside those of `People`
+STREAM = 9  # of random numbers, besides those of `People`
 
 
 @dataclass(frozen=True)
@@ -33,10 +33,10 @@ class Visit:
 
 @dataclass(frozen=True)
 class Track:
-    """What a tracker makes of a visit, or of a part of it.
+    """One track of a tracker: a visit, or a part of it.
 
     Attributes:
-        name: As MARS names tracklets.
+        name: Name, as of a tracklet of MARS.
         pid: The person in its first frame.
         camid: The camera.
         start: Time of the first frame, seconds.
@@ -107,11 +107,11 @@ def walks(
     difficulty: Difficulty = "standard",
     progress: Callable[[int, int], None] | None = None,
 ) -> Path:
-    """Render persons who pass cameras one to six times, with the tracks that a tracker makes of them.
+    """Render persons who pass cameras one to six times, with the tracks of a tracker.
 
     3 in 10 persons come once. A quarter of the visits break into two tracks, and 3 % of the tracks show another person
     in their second half. The folder has the layout of MARS; `manifest.csv` adds the time of each frame, and
-    `walks.json` what is true of each track. Frames that are there already are not rendered again.
+    `walks.json` the ground truth of each track. Existing frames are not rendered again.
 
     Args:
         root: The folder to write to.
@@ -121,7 +121,7 @@ def walks(
         frames: Frames of a visit, at least 2.
         seed: Random seed.
         difficulty: "easy", "standard" or "hard".
-        progress: Called with the number of tracks that are done and of all.
+        progress: Called with the numbers of finished and of all tracks.
 
     Returns:
         The root.
@@ -151,7 +151,7 @@ def _claim(root: Path, text: str) -> None:
     if mark.exists() and mark.read_text() != text:
         raise ValueError(f"{root} holds people of another recipe: give another folder")
     if not mark.exists() and root.is_dir() and any(root.iterdir()):
-        raise ValueError(f"{root} is not empty and was not written by this command: give another folder")
+        raise ValueError(f"{root} is not empty and was not written by `walks`: give another folder")
     root.mkdir(parents=True, exist_ok=True)
     _replace(mark, text.encode())
 

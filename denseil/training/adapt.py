@@ -45,24 +45,24 @@ def adapt(
     """Adapt a model to the cameras of unlabelled tracklets.
 
     Two stages are tried one after the other: batch-norm statistics blended with those of the tracklets, and one round
-    of a contrastive loss on clusters of tracklets that stand apart. After each, the conflicts are measured: how often
-    two tracklets that show two persons are alike to the same tracklet of another camera. A stage is dropped unless they
-    fell. If no stage is kept, the output is the model as it was.
+    of a contrastive loss on well-separated clusters of tracklets. After each, the conflicts are measured: how often
+    tracklets of two persons match the same tracklet of another camera. A stage is discarded unless they decrease. If no
+    stage is kept, the output is the original model.
 
     Identities (`pid`) are not used. Without times (`start`, `end`) only the first stage is tried. An interrupted run is
-    continued by the same call, and ends in the same weights; its parts are in `OUTPUT.parts/` until it is done.
+    continued by the same call, and ends in the same weights; until then its intermediate files are in `OUTPUT.parts/`.
 
     Args:
         model: A model made by `create_model`, which is not changed; or a name with weights, or a saved folder.
-        tracklets: At least 20, of any number of cameras. Of more than 2,000, so many are chosen at random.
+        tracklets: At least 20, from any number of cameras. If there are more than 2,000, a random 2,000 are used.
         output: The folder to write: a saved model, and its report `adapt.json`.
         seed: Random seed.
-        minutes: No stage is begun after this many minutes.
-        device: auto for an accelerator where there is one, or a torch device such as cpu or cuda.
+        minutes: Time after which no stage is started.
+        device: auto for an accelerator if there is one, or a torch device such as cpu or cuda.
         progress: Show bars.
 
     Raises:
-        ValueError: If there are too few tracklets, or an interrupted run at `output` was of other ones.
+        ValueError: If there are too few tracklets, or an interrupted run at `output` had other ones.
         FileExistsError: If the output folder is not empty.
         ModuleNotFoundError: If the extra `train` is not installed.
     """
@@ -123,7 +123,7 @@ def _finish(
 
 
 def _clusters(run: Run, places: list[int]) -> tuple[Cluster, ...]:
-    """Clusters that were learned from, least certain first; `places` are the positions of the run's tracklets."""
+    """Return the clusters that were learned, least certain first; `places` are positions of the run's tracklets."""
     if run.clusters is None:
         return ()
     similarity = run.clusters.similarity

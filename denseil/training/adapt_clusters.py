@@ -1,4 +1,4 @@
-"""Contrastive training on clusters of tracklets that stand apart (stage 2 of `adapt`), run by the training engine."""
+"""Contrastive training on well-separated clusters of tracklets (stage 2 of `adapt`), by the training loop."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ from denseil.training.adapt_norms import recipe_for
 from denseil.training.resume import CONFIG
 from denseil.training.train import train
 
-RUNS = 2  # whose weights are averaged: so few steps on so few clusters depend much on their order
-TOWARDS = 0.5  # how far the model goes to that average
-STEPS = 40  # of a run
+RUNS = 2  # their weights are averaged, because a short training on few clusters depends on its order
+TOWARDS = 0.5  # share of the way from the model to that average
+STEPS = 40  # per run
 BATCH_IDS, BATCH_TRACKLETS, CLIP_LEN = 16, 2, 2
 LR = 1e-4
 TEMPERATURE = 0.1  # of the training of the packaged weights
@@ -51,11 +51,11 @@ class Clusters:
 
 
 def sure_clusters(model: nn.Module, tracklets: Sequence[Tracklet]) -> Clusters:
-    """Find groups of tracklets that surely show one person each, and other persons than the other groups.
+    """Find well-separated groups of tracklets, each of which surely shows one person.
 
-    Tracklets are linked (`denseil.linking.link`) at the similarity that 1 % of those seen at once reach. Of the
-    clusters, only those stand apart of which every tracklet is more like the others of its cluster, on average, than
-    like any tracklet outside of it: a cluster that holds two persons, or half of one, has near neighbours outside.
+    Tracklets are linked (`denseil.linking.link`) at the similarity that 1 % of those seen at once reach. A
+    cluster is kept if each of its tracklets is more similar to the others of it, on average, than to any tracklet
+    outside: a cluster with two persons, or with half of the tracklets of one, has near neighbours outside.
 
     Args:
         model: The model whose vectors are compared.
@@ -72,18 +72,18 @@ def sure_clusters(model: nn.Module, tracklets: Sequence[Tracklet]) -> Clusters:
     threshold = float(np.quantile(two.numpy(), LINKED_ABOVE))
     person = link(vectors, **times_of(tracklets), threshold=min(1.0, threshold)).person
     groups = [np.flatnonzero(person == number).tolist() for number in range(1, int(person.max()) + 1)]
-    kept = [group for group in groups if len(group) > 1 and stands_apart(similarity, group)]
+    kept = [group for group in groups if len(group) > 1 and well_separated(similarity, group)]
     joined = sum(map(len, kept))
     if len(kept) < LEAST_CLUSTERS or joined < LEAST_SHARE * len(tracklets):
         raise NoEvidenceError(
-            f"only {len(kept)} clusters stand apart, with {joined} of the {len(tracklets)} tracklets; learning needs "
-            f"{LEAST_CLUSTERS}, with {LEAST_SHARE:.0%} of them"
+            f"only {len(kept)} clusters are well separated, with {joined} of the {len(tracklets)} tracklets; learning "
+            f"needs {LEAST_CLUSTERS}, with {LEAST_SHARE:.0%} of them"
         )
     return Clusters(kept, similarity)
 
 
-def stands_apart(similarity: Tensor, group: Sequence[int]) -> bool:
-    """Whether each tracklet of a group is more like the others of it, on average, than like any outside of it."""
+def well_separated(similarity: Tensor, group: Sequence[int]) -> bool:
+    """Whether each tracklet of a group is more similar to the others of it, on average, than to any outside."""
     own = torch.zeros(len(similarity), dtype=torch.bool)
     own[list(group)] = True
     inside = similarity[own][:, own].fill_diagonal_(0).sum(1) / (len(group) - 1)
@@ -108,16 +108,16 @@ class ClusterContrast:
 def train_clusters(
     model: nn.Module, tracklets: Sequence[Tracklet], clusters: Clusters, folder: Path, *, seed: int, device: str
 ) -> None:
-    """Train a model on clusters as identities, in place. A training that was interrupted is resumed.
+    """Train a model on clusters as identities, in place. An interrupted training is resumed.
 
-    The model is trained twice for some 40 steps, in different order, and goes half-way to the mean of both weights.
+    The model is trained twice for some 40 steps, in different order, and moved half-way to the mean of both weights.
     Batch norms keep their statistics.
 
     Args:
         model: Any `VideoEncoder`.
         tracklets: All tracklets.
-        clusters: Those to learn from.
-        folder: Of the runs.
+        clusters: Clusters to learn from.
+        folder: Folder of the runs.
         seed: Random seed.
         device: As in `TrainConfig`.
     """

@@ -19,16 +19,16 @@ from denseil.models import unwrap
 from denseil.models.interface import preprocessing_of
 from denseil.training.adapt_evidence import NoEvidenceError, co_visible, comparable, thirds
 
-TEMPERATURE = 0.1  # of the choice among the tracklets of a camera, as in the training of the packaged weights
-LEAST_DROP = 0.1  # of the conflicts, relative; new statistics let them fall by nearly as much for no gain
+TEMPERATURE = 0.1  # of the softmax over the tracklets of a camera, as in the training of the packaged weights
+LEAST_DROP = 0.1  # of the conflicts, relative; new statistics alone can lower them by nearly as much without a gain
 MOST_RISE = 0.05  # of the conflicts of tracklets that were not learned from, relative
 NEIGHBOURS = 3
 RESAMPLES = 1000
 CONFIDENCE = 0.8
 LEAST_AGREEMENT = 0.75  # of the agreement before
 LEAST_PAIRS = 10
-LEAST_GROUPS = 5  # of tracklets that the model tells apart, where times do not say which are two persons
-FRAMES = 4  # of a third
+LEAST_GROUPS = 5  # of linked tracklets, if times do not show which are two persons
+FRAMES = 4  # per third
 BATCH = 16  # clips
 
 
@@ -40,8 +40,8 @@ class Score:
         conflict: (N, N) conflicts of pairs of tracklets; NaN where a pair may show one person.
         agreement: Share of nearest neighbours that both thirds of a tracklet have in common, in [0, 1].
         one: (P,) cosine similarities of thirds of one tracklet.
-        two: (M,) cosine similarities of tracklets that were seen at once, or are unlike where none are known to be.
-        timed: Whether `two` are tracklets that were seen at once.
+        two: (M,) cosine similarities of tracklets of two persons: seen at once or, if hardly any are known, dissimilar.
+        timed: Whether the tracklets of `two` were seen at once.
     """
 
     conflict: NDArray[np.float32]
@@ -63,15 +63,15 @@ class Score:
 class Criterion:
     """Score models on tracklets, always on the same pairs.
 
-    Two tracklets of one camera that were seen at once surely show two persons, and those that the first model finds
-    less alike than the median pair nearly always do. So they must not be alike to the same tracklet of another camera.
-    Each tracklet chooses among those of another camera with the softmax of the cosines, at the temperature of the
-    training. The **conflict** of a pair is the probability that both choose the same one, times their number: 1 for a
-    model that knows nothing. It sees what within-camera similarities do not: confusions between cameras. With only one
-    camera, the choice is among its tracklets that were not seen at once.
+    Two tracklets that one camera saw at once surely show two persons. Two of one camera that are less similar, by the
+    first model, than the median pair nearly always do. Such a pair should not match the same tracklet of another
+    camera. A tracklet matches those of another camera with the softmax of the cosines, at the temperature of the
+    training. The **conflict** of a pair is the probability that both match the same one, times the number of those: 1
+    for a model at chance. It measures confusions between cameras, which similarities within a camera do not show. With
+    only one camera, a tracklet matches those that were not seen at once with it.
 
-    Tracklets whose thirds the first model finds less alike than a pair of two persons may have changed person on the
-    way, and are left out.
+    Tracklets whose thirds are less similar, by the first model, than a pair of two persons may show two persons, and
+    are left out.
 
     Args:
         tracklets: The tracklets.
@@ -80,7 +80,7 @@ class Criterion:
     Attributes:
         counted: (N,) bool, tracklets that are not left out.
         first: Score of the first model.
-        last: Score of the best model so far, kept by whoever compares.
+        last: Score of the best model so far, set by the caller.
         timed: Whether enough tracklets were seen at once.
 
     Raises:
@@ -104,8 +104,8 @@ class Criterion:
         self.two, self.pairs = two & both, (two | unlike) & both
         if int(self.two.sum()) // 2 < LEAST_PAIRS:
             raise NoEvidenceError(
-                "the model as it was does not tell thirds of one tracklet from tracklets of two persons well enough to "
-                "measure a change"
+                "the original model does not separate thirds of one tracklet from tracklets of two persons well enough "
+                "to measure a change"
             )
         self.first = self.last = self._score(vectors)
 
@@ -124,7 +124,7 @@ class Criterion:
         )
 
     def _conflicts(self, whole: Tensor) -> Tensor:
-        """Conflicts (N, N) of the pairs, mean over the cameras that both can match in; NaN for other pairs."""
+        """Compute the conflicts (N, N) of the pairs, mean over cameras in which both can match; NaN for other pairs."""
         logits = (whole @ whole.T / TEMPERATURE).masked_fill(~self.may_match, -math.inf)
         total, cameras = torch.zeros_like(logits), torch.zeros_like(logits)
         for camid in self.camids.unique():
@@ -136,7 +136,7 @@ class Criterion:
         return (total / cameras).masked_fill(~self.pairs, math.nan)  # 0 / 0 is NaN
 
     def _embed(self, model: nn.Module) -> Tensor:
-        """Unit vectors (N, 2, D) of the thirds of each tracklet."""
+        """Compute unit vectors (N, 2, D) of the thirds of each tracklet."""
         frames = preprocessing_of(unwrap(model))
         device = next(model.parameters()).device
         transform = ClipTransform(frames.size)
@@ -153,7 +153,7 @@ class Criterion:
         return unit
 
     def _shared(self, vectors: Tensor) -> Tensor:
-        """Share (N,) of their nearest comparable tracklets that both thirds have in common."""
+        """Compute the share (N,) of nearest comparable tracklets that both thirds of a tracklet have in common."""
         whole = F.normalize(vectors.sum(1), dim=1)  # (N, D)
         count = max(1, min(NEIGHBOURS, int(self.may_match.sum(1).min())))
         near = [(vectors[:, end] @ whole.T).masked_fill(~self.may_match, -2).topk(count).indices for end in (0, 1)]
@@ -162,19 +162,19 @@ class Criterion:
 
 
 def _similarities(vectors: Tensor) -> tuple[Tensor, Tensor]:
-    """Similarities (N,) of the two thirds of each tracklet, and (N, N) between thirds of different tracklets."""
+    """Compute similarities (N,) of both thirds of each tracklet, and (N, N) between thirds of different tracklets."""
     first, second = vectors[:, 0], vectors[:, 1]
     return (first * second).sum(1), (first @ second.T + second @ first.T) / 2
 
 
 def _unlike(across: Tensor) -> Tensor:
-    """Pairs (N, N) of different tracklets that are less alike than the median pair."""
+    """Find pairs (N, N) of different tracklets that are less similar than the median pair."""
     others = ~torch.eye(len(across), dtype=torch.bool)
     return (across < across[others].median()) & others
 
 
 def _check_persons(tracklets: Sequence[Tracklet], vectors: Tensor) -> None:
-    """Raise NoEvidenceError if tracklets without times are of one camera, or may show very few persons."""
+    """Raise NoEvidenceError if tracklets without times are of one camera, or seem to show very few persons."""
     if len({tracklet.camid for tracklet in tracklets}) == 1:
         raise NoEvidenceError("hardly any two tracklets are known to be seen at once, and there is only one camera")
     one, _ = _similarities(vectors)
@@ -185,11 +185,11 @@ def _check_persons(tracklets: Sequence[Tracklet], vectors: Tensor) -> None:
 
 
 def helped(before: Score, after: Score, *, learned: Sequence[int] = (), seed: int = 0) -> str:
-    """Decide whether a model is better than the one before, and say why not; "" if it is.
+    """Return why a model is not better than the one before; "" if it is better.
 
-    The conflicts must fall by 10 %, and in 80 % of the resamples of the tracklets (paired bootstrap). Those of pairs of
-    which a tracklet was not learned from must not rise by 5 %. The agreement must not fall by a quarter: it says little
-    about small changes, but falls if vectors collapse.
+    The conflicts must fall by 10 %, and in 80 % of the resamples of the tracklets (paired bootstrap). Those of pairs
+    with a tracklet that was not learned from must not rise by 5 %. The agreement must not fall by a quarter: it says
+    little about small changes, but falls if vectors collapse.
 
     Args:
         before: Score of the model before.

@@ -1,4 +1,4 @@
-"""What is known without labels: thirds of one track are one person, tracks that one camera saw at once are two."""
+"""Evidence without labels: thirds of one track show one person, tracks that one camera saw at once show two."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ LEAST_TRACKLETS = 20
 
 
 class NoEvidenceError(ValueError):
-    """Tracklets that do not allow to tell a better model from a worse one."""
+    """The tracklets do not suffice to tell a better model from a worse one."""
 
 
 def co_visible(tracklets: Sequence[Tracklet]) -> Tensor:
     """Find pairs of tracklets that one camera saw at the same time, and so show two persons.
 
     Returns:
-        (N, N) bool, symmetric; False where a time is not known.
+        (N, N) bool, symmetric; False if a time is not known.
     """
     known = times_of(tracklets)
     start, end = (torch.tensor(known[name], dtype=torch.float64) for name in ("start", "end"))  # NaN overlaps nothing
@@ -34,7 +34,7 @@ def co_visible(tracklets: Sequence[Tracklet]) -> Tensor:
 
 
 def times_of(tracklets: Sequence[Tracklet]) -> dict[str, Any]:
-    """Return cameras and times as `denseil.linking` takes them; NaN where a time is not known."""
+    """Return cameras and times as `denseil.linking` takes them; NaN for unknown times."""
     return {
         "camids": [tracklet.camid for tracklet in tracklets],
         "start": [math.nan if tracklet.start is None else tracklet.start for tracklet in tracklets],
@@ -43,7 +43,7 @@ def times_of(tracklets: Sequence[Tracklet]) -> dict[str, Any]:
 
 
 def comparable(tracklets: Sequence[Tracklet]) -> Tensor:
-    """Find pairs that could show one person from two views: of two cameras, or of one where there is only one.
+    """Find pairs that could show one person from two views: of two cameras or, if there is only one, of that.
 
     Returns:
         (N, N) bool, symmetric.
@@ -55,6 +55,6 @@ def comparable(tracklets: Sequence[Tracklet]) -> Tensor:
 
 
 def thirds(tracklet: Tracklet) -> tuple[Tracklet, Tracklet]:
-    """Split a tracklet into its first and its last third, which lie apart in time; of fewer than 3 frames, the ends."""
+    """Return the first and the last third of a tracklet; of one with fewer than 3 frames, the first and last frame."""
     count = max(1, len(tracklet.frames) // 3)
     return replace(tracklet, frames=tracklet.frames[:count]), replace(tracklet, frames=tracklet.frames[-count:])

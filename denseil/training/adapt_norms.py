@@ -17,38 +17,38 @@ from denseil.training.config import TrainConfig
 
 BatchNorm: TypeAlias = nn.modules.batchnorm._BatchNorm
 
-BATCH = 32  # clips whose statistics are taken at a time
+BATCH = 32  # clips per batch
 MOST = 512  # clips in all: means and variances of a channel do not need more
-PRIOR = 48  # clips that the model's own statistics count as much as
+PRIOR = 48  # the model's own statistics count as much as those of this many clips
 
 
 def recipe_for(frames: Preprocessing) -> TrainConfig:
-    """The recipe of the packaged weights, for frames of a model's size."""
+    """Return the recipe of the packaged weights, for frames of a model's size."""
     height, width = frames.size
     return TrainConfig.from_recipe("people", height=height, width=width, pad=height // 32)
 
 
 def share_of(count: int) -> float:
-    """Weight of the statistics of some clips, as of a mean with a prior (Schneider et al., 2020)."""
+    """Compute the weight of the statistics of some clips, with the model's as a prior (Schneider et al., 2020)."""
     return count / (count + PRIOR)
 
 
 def batch_norms(model: nn.Module) -> list[BatchNorm]:
-    """The batch norms of a model that keep running statistics."""
+    """Return the batch norms of a model that keep running statistics."""
     return [m for m in model.modules() if isinstance(m, BatchNorm) and m.running_mean is not None]
 
 
 def blend(model: nn.Module, tracklets: Sequence[Tracklet], share: float, *, seed: int = 0) -> None:
     """Move the running statistics of all batch norms towards those of tracklets, in place.
 
-    The clips are augmented as in training: a model's statistics are those of augmented clips, so clips as they are
-    would differ from them even where the cameras do not.
+    The clips are augmented as in training: a model's statistics are those of augmented clips, so unaugmented
+    clips would differ from them even if the cameras did not.
 
     While the data are measured, every layer normalises with the blend of its own statistics and those of the batch, so
-    that the layers after it see what they will see. The blends are averaged over batches.
+    that the next layers see inputs as after the blending. The blends are averaged over batches.
 
     Args:
-        model: A model with batch norms; one without is left as it is.
+        model: A model with batch norms; one without is not changed.
         tracklets: Unlabelled tracklets. A random clip of each is used, of at most 512 random ones.
         share: Weight of the data's statistics, 0 to 1.
         seed: Random seed of the clips, of their augmentation and order.
@@ -65,7 +65,7 @@ def blend(model: nn.Module, tracklets: Sequence[Tracklet], share: float, *, seed
 
 
 class _Blending:
-    """Let each norm use its statistics blended with those of the batch at hand, and average what was used."""
+    """Let each norm use its statistics blended with those of the current batch, and average these blends."""
 
     def __init__(self, norms: list[BatchNorm], share: float) -> None:
         self.norms, self.share = norms, share
@@ -96,7 +96,7 @@ class _Blending:
         self.count[place] += 1
 
     def apply(self) -> None:
-        """Give each norm the mean of the statistics that it used."""
+        """Set the statistics of each norm to the mean of its blends."""
         for norm, (mean, var), count in zip(self.norms, self.total, self.count, strict=True):
             if count:
                 _mean(norm).copy_(mean / count)

@@ -20,8 +20,8 @@ class Stage:
     Attributes:
         name: "batch norm" or "clusters".
         kept: Whether its model is better by the criterion.
-        reason: Why it was not kept, "" if it was.
-        before: Score of the model before it; None if the tracklets do not allow to score.
+        reason: Reason that it was not kept, "" if it was.
+        before: Score of the model before it; None if the tracklets do not suffice for a score.
         score: Score of its model, on the same pairs; None if it was not run.
     """
 
@@ -37,8 +37,8 @@ class Cluster:
     """Tracklets that were learned as one person.
 
     Attributes:
-        certainty: Least similarity of two of them.
-        tracklets: Their positions in the tracklets given.
+        certainty: Smallest similarity of two of the tracklets.
+        tracklets: Their positions in the given tracklets.
         similarity: Cosine similarity of each with the first.
     """
 
@@ -49,21 +49,21 @@ class Cluster:
 
 @dataclass(frozen=True, eq=False)
 class AdaptResult:
-    """Result of `adapt`. Printed, a line per stage.
+    """Result of `adapt`. Prints as one line per stage.
 
     Attributes:
         folder: The folder of the model, for `denseil.create_model(folder, pretrained=True)`.
-        adapted: Whether the model differs from the one given.
-        reason: Why it does not, "" if it does.
+        adapted: Whether the model differs from the given one.
+        reason: Reason that it does not, "" if it does.
         stages: The stages that were tried, in order.
-        before: Score of the model given; None if the tracklets do not allow to score.
+        before: Score of the given model; None if the tracklets do not suffice for a score.
         after: Score of the model in the folder.
         tracklets: Number of tracklets.
-        learned: Number of those that are in the clusters that were learned from.
+        learned: Number of tracklets in the clusters that were learned from.
         model_id: Identity of the model in the folder: vectors of another one must not be compared with its vectors.
-        source_id: Identity of the model given.
-        threshold: Cosine similarity from which on two tracklets count as one person; None if it could not be set.
-        clusters: Those that were learned from, least certain first.
+        source_id: Identity of the given model.
+        threshold: Lowest cosine similarity at which two tracklets count as one person; None if it could not be set.
+        clusters: Clusters that were learned from, least certain first.
     """
 
     folder: Path
@@ -88,7 +88,7 @@ class AdaptResult:
             lines.append(f"{stage.name:18} {score}, {'kept' if stage.kept else f'not kept: {stage.reason}'}")
         if self.threshold is not None:
             lines.append(f"threshold on cosine similarity: {self.threshold:.3f}")
-        what = "the adapted model" if self.adapted else f"the model as it was ({self.reason})"
+        what = "the adapted model" if self.adapted else f"the original model ({self.reason})"
         lines.append(f"{self.folder} holds {what}")
         return "\n".join(lines)
 

@@ -30,16 +30,16 @@ PLAN = "plan.txt"
 
 @dataclass
 class Run:
-    """What stages need, and what they leave.
+    """State of an adaptation: its arguments, and the stages tried so far.
 
     Attributes:
         tracklets: The tracklets to adapt to.
         output: The folder of the adapted model.
         seed: Random seed.
-        device: Where to train, as in `TrainConfig`.
-        until: No stage is begun after this time (`time.monotonic`).
-        stages: Those tried so far.
-        clusters: Those that the model learned from, if that stage was kept.
+        device: Device to train on, as in `TrainConfig`.
+        until: Time after which no stage is started (`time.monotonic`).
+        stages: Stages tried so far.
+        clusters: Clusters that the model learned from, if that stage was kept.
     """
 
     tracklets: list[Tracklet]
@@ -55,7 +55,7 @@ class Run:
         self.parts = output.with_name(output.name + ".parts")
 
     def open(self, source: str) -> None:
-        """Make the folder of parts, or check that those in it are of this run."""
+        """Create the folder of intermediate files, or check that its files are of this run."""
         content = repr((source, fingerprint(self.tracklets), [(t.start, t.end) for t in self.tracklets], self.seed))
         key = hashlib.blake2b(content.encode(), digest_size=16).hexdigest()
         self.parts.mkdir(parents=True, exist_ok=True)
@@ -65,7 +65,8 @@ class Run:
                 temporary.write_text(key, encoding="utf-8")
         elif plan.read_text(encoding="utf-8") != key:
             raise ValueError(
-                f"{self.parts} holds the parts of another run (another model, tracklets or seed): remove it"
+                f"{self.parts} holds the intermediate files of another run (another model, tracklets or seed): "
+                "remove it"
             )
 
 
@@ -80,7 +81,7 @@ def try_stages(run: Run, first: nn.Module, bar: Any) -> tuple[nn.Module, Score |
         best = _try(run, best, NORMS, _blend, criterion, bar)
     best = _try(run, best, CLUSTERS, _learn, criterion, bar)
     tried = "; ".join(f"{stage.name}: {stage.reason}" for stage in run.stages)
-    return best, criterion.first, criterion.last, "" if best is not first else f"no stage made it better: {tried}"
+    return best, criterion.first, criterion.last, "" if best is not first else f"no stage improved it: {tried}"
 
 
 Change = Callable[[Run, nn.Module], "Clusters | None"]
@@ -92,7 +93,7 @@ def _try(run: Run, best: nn.Module, name: str, change: Change, criterion: Criter
     bar.set_postfix_str(name)
     bar.update()
     if time.monotonic() > run.until:
-        run.stages.append(Stage(name, False, "the time was over", before))
+        run.stages.append(Stage(name, False, "the time limit was reached", before))
         return best
     candidate = deepcopy(best)
     try:

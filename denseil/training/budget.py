@@ -1,4 +1,4 @@
-"""How many epochs of an ablation fit into a time budget, from a few timed steps of each row."""
+"""Fitting the epochs of an ablation to a time budget, by timing a few steps of each row."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ logger = logging.getLogger(__name__)
 
 FITTED = "fitted.json"
 WARM_UP, TIMED = 3, 8  # steps
-SPARE = 0.1  # of the budget, for checkpoints and for what other trainings take meanwhile
+SPARE = 0.1  # of the budget, for checkpoints and for the load of parallel trainings
 
 
 class Cost(NamedTuple):
-    """What a row costs, in seconds.
+    """Cost of the training of a row, in seconds.
 
     Attributes:
         start: Reading the dataset and building the model.

@@ -143,7 +143,7 @@ def _read(path: Path) -> Checkpoint:
     if not isinstance(outer, dict) or not isinstance(outer.get("content"), str):
         raise ValueError(f"{STATE} is not that of a checkpoint")
     if _text_digest(outer["content"]) != outer["digest"]:
-        raise ValueError(f"{STATE} is not as it was written")
+        raise ValueError(f"{STATE} differs from its digest")
     content = json.loads(outer["content"])
     if not isinstance(content, dict) or not all(isinstance(content.get(key), dict) for key in ("digests", "state")):
         raise ValueError(f"{STATE} is not that of a checkpoint")
@@ -156,7 +156,7 @@ def _read(path: Path) -> Checkpoint:
     for name, digest in digests.items():
         file = path / f"{name}.safetensors"
         if _digest(file) != digest:
-            raise ValueError(f"{file.name} is not as it was written")
+            raise ValueError(f"{file.name} differs from its digest")
         tensors[name] = load_file(file)
     return Checkpoint(path, state, tensors)
 

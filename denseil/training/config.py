@@ -1,6 +1,6 @@
 """The training configuration: one flat record of fields, from a recipe, keywords or the command line.
 
-Over 250 lines because every field stands three times here: its meaning, its type and default, and its range.
+Over 250 lines because every field is here three times: its meaning, its type and default, and its range.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ class TrainConfig:
         model: Model name as for create_model, or a saved model (local-dir:FOLDER) to fine-tune.
         model_args: Arguments of the model, such as '{"backbone": "convnext_tiny", "dim": 256}'.
         init: Initial weights of the encoder: timm (ImageNet weights from the Hub), random, or a file of weights; or
-            model, to load the whole saved model that the name means.
+            model, to load all weights of the saved model that `model` names.
         height: Frame height in pixels.
         width: Frame width in pixels.
         clip_len: Frames per clip, T.

@@ -61,7 +61,7 @@ def wardrobe_groups(root: str | Path) -> dict[int, int]:
     """Return the wardrobe group of each identity that is in one, from the manifest of rendered people.
 
     Raises:
-        ValueError: If there is no manifest, or nobody in it is in a group.
+        ValueError: If there is no manifest, or it has no groups.
     """
     path = Path(root, "manifest.json")
     people = json.loads(path.read_text(encoding="utf-8"))["people"] if path.is_file() else []

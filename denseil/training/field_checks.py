@@ -61,7 +61,7 @@ def check(holds: bool, name: str, value: Any, rule: str) -> None:
     """Raise ValueError unless a rule holds.
 
     Args:
-        holds: Whether it does.
+        holds: Whether the rule holds.
         name: Name of the field.
         value: Its value, as the error shows it.
         rule: What the value must be, such as "above 0".

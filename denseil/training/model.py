@@ -33,7 +33,7 @@ def build_model(config: TrainConfig, num_classes: int) -> DenseIL:
     if config.init not in ("timm", "random", "model"):
         models.load_backbone(model, models.read_weights(config.init), origin=config.init)
     model.pretrained_cfg.update(input_size=(3, config.height, config.width))
-    block = {name: value for name, value in model.denseil_cfg.items() if name != "thresholds"}  # of the weights before
+    block = {name: value for name, value in model.denseil_cfg.items() if name != "thresholds"}  # of the initial weights
     model.denseil_cfg = {**block, "clip_len": config.clip_len}
     if config.grad_checkpointing:
         model.set_grad_checkpointing()

@@ -1,4 +1,4 @@
-"""The optimizer and its parameter groups, made by timm."""
+"""Building the optimizer and its parameter groups, by timm."""
 
 from __future__ import annotations
 

@@ -26,7 +26,7 @@ def side_by_side(config: TrainConfig, parallel: int) -> Iterator[Calls[Any]]:
     """Start `parallel` processes, in which calls run; with 1, calls run one after another in this process.
 
     The processes are spawned, as CUDA needs it. They import the modules that registered the config's model and
-    objective, share torch's threads out, and show no bars.
+    objective, divide torch's threads, and show no bars.
     """
     if parallel == 1:
         yield lambda function, calls: ((number, function(*each)) for number, each in enumerate(calls))

@@ -1,4 +1,4 @@
-"""The state of a run between epochs: saving it in checkpoints, and resuming from them."""
+"""Resuming a run: its state in checkpoints, and the checks that it is the same run."""
 
 from __future__ import annotations
 
@@ -38,9 +38,9 @@ def check_output(output: Path, config: TrainConfig, *, resume: bool) -> None:
     if changed:
         name = changed[0]
         raise ValueError(
-            f"{output} was begun with {name}={getattr(before, name)!r}, not {getattr(config, name)!r}"
-            + (f" (and so with {', '.join(changed[1:])})" if changed[1:] else "")
-            + ": resume it as it was, or begin another"
+            f"{output} was started with {name}={getattr(before, name)!r}, not {getattr(config, name)!r}"
+            + (f" (other fields that differ: {', '.join(changed[1:])})" if changed[1:] else "")
+            + ": resume it with the same config, or choose another output"
         )
 
 
@@ -72,7 +72,7 @@ def restore_state(training: Training) -> tuple[int, float]:
         Epochs done, and the best mAP so far; 0 and -1 if there is no checkpoint.
 
     Raises:
-        ValueError: If the run was begun with other training tracklets.
+        ValueError: If the run was started with other training tracklets.
     """
     checkpoint = last_checkpoint(Path(training.config.output, CHECKPOINTS))
     if checkpoint is None:
@@ -82,8 +82,8 @@ def restore_state(training: Training) -> tuple[int, float]:
         logger.info("%s has no fingerprint of its data: whether they are the same is not checked", checkpoint.path)
     elif data != training.data:
         raise ValueError(
-            f"{training.config.output} was begun with other training tracklets (other names, identities, cameras or "
-            "frames): resume it with those, or begin another"
+            f"{training.config.output} was started with other training tracklets (other names, identities, cameras or "
+            "frames): resume it with those, or choose another output"
         )
     tensors = checkpoint.tensors["model"]
     training.model.load_state_dict(current_names(tensors) if isinstance(training.model, DenseIL) else tensors)

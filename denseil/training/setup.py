@@ -41,9 +41,9 @@ class Training:
     """All parts of a training, built and checked.
 
     Attributes:
-        config: Its configuration.
-        accelerator: Accelerate's, for devices, precision and processes.
-        dataset: Train, query and gallery.
+        config: Configuration of the training.
+        accelerator: The `accelerate.Accelerator`, for devices, precision and processes.
+        dataset: The dataset, with train, query and gallery.
         model: The model itself, any module that follows `denseil.models.interface.VideoEncoder`.
         preprocessing: Preprocessing of its frames.
         wrapped: The model as prepared by accelerate.
@@ -200,7 +200,7 @@ def _loader(
         num_workers=workers,
         reuse=True,
         persistent_workers=workers > 0,
-        generator=torch.Generator(),  # otherwise it would draw from the global generator, which dropout uses
+        generator=torch.Generator(),  # otherwise it would use the global generator, as dropout does
         pin_memory=accelerator.device.type == "cuda" and config.cache != "device",
     )
     return clips, loader

@@ -32,7 +32,7 @@ from denseil.training.trackers import start_tracker
 
 @dataclass(frozen=True)
 class TrainResult:
-    """The result of a training.
+    """Result of a training.
 
     Attributes:
         folder: The folder of the trained model, for `denseil.create_model(folder, pretrained=True)`.
@@ -78,7 +78,7 @@ def train(
 
     Raises:
         ModuleNotFoundError: If the extra `train`, or the package of the tracker, is not installed.
-        FileExistsError: If the output folder holds another run and `resume` is not given, or a run that is going on.
+        FileExistsError: If the output folder holds another run and `resume` is not given, or a run in progress.
         FileNotFoundError: If there is no run to resume, or files of the dataset are missing.
         TypeError: If the model, dataset, objective or a callback does not follow its interface.
         ValueError: If fields of the config do not fit together, or they or the data differ from the run to resume.

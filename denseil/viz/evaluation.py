@@ -13,14 +13,14 @@ from denseil.metrics import RankingResult
 from denseil.viz.attention import Attention
 from denseil.viz.curves import line_chart
 from denseil.viz.page import Page
-from denseil.viz.shown import Judged, Shown, rank_to_show
+from denseil.viz.shown import Shown, ShownEmbeddings, rank_to_show
 
 
 @checked
 def evaluation_page(
     result: RankingResult,
-    query: Judged,
-    gallery: Judged,
+    query: ShownEmbeddings,
+    gallery: ShownEmbeddings,
     *,
     title: str = "Evaluation",
     subtitle: str = "",
@@ -79,7 +79,7 @@ def _say_result(page: Page, result: RankingResult) -> None:
         "Scores", ("mAP", "R-1", "R-5", "R-10", "R-20", "mINP"), [[100 * value for value in scores]], "Percent."
     )
     page.add_table(
-        "Judged under",
+        "Evaluated under",
         ("protocol", "distance", "frames", "queries", "with a match", "gallery", "junk", "distractors"),
         [
             (

@@ -43,12 +43,12 @@ class Shown:
         return cls(tracklet.name or Path(middle).name, tracklet.pid, _labels(tracklet.pid, tracklet.camid), middle)
 
 
-Judged: TypeAlias = tuple[Embeddings, Sequence[Shown]]
+ShownEmbeddings: TypeAlias = tuple[Embeddings, Sequence[Shown]]
 """Embeddings, and a `Shown` for each."""
 
 
 @checked
-def shown_features(path: str | Path) -> Judged:
+def shown_features(path: str | Path) -> ShownEmbeddings:
     """Load a features file, with the pictures that its records name.
 
     Raises:
@@ -72,7 +72,7 @@ def shown_features(path: str | Path) -> Judged:
 
 
 @checked
-def shown_dataset(dataset: VideoReIDDataset, vectors: Embeddings, *, with_queries: bool) -> list[Judged]:
+def shown_dataset(dataset: VideoReIDDataset, vectors: Embeddings, *, with_queries: bool) -> list[ShownEmbeddings]:
     """Prepare the queries and the gallery of a dataset.
 
     Args:
@@ -106,8 +106,8 @@ def ranked(query: Shown, found: Iterable[tuple[Shown, float]], attention: Attent
 
 @checked
 def rank_to_show(
-    query: Judged,
-    gallery: Judged,
+    query: ShownEmbeddings,
+    gallery: ShownEmbeddings,
     k: int = 10,
     *,
     metric: str = "cosine",

@@ -54,6 +54,7 @@ def test_help_of_a_verb_shows_its_words_subjects_and_examples(name: str, capsys:
     out = capsys.readouterr().out
     assert len(verb.examples) >= 2
     assert all(example in out for example in verb.examples)
+    assert "%%" not in out  # argparse fills in %(default)s; ours is escaped once
     for subject in verb.subjects:
         assert f"\n{subject.title}:\n" in out
         for action in subject.actions:
@@ -181,7 +182,7 @@ def test_no_verb_is_help_and_status_2(capsys: pytest.CaptureFixture[str]):
         ("evaluate a b c d", "no further word 'd'"),
         ("search x --gallery g --k 0", "whole number from 1"),
         ("search x --gallery g --camids 1,x", "'x': it must be a whole number"),
-        ("embed x --model m -o y --device gpu", "'gpu' is no device"),
+        ("embed x --model m -o y --device gpu", "'gpu' is not a device"),
         ("profile x --size 128", "give height x width"),
         ("train --dataset-args x", "did you mean '--data-args'"),
         ("train --set lr", "give name=value"),
@@ -192,7 +193,7 @@ def test_no_verb_is_help_and_status_2(capsys: pytest.CaptureFixture[str]):
         ("calibrate a b --far 2", "above 0 and at most 1"),
         ("gallery forget nowhere", "one of --pid, --track, --id"),
         ("gallery expire nowhere 3000000d", "before the year 1"),
-        ("gallery expire nowhere nan", "is no time"),
+        ("gallery expire nowhere nan", "is not a time"),
         ("data synth x --num-cameras 10", "from 1 to 9"),
         ("profile denseil_r5", "did you mean"),
         ("--verison", "unrecognized arguments: --verison"),

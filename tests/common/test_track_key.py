@@ -47,7 +47,7 @@ def test_no_empty_track_and_no_infinite_start():
         TrackKey(1, "a", "")
     with pytest.raises(ValueError, match="not finite"):
         TrackKey(1, "a", "b", float("nan"))
-    with pytest.raises(ValueError, match="no Unicode text"):
+    with pytest.raises(ValueError, match="not valid Unicode"):
         TrackKey(1, "a", "\ud800")
 
 

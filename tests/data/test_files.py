@@ -51,13 +51,13 @@ def test_a_whole_number_is_what_its_digits_say(text: str):
     if re.fullmatch("[+-]?[0-9]+", digits) and 0 <= int(digits) < 2**31 and len(digits) <= 10:
         assert whole_number(text, "pid") == int(digits)
     else:
-        with pytest.raises(ValueError, match="pid is a whole number from 0 to 2147483647"):
+        with pytest.raises(ValueError, match="pid must be a whole number from 0 to 2147483647"):
             whole_number(text, "pid")
 
 
 @pytest.mark.parametrize("text", ["0001_02", "٣", "1.0", "1e3", "", "-2", str(2**63), "0x1"])
 def test_what_python_or_nobody_takes_for_a_pid(text: str):
-    with pytest.raises(ValueError, match=r"row 3: pid is a whole number from -1 to 2147483647, got"):
+    with pytest.raises(ValueError, match=r"row 3: pid must be a whole number from -1 to 2147483647, got"):
         whole_number(text, "row 3: pid", least=-1)
 
 
@@ -86,9 +86,9 @@ def test_files_that_are_left_out_are_said(tmp_path: Path, caplog: pytest.LogCapt
 def test_a_matlab_value_that_is_no_whole_number_names_its_row(tmp_path: Path, value: float, row: int):
     table = np.array([[1.0, 2.0], [3.0, value]])
     scipy.io.savemat(tmp_path / "a.mat", {"table": table, "list": table.ravel()})
-    with pytest.raises(ValueError, match=rf"'table' in .*a\.mat, row {row}: .* is no whole number"):
+    with pytest.raises(ValueError, match=rf"'table' in .*a\.mat, row {row}: .* is not a whole number"):
         load_mat(tmp_path / "a.mat", "table", columns=2)
-    with pytest.raises(ValueError, match=r"'list' in .*a\.mat, row 4: .* is no whole number"):
+    with pytest.raises(ValueError, match=r"'list' in .*a\.mat, row 4: .* is not a whole number"):
         load_mat(tmp_path / "a.mat", "list")
 
 
@@ -106,12 +106,12 @@ def test_a_frame_that_stands_twice_is_refused_with_its_rows(tmp_path: Path):
     path = manifest(
         tmp_path / "manifest.csv", "b,1.jpg,7,1,query", "a,1.jpg,7,1,query", "a,2.jpg,7,1,query", "a,1.jpg,7,1,query"
     )
-    with pytest.raises(ValueError, match=r"rows 2 and 4: a frame stands twice in tracklet 'a'"):
+    with pytest.raises(ValueError, match=r"rows 2 and 4: a frame occurs twice in tracklet 'a'"):
         read_dataset("manifest", path)
 
 
 @pytest.mark.parametrize(
-    ("row", "says"), [("a,1.jpg,-2,1,query", "pid is a whole"), ("a,1.jpg,1,-1,query", "camid is a whole")]
+    ("row", "says"), [("a,1.jpg,-2,1,query", "pid must be a whole"), ("a,1.jpg,1,-1,query", "camid must be a whole")]
 )
 def test_labels_out_of_range_are_refused(tmp_path: Path, row: str, says: str):
     with pytest.raises(ValueError, match=says):

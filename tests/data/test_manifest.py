@@ -66,13 +66,13 @@ def test_any_dataset_can_become_one(tmp_path):
 @pytest.mark.parametrize(
     ("old", "new", "text"),
     [
-        ("pid,camid,split,note", "pid,camid,split,time", "time is a number of seconds, got 'later'"),
+        ("pid,camid,split,note", "pid,camid,split,time", "time must be a number of seconds, got 'later'"),
         ("split,note", "split,pid", r"the columns \['pid'\] more than once"),
         ("camid", "camera", r"lacks the columns \['camid'\]"),
         ("7,2,train,later", "8,2,train,later", "two identities"),
         ("7,2,train,later", "7,1,train,later", "two identities, cameras"),
         ("3,1,query", "3,1,test", "split 'test', expected one of"),
-        ("3,1,query", "three,1,query", "pid is a whole number from -1 to 2147483647, got 'three'"),
+        ("3,1,query", "three,1,query", "pid must be a whole number from -1 to 2147483647, got 'three'"),
         ("a,y/1.jpg,3,1,query,", "a,y/1.jpg", "line 4: fewer fields"),
     ],
 )

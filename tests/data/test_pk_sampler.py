@@ -134,12 +134,15 @@ def test_without_groups_or_share_the_order_is_that_of_before():
 @pytest.mark.parametrize(
     ("options", "text"),
     [
-        ({"num_ids": 4, "groups": {0: 1, 10: 1}}, "threes of a group and 1 other identities, and there are 0 and 5"),
+        (
+            {"num_ids": 4, "groups": {0: 1, 10: 1}},
+            "threes of a group and 1 other identities in each batch, but there are 0 and 5",
+        ),
         ({"num_ids": 3, "groups": dict.fromkeys(range(0, 50, 10), 1), "group_share": 2}, "and -3 other identities"),
         ({"num_ids": 6}, "num_ids=6 identities a batch, but the tracklets have only 5"),
         ({"num_ids": 0}, "at least 1"),
         ({"num_ids": 3, "world": 2}, "num_ids=3 identities cannot be shared equally by 2"),
-        ({"num_ids": 4, "world": 2, "rank": 2}, "rank is 0 to world - 1, got rank 2 of 2"),
+        ({"num_ids": 4, "world": 2, "rank": 2}, "rank must be 0 to world - 1, got rank 2 of 2"),
     ],
 )
 def test_impossible_settings(options, text):

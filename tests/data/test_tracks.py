@@ -42,15 +42,15 @@ def test_whole_numbers_written_with_a_point_blank_lines_and_a_byte_order_mark(tm
 @pytest.mark.parametrize(
     ("line", "text"),
     [
-        ("2,7,one,2,3,4", "line 2: left is a number, got 'one'"),
-        ("two,7,1,2,3,4", "line 2: frame is a number, got 'two'"),
-        ("2,7.5,1,2,3,4", "line 2: track id is a whole number, got '7.5'"),
-        ("2,7,1,2,nan,4", "line 2: width is a number, got 'nan'"),
-        ("2,7,1,2,inf,4", "line 2: width is a number, got 'inf'"),
+        ("2,7,one,2,3,4", "line 2: left must be a number, got 'one'"),
+        ("two,7,1,2,3,4", "line 2: frame must be a number, got 'two'"),
+        ("2,7.5,1,2,3,4", "line 2: track id must be a whole number, got '7.5'"),
+        ("2,7,1,2,nan,4", "line 2: width must be a number, got 'nan'"),
+        ("2,7,1,2,inf,4", "line 2: width must be a number, got 'inf'"),
         ("2,7,1,2,3", "line 2: 5 fields, a box has at least 6"),
         ("2 7 1 2 3", "line 2: 5 fields"),
-        ("2,\u0667,1,2,3,4", "line 2: track id is a number"),
-        ("2,0001_02,1,2,3,4", "line 2: track id is a number, got '0001_02'"),
+        ("2,\u0667,1,2,3,4", "line 2: track id must be a number"),
+        ("2,0001_02,1,2,3,4", "line 2: track id must be a number, got '0001_02'"),
         ("0,7,1,2,3,4", "line 2: frame 0; frames are counted from 1"),
         (f"2,{2**63},1,2,3,4", "line 2: track id 9223372036854775808 does not fit into 64 bits"),
         ("1,7,1,2,3,4", "lines 1 and 2: track 7 has two boxes in frame 1"),
@@ -140,5 +140,5 @@ def test_boxes_that_are_not_confirmed_are_counted(tmp_path):
 
 
 def test_shares_of_the_picture_are_refused(tmp_path):
-    with pytest.raises(ValueError, match="all boxes lie between 0 and 1, so they are shares of the picture"):
+    with pytest.raises(ValueError, match="all boxes lie between 0 and 1, so they are fractions of the picture"):
         read_tracks(write(tmp_path / "t.txt", "1,1,0.5,0.25,0.1,0.3", "2,1,0.51,0.25,0.1,0.3"))

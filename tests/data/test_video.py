@@ -124,7 +124,7 @@ def test_a_source_tells_videos_of_one_camera_and_name_apart(tmp_path):
             held.add(records, [[1, number], [1, number]])
     assert held.count() == 4
     assert [record.id for record in records] == ["c1/b/clip.mov/7@0", "c1/b/clip.mov/8@0.1"]
-    with pytest.raises(ValueError, match="is no name"):
+    with pytest.raises(ValueError, match="is not a name"):
         cut(tmp_path / "b", video, "1,7,0,0,9,9", source="/")
 
 
@@ -257,7 +257,7 @@ def test_a_file_that_is_no_video_or_ends_early(tmp_path, video):
 def test_wrong_arguments_write_nothing(tmp_path, video):
     with pytest.raises(ValueError, match="has no time zone"):
         cut(tmp_path, video, "1,7,0,0,9,9", start="2026-05-01T08:30:00")
-    with pytest.raises(ValueError, match="start is a time such as"):
+    with pytest.raises(ValueError, match="start must be a time such as"):
         cut(tmp_path, video, "1,7,0,0,9,9", start="noon")
     with pytest.raises(ValueError, match="max_gap"):
         cut(tmp_path, video, "1,7,0,0,9,9", max_gap=0)

@@ -141,7 +141,7 @@ def test_what_is_wrong_is_said(embedder, images, tmp_path):
         Embedder(embedder.model, color_order="rgb")
     with pytest.raises(FileNotFoundError, match=r"no exported model at m\.onnx"):
         Embedder("m.onnx")
-    with pytest.raises(ValueError, match="budget is at least one clip"):
+    with pytest.raises(ValueError, match="budget must be at least one clip"):
         Embedder(embedder.model, budget=1)
     with pytest.raises(TypeError, match=r"not made by denseil.create_model"):
         Embedder(DenseIL("test_resnet", dim=32, num_heads=4))

@@ -161,5 +161,5 @@ def test_bad_input_is_one_clear_error(model: denseil.DenseIL):
         embed(model, [[torch.zeros(3, 9, 9)]])
     with pytest.raises(TypeError, match="tracklet number 0 is 'f'; a tracklet is a sequence of frames"):
         embed(model, "folder")
-    with pytest.raises(ValueError, match="on_corrupt is 'neighbour' or 'raise', got 'skip'"):
+    with pytest.raises(ValueError, match="on_corrupt must be 'neighbour' or 'raise', got 'skip'"):
         embed(model, [[black]], on_corrupt="skip")

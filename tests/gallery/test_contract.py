@@ -186,7 +186,7 @@ def test_bad_input_is_refused_and_changes_nothing(empty: Gallery):
             act(empty)
     with pytest.raises(TypeError, match="real numbers"):
         empty.add(records(1), np.array([["a"] * DIM]))
-    with pytest.raises(TypeError, match="no denseil"):
+    with pytest.raises(TypeError, match="not a denseil"):
         empty.add(["a"], unit(1))  # type: ignore[list-item]
     for act, text in WRONG_TYPES.values():
         with pytest.raises(TypeError, match=text):

@@ -89,7 +89,7 @@ def test_wrong_addresses(tmp_path: Path):
     with pytest.raises(FileNotFoundError, match="no gallery at"):
         gallery.open(str(tmp_path / "typo"))
     assert not (tmp_path / "typo").exists()
-    for uri, text in [("milvsu://host:1", "did you mean milvus://"), ("ftp://x/y", "no gallery answers")]:
+    for uri, text in [("milvsu://host:1", "did you mean milvus://"), ("ftp://x/y", "is not the address of a gallery")]:
         with pytest.raises(ValueError, match=text):
             gallery.open(uri, DIM)
     with pytest.raises(FileNotFoundError, match="always a new one"):

@@ -104,7 +104,7 @@ def test_bad_masks(mask: Tensor, error: type[Exception], message: str):
 def test_bad_arguments():
     with pytest.raises(ValueError, match="in_channels is empty"):
         DenseInteractionHead([], 16)
-    with pytest.raises(ValueError, match="tokens are 6 wide"):
+    with pytest.raises(ValueError, match="tokens have width 6; it must be the sum"):
         make_head()(make_maps()[:1])
     with pytest.raises(ValueError, match="at least one level"):
         DenseInteractionHead([6], 16, num_heads=4, attend_last=False)

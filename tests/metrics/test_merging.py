@@ -65,8 +65,8 @@ def test_one_id_of_two_records_is_refused(tmp_path: Path, change: str):
         (["1/3", "3/3"], "1 of 3 shards are missing: 2"),
         (["1/2", "1/2"], "are both shard 1/2"),
         (["1/2", "2/3"], "of different runs"),
-        (["1/1", None], "is no shard"),
-        (["0/1", "1/1"], "is no shard"),
+        (["1/1", None], "is not a shard"),
+        (["0/1", "1/1"], "is not a shard"),
     ],
 )
 def test_shards_that_are_not_one_run(tmp_path: Path, shards: list[str | None], says: str):

@@ -18,7 +18,7 @@ import denseil
 from denseil.data import Tracklet
 from denseil.models import model_id
 from denseil.training import AdaptResult, adapt, adapt_clusters
-from denseil.training.adapt_clusters import stands_apart, sure_clusters
+from denseil.training.adapt_clusters import sure_clusters, well_separated
 from denseil.training.adapt_criterion import Criterion, Score, helped
 from denseil.training.adapt_evidence import NoEvidenceError, co_visible, thirds
 from denseil.training.adapt_norms import batch_norms, blend, recipe_for, share_of
@@ -146,8 +146,8 @@ def test_killed_and_resumed_it_ends_in_the_same_weights_without_labels(
 def test_a_model_that_nothing_helps_is_left_as_it_was(model: torch.nn.Module, bright: list[Tracklet], tmp_path: Path):
     result = adapt(model, bright, output=tmp_path / "out", device="cpu", minutes=1e-9)
     assert not result.adapted
-    assert result.stages[0].reason == "the time was over"
-    assert "the time was over" in result.reason
+    assert result.stages[0].reason == "the time limit was reached"
+    assert "the time limit was reached" in result.reason
     assert result.model_id == result.source_id
     opened = denseil.create_model(f"local-dir:{tmp_path / 'out'}", pretrained=True)
     assert same(state(opened), state(model))
@@ -184,7 +184,7 @@ def test_what_cannot_be_adapted_is_refused(model: torch.nn.Module, dark: list[Tr
     parts = tmp_path / "out.parts"
     parts.mkdir()
     (parts / "plan.txt").write_text("another")
-    with pytest.raises(ValueError, match="parts of another run"):
+    with pytest.raises(ValueError, match="intermediate files of another run"):
         adapt(model, dark, output=tmp_path / "out", device="cpu")
 
 
@@ -220,7 +220,7 @@ def test_clusters_hold_no_two_tracklets_that_were_seen_at_once(model: torch.nn.M
     assert np.mean(one_person) > 0.6  # the weights are random
     with pytest.raises(NoEvidenceError, match="known to be seen at once"):
         sure_clusters(model, [dataclasses.replace(each, start=None, end=None) for each in bright])
-    with pytest.raises(NoEvidenceError, match="clusters stand apart, with"):
+    with pytest.raises(NoEvidenceError, match="clusters are well separated, with"):
         sure_clusters(model, bright[:6])
 
 
@@ -228,11 +228,11 @@ def test_a_cluster_with_a_near_neighbour_does_not_stand_apart():
     similarity = torch.eye(4)
     for a, b, value in ((0, 1, 0.9), (0, 2, 0.8), (1, 2, 0.7), (2, 3, 0.76)):
         similarity[a, b] = similarity[b, a] = value
-    assert not stands_apart(similarity, [0, 1, 2])  # 2 is 0.75 alike to 0 and 1, and 0.76 to 3
+    assert not well_separated(similarity, [0, 1, 2])  # 2 is 0.75 alike to 0 and 1, and 0.76 to 3
     similarity[2, 3] = similarity[3, 2] = 0.74
-    assert stands_apart(similarity, [0, 1, 2])
-    assert not stands_apart(similarity, [0, 1, 3])
-    assert stands_apart(similarity, [0, 1, 2, 3])  # nothing is outside
+    assert well_separated(similarity, [0, 1, 2])
+    assert not well_separated(similarity, [0, 1, 3])
+    assert well_separated(similarity, [0, 1, 2, 3])  # nothing is outside
 
 
 def test_statistics_are_blended(bright: list[Tracklet], model: torch.nn.Module):

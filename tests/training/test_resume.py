@@ -87,7 +87,7 @@ def test_other_data_are_not_resumed(tmp_path: Path, change: str):
         frame = Path(next(iter(dataset.train[0].frames)))
         frame.write_bytes(frame.read_bytes() + b"\0")
         other = dataset.train
-    with pytest.raises(ValueError, match="begun with other training tracklets"):
+    with pytest.raises(ValueError, match="started with other training tracklets"):
         train(config, dataset=dataclasses.replace(dataset, train=other), resume=True)
 
 

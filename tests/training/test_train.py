@@ -174,7 +174,7 @@ def test_a_checkpoint_cut_in_half_is_passed_over(
 
 
 def test_another_config_is_not_resumed(trained: TrainConfig):
-    with pytest.raises(ValueError, match=r"begun with lr=0\.0002, not 0\.1"):
+    with pytest.raises(ValueError, match=r"started with lr=0\.0002, not 0\.1"):
         train(dataclasses.replace(trained, lr=0.1), resume=True)
     with pytest.raises(FileExistsError, match="holds a run already"):
         train(trained)

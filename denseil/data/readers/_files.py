@@ -110,7 +110,7 @@ def whole_number(text: str, what: str, *, least: int = 0) -> int:
     digits = text.strip()
     if re.fullmatch("[+-]?[0-9]{1,10}", digits) and least <= int(digits) <= MOST:
         return int(digits)
-    raise ValueError(f"{what} is a whole number from {least} to {MOST}, got {text!r}")
+    raise ValueError(f"{what} must be a whole number from {least} to {MOST}, got {text!r}")
 
 
 def read_names(path: Path) -> list[bytes]:
@@ -160,8 +160,8 @@ def load_mat(path: Path, variable: str, *, columns: int | None = None) -> NDArra
     if len(wrong):
         row = int(wrong[0, 0]) if columns or values.shape[0] > 1 else int(wrong[0, -1])
         raise ValueError(
-            f"{variable!r} in {path}, row {row + 1}: {values[tuple(wrong[0])]} is no whole number: copy the file again "
-            "from the distribution"
+            f"{variable!r} in {path}, row {row + 1}: {values[tuple(wrong[0])]} is not a whole number: copy the file "
+            "again from the distribution"
         )
     table: NDArray[np.int64] = values.astype(np.int64)
     return table if columns else table.ravel()

@@ -3,9 +3,9 @@
     tracklet,frame,pid,camid,split,time
     walk-1,crops/walk-1/000.jpg,7,1,train,12.48
 
-`frame` is a path; relative paths start at the manifest's folder. The rows of a tracklet are in time order. `split` is
-train, query or gallery. `time`, in seconds, may be empty or missing. CSV (UTF-8; commas, semicolons, tabs) or Parquet;
-further columns are ignored.
+`frame` is a path, absolute or from the manifest's folder. The rows of a tracklet are in time order. `split` is train,
+query or gallery. `time`, in seconds, may be empty or missing. CSV (UTF-8; commas, semicolons, tabs) or Parquet; further
+columns are ignored.
 """
 
 from __future__ import annotations
@@ -34,11 +34,11 @@ def read_manifest(root: Path) -> VideoReIDDataset:
     Args:
         root: The file, or a folder that holds `manifest.csv` or `manifest.parquet`.
 
-    Rows of a tracklet whose times go back, as those of two videos of one name do, are a problem of the dataset.
+    Tracklets whose times decrease, as when two videos have one name, are listed as problems of the dataset.
 
     Raises:
-        FileNotFoundError: If there is none.
-        ValueError: If columns are missing or stand twice, there are no rows, a frame stands twice in a tracklet, a pid
+        FileNotFoundError: If the file does not exist.
+        ValueError: If columns are missing or occur twice, there are no rows, a frame occurs twice in a tracklet, a pid
             is not a whole number from -1 or a camid one from 0, or a time is not a number.
     """
     path = first_of(root, ("manifest.csv", "manifest.parquet"), what="manifest") if root.is_dir() else root
@@ -67,7 +67,7 @@ def read_manifest(root: Path) -> VideoReIDDataset:
         own = sorted({_labels(path, name, *each) for each in texts})
         pid_, camid_, split = own[0]
         if len(set(frames[name])) < len(frames[name]):
-            raise ValueError(f"{path}, {_twice(path, name)}: a frame stands twice in tracklet {name!r}; remove one row")
+            raise ValueError(f"{path}, {_twice(path, name)}: a frame occurs twice in tracklet {name!r}; remove one row")
         if len(own) > 1:
             problems.append(f"{path.name}: tracklet {name!r} has two identities, cameras or splits: {own}")
         elif split not in SPLITS:
@@ -85,14 +85,14 @@ def read_manifest(root: Path) -> VideoReIDDataset:
 
 
 def _labels(path: Path, tracklet: str, pid: str, camid: str, split: str) -> tuple[int, int, str]:
-    """A row's labels as they are meant: 007 is 7."""
+    """Normalise the labels of a row: 007 becomes 7."""
     where = f"{path}, tracklet {tracklet!r}"
     person = whole_number(pid, f"{where}: pid", least=LEAST_PID)
     return person, whole_number(camid, f"{where}: camid"), split.strip()
 
 
 def _twice(path: Path, tracklet: str) -> str:
-    """The rows, counted from 1 without the header, of a tracklet's first frame that stands twice."""
+    """Name the rows, counted from 1 without the header, of a tracklet's first frame that occurs twice."""
     seen: dict[str, int] = {}
     for number, (name, frame, *_) in enumerate(_rows(path), start=1):
         if name == tracklet and frame in seen:
@@ -111,7 +111,7 @@ def write_manifest(dataset: VideoReIDDataset, path: Path | str) -> Path:
     """Write a dataset as a CSV manifest, with frames relative to the manifest's folder where they are under it.
 
     Tracklets are named by their ids (see `Tracklet.key`), or by split, number and name if two have the same. The times
-    of a tracklet stand beside its first and its last frame. The file appears complete or not at all.
+    of a tracklet are in the rows of its first and last frame. The file is written atomically.
     """
     path = Path(path).absolute()
     inside = os.path.join(path.parent, "")  # noqa: PTH118 (with its separator)
@@ -170,7 +170,7 @@ def _parquet(path: Path) -> Iterator[Sequence[str]]:
 
 
 def _places(header: Sequence[str], path: Path) -> list[int]:
-    """Where each of `COLUMNS` stands."""
+    """Return the place of each of `COLUMNS`."""
     missing = [column for column in COLUMNS if column not in header]
     if missing:
         raise ValueError(f"{path} lacks the columns {missing}: a manifest has {', '.join(COLUMNS)}")
@@ -186,5 +186,5 @@ def _seconds(text: str, path: Path, tracklet: str) -> float:
     except ValueError:
         seconds = math.nan
     if not math.isfinite(seconds):
-        raise ValueError(f"{path}, tracklet {tracklet!r}: a time is a number of seconds, got {text!r}")
+        raise ValueError(f"{path}, tracklet {tracklet!r}: a time must be a number of seconds, got {text!r}")
     return seconds

@@ -25,7 +25,7 @@ CPU_CHUNK = 16
 class OptimizedDenseIL(ClipModel):
     """Inference model made by `optimize`, with the embeddings of the original `DenseIL` up to rounding.
 
-    It stays in eval mode, so calling it always gives embeddings, and its parameters take no gradients.
+    It is always in eval mode, so calling it returns embeddings; its parameters take no gradients.
 
     Attributes:
         dtype: Precision of the products.

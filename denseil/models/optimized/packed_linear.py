@@ -14,7 +14,7 @@ class PackedLinear(nn.Module):
     """Several linear layers in one product, with concatenated outputs, in `dtype`.
 
     On an x86 processor the weights are converted to oneDNN's blocked layout once, not in every call as in `nn.Linear`.
-    Elsewhere they stay as they are. Where the input requires a gradient, it computes as `nn.Linear` does.
+    Elsewhere they are not changed. If the input requires a gradient, it computes as `nn.Linear` does.
 
     Args:
         linears: Linear layers of one input width, all with a bias or none.
