@@ -107,3 +107,10 @@ except ModuleNotFoundError as error:
     print(error.name)
 """
     assert run(code) == "timm\ntimm"
+
+
+def test_what_windows_lacks_is_not_needed():
+    blocked = "import os, sys; sys.modules.update(resource=None, fcntl=None); del os.fork"
+    rooms = "common data embedding exporters gallery layers linking losses metrics models training viz cli"
+    code = f"{blocked}; import denseil; [__import__(f'denseil.{{room}}') for room in '{rooms}'.split()]; denseil.train"
+    run(code)

@@ -2,76 +2,26 @@
 
 from __future__ import annotations
 
-import configparser
-import logging
 import math
 import re
 from bisect import bisect_left
 from collections.abc import Iterator
 from contextlib import contextmanager
-from itertools import pairwise
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import Any
 
 from denseil.common.extras import need
-from denseil.data.images import MAX_PIXELS, decode_image
+from denseil.data._frame import USUAL_RATE, Frame, FrameSource
+from denseil.data._image_sequence import ImageSequence
+from denseil.data.images import MAX_PIXELS
 from denseil.data.readers._files import images_in, natural_order
 
-logger = logging.getLogger(__name__)
-USUAL_RATE = 25.0
 FORMATS = (
     "mov,matroska,avi,mpegts,mpeg,mpegvideo,m4v,h264,hevc,vvc,av1,obu,ivf,flv,asf,ogg,nut,mxf,dv,gif,mjpeg,rm,wtv,dhav,"
     "yuv4mpegpipe"
 )
 """Containers that hold their pictures themselves."""
 _PATTERN = re.compile("(.*)%0?[0-9]*d(.*)", re.DOTALL)
-_LAST_NUMBER = re.compile("([0-9]+)(?=[^0-9]*$)")
-
-
-class Frame(NamedTuple):
-    """One frame; its pixels are converted on access.
-
-    Attributes:
-        number: Number of the frame, from 1; frames that could not be decoded have numbers too.
-        time: Seconds since the first frame.
-        damaged: Whether the decoder marks it as damaged.
-        content: A frame of PyAV, or the path of an image.
-    """
-
-    number: int
-    time: float
-    damaged: bool
-    content: Any
-
-    def image(self) -> NDArray[np.uint8]:
-        """Return RGB (H, W, 3), upright.
-
-        Raises:
-            FileNotFoundError, ValueError: If the frame is an image file that cannot be read.
-        """
-        if isinstance(self.content, Path):
-            return decode_image(self.content)
-        pixels: NDArray[np.uint8] = self.content.to_ndarray(format="rgb24")
-        return np.rot90(pixels, round(self.content.rotation / 90))
-
-
-class FrameSource(Protocol):
-    """Source of frames: a video or a sequence of images.
-
-    Attributes:
-        name: Name of the source, for ids.
-        lost: Number of packets, among those read so far, that could not be decoded.
-        error: Type of the error that ends the iteration too early.
-    """
-
-    name: str
-    lost: int
-    error: type[Exception]
-
-    def __iter__(self) -> Iterator[Frame]: ...
 
 
 def open_frames(path: str | Path, *, fps: float | None = None) -> FrameSource:
@@ -97,51 +47,6 @@ def open_frames(path: str | Path, *, fps: float | None = None) -> FrameSource:
         names = natural_order(one.name for one in path.parent.iterdir() if wanted.fullmatch(one.name))
         return ImageSequence(path.parent, names, fps)
     return VideoFile(path)
-
-
-class ImageSequence:
-    """Image files as the frames of a video, in the natural order of their names."""
-
-    lost = 0
-    error: type[Exception] = FileNotFoundError  # never raised while iterating
-
-    def __init__(self, folder: Path, names: list[str], fps: float | None) -> None:
-        if not names:
-            raise FileNotFoundError(f"no frames in {folder}: give a folder of images, or a video file")
-        self.paths = [folder / name for name in names]
-        self.numbers = _numbers(names)
-        whole = folder.resolve()
-        self.name = "/".join(part for part in (whole.parent.name, whole.name) if part)
-        self.fps = fps or _rate(whole)
-
-    def __iter__(self) -> Iterator[Frame]:
-        for number, path in zip(self.numbers, self.paths, strict=True):
-            yield Frame(number, (number - 1) / self.fps, False, path)
-
-
-def _numbers(names: list[str]) -> list[int]:
-    """Numbers of frames, from 1: by the last number in each name if some are neighbours, else their places."""
-    found = [_LAST_NUMBER.search(Path(name).stem) for name in names]
-    values = [int(each[0]) for each in found if each is not None]
-    steps = {after - before for before, after in pairwise(values)}
-    if len(values) < len(names) or min(steps, default=1) != 1:
-        return list(range(1, len(names) + 1))
-    return [value - values[0] + 1 for value in values]
-
-
-def _rate(folder: Path) -> float:
-    """Frames per second by the `seqinfo.ini` of MOT Challenge, in the folder or beside it."""
-    for path in (folder / "seqinfo.ini", folder.parent / "seqinfo.ini"):
-        try:
-            known = configparser.ConfigParser()
-            known.read(path, encoding="utf-8")
-            rate = known.getfloat("Sequence", "frameRate")
-        except (configparser.Error, ValueError):
-            continue
-        if math.isfinite(rate) and rate > 0:
-            return rate
-    logger.warning("%s: no seqinfo.ini with a frameRate; times are at %g frames per second", folder, USUAL_RATE)
-    return USUAL_RATE
 
 
 class VideoFile:

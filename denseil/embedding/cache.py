@@ -45,7 +45,7 @@ def features_key(
     for tracklet in tracklets:
         digest.update(b"tracklet")
         for path in tracklet.frames:
-            digest.update(_file_state(path).encode())
+            digest.update(_file_state(path).encode(errors="surrogatepass"))
     return digest.hexdigest()
 
 

@@ -1,4 +1,7 @@
-"""The gallery on a server: a Milvus collection with one partition per day."""
+"""The gallery on a server: a Milvus collection with one partition per day.
+
+Over 250 lines because it is one class: each method of a gallery meets limits of Milvus of its own.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,6 @@ import json
 import logging
 import math
 import os
-import re
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import groupby
@@ -17,19 +19,17 @@ import numpy as np
 from denseil.common.arguments import checked
 from denseil.common.extras import need
 from denseil.common.vectors import ArrayLike
+from denseil.gallery._milvus_rows import FILE, KEYS, address_of, conditions, day_of, partition_of, schema_of, stored_of
 from denseil.gallery.checks import check_new, check_opened, gallery_vectors
-from denseil.gallery.fields import MAX_TEXT, check_time
+from denseil.gallery.fields import check_time
 from denseil.gallery.nearest import Block, search_blocks
 from denseil.gallery.protocol import Closing
-from denseil.gallery.record import COLUMNS, FORMAT, FloatArray, Hit, Record, Stored, key_of
+from denseil.gallery.record import COLUMNS, FORMAT, FloatArray, Hit, Record, Stored
 from denseil.gallery.same import check_held
 from denseil.gallery.where import Where, check_ids, check_limit, check_target
 
-COLLECTION = "denseil"
 MODEL_NAME, FORMAT_NAME = "denseil.model", "denseil.format"  # properties of the collection
-FILE = "milvus:///"
 DAY = 86_400.0  # seconds
-KEYS = 1_000  # keys in one condition, queries in one call
 FLOATS = 2_000_000  # bytes of vectors in one call, 8 MB of the 64 MB of a message
 TIMEOUT = 30.0  # seconds for one call
 LISTS = 1_024  # maximum number of lists of the index
@@ -60,7 +60,7 @@ class MilvusGallery(Closing):
     def __init__(self, uri: str, dim: int | None = None, model: str = "") -> None:
         pymilvus = need("pymilvus", to="talk to Milvus", extra="milvus")
         self.uri = uri
-        address, self._name = _address(uri)
+        address, self._name = address_of(uri)
         self._is_file = uri.startswith(FILE)
         grpc = need("grpc", to="talk to Milvus", extra="milvus")
         own = (pymilvus.MilvusException, grpc.RpcError)
@@ -86,18 +86,9 @@ class MilvusGallery(Closing):
         check_opened(self, dim, model)
 
     def _create(self, dim: int, model: str, types: Any) -> None:
-        schema = self._client.create_schema(auto_id=False)
-        schema.add_field("key", types.VARCHAR, is_primary=True, max_length=32)
-        for name in ("id", "track", "thumbnail"):
-            schema.add_field(name, types.VARCHAR, max_length=MAX_TEXT)
-        for name in ("camid", "pid"):
-            schema.add_field(name, types.INT64)
-        for name in ("starts", "ends"):
-            schema.add_field(name, types.DOUBLE)
-        schema.add_field("vector", types.FLOAT_VECTOR, dim=dim)
         self._client.create_collection(
             self._name,
-            schema=schema,
+            schema=schema_of(self._client, dim, types),
             index_params=self._index("FLAT"),
             consistency_level="Strong",
             properties={FORMAT_NAME: str(FORMAT), **({MODEL_NAME: model} if model else {})},
@@ -129,13 +120,13 @@ class MilvusGallery(Closing):
                 of_day = list(group)
                 for first in range(0, len(of_day), size):
                     part = of_day[first : first + size]
-                    self._client.insert(self._name, part, partition_name=_partition(day), timeout=TIMEOUT)
+                    self._client.insert(self._name, part, partition_name=partition_of(day), timeout=TIMEOUT)
                     added += len(part)
         return added
 
     def _make_day(self, day: int) -> None:
-        if not self._client.has_partition(self._name, _partition(day), timeout=TIMEOUT):
-            self._client.create_partition(self._name, _partition(day), timeout=TIMEOUT)
+        if not self._client.has_partition(self._name, partition_of(day), timeout=TIMEOUT):
+            self._client.create_partition(self._name, partition_of(day), timeout=TIMEOUT)
 
     @checked
     def search(
@@ -183,14 +174,14 @@ class MilvusGallery(Closing):
         """See `Gallery.find`."""
         columns = [*COLUMNS, "vector"]
         with self._plainly("reading"):
-            parts = _keys(check_ids(ids), min(KEYS, max(FLOATS // self.dim, 1)))
-            return {row["id"]: _stored(row) for part in parts for row in self._rows(part, columns)}
+            parts = conditions(check_ids(ids), min(KEYS, max(FLOATS // self.dim, 1)))
+            return {row["id"]: stored_of(row) for part in parts for row in self._rows(part, columns)}
 
     def scan(self) -> Iterator[list[Stored]]:
         """See `Gallery.scan`."""
         with self._plainly("reading"):
             for rows in self._blocks("", [*COLUMNS, "vector"]):
-                yield [_stored(row) for row in rows]
+                yield [stored_of(row) for row in rows]
 
     @checked
     def count(self, where: Where | None = None) -> int:
@@ -203,7 +194,7 @@ class MilvusGallery(Closing):
 
     def delete(self, ids: Collection[str]) -> int:
         """See `Gallery.delete`."""
-        return sum(self._remove(condition) for condition in _keys(check_ids(ids)))
+        return sum(self._remove(condition) for condition in conditions(check_ids(ids)))
 
     def forget(self, *, pid: int | None = None, track: str | None = None) -> int:
         """See `Gallery.forget`."""
@@ -221,7 +212,7 @@ class MilvusGallery(Closing):
         before, gone = check_time("before", before), 0
         with self._plainly("expiring", lambda: f"{gone} records were removed; expire them again"):
             for name in self._client.list_partitions(self._name, timeout=TIMEOUT):
-                day = _day(name)
+                day = day_of(name)
                 if day is not None and (day + 1) * DAY <= before:
                     held = self._count(f"ends >= {day * DAY!r} and ends < {(day + 1) * DAY!r}")
                     if not self._is_file:  # milvus-lite drops a partition directly
@@ -290,34 +281,3 @@ class MilvusGallery(Closing):
             raise ConnectionError(f"gallery {self.uri}: {doing} failed, {so_far()}: {cause}") from error
         finally:
             log.setLevel(before)
-
-
-def _address(uri: str) -> tuple[str, str]:
-    """Return the server to connect to, and the name of the collection."""
-    if uri.startswith(FILE):
-        return uri.removeprefix("milvus://"), COLLECTION
-    match = re.fullmatch(r"(http|https|milvus)://([^/?#\s]+)/?([A-Za-z_]\w{0,254})?/?", uri)
-    if match is None:
-        raise ValueError(f"{uri!r} is no address of Milvus; write http://HOST:PORT or http://HOST:PORT/COLLECTION")
-    scheme, host, name = match.groups()
-    return f"{'http' if scheme == 'milvus' else scheme}://{host}", name or COLLECTION
-
-
-def _partition(day: int) -> str:
-    return f"day_{day}".replace("-", "m")
-
-
-def _day(partition: str) -> int | None:
-    match = re.fullmatch(r"day_(m?)(\d+)", partition)
-    return int(match[2]) * (-1 if match[1] else 1) if match else None
-
-
-def _keys(ids: Collection[str], size: int = KEYS) -> Iterator[str]:
-    keys = [key_of(name) for name in ids]
-    for first in range(0, len(keys), size):
-        yield f"key in {json.dumps(keys[first : first + size])}"
-
-
-def _stored(row: dict[str, Any]) -> Stored:
-    vector: FloatArray = np.asarray(row["vector"], np.float32)
-    return Stored(Record.from_row(row), vector)
