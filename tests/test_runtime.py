@@ -125,9 +125,11 @@ def test_growing_tracks_are_those_of_torch(exports: dict[str, Path], tracklets: 
         for embedder in (ours, theirs):
             embedder.update([1, 2, -1], [images[0][step], images[1][step], images[0][step]])
         np.testing.assert_allclose(ours.embeddings([1, 2]), theirs.embeddings([1, 2]).numpy(), atol=1e-4)
-    ours.drop(1)
+    assert list(ours) == list(theirs) == [1, 2]
+    for track_id in ours:
+        ours.drop(track_id)
     assert 1 not in ours
-    assert len(ours) == 1
+    assert len(ours) == 0
     with pytest.raises(KeyError, match="no track 1"):
         ours.embedding(1)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
@@ -63,6 +63,7 @@ class TrackletEmbedder:
 
     The vector of a track is exactly that of `Embedder` for the kept frames, but only the decoder runs. It is available
     from the first frame on. Memory is at most `max_frames` times the number of tracks: `drop` those that ended.
+    Iterating gives the ids of the tracks, in the order of their first frames.
 
     Args:
         model: As for `Embedder`. A module without `encode_frames` keeps crops in place of tokens.
@@ -210,6 +211,9 @@ class TrackletEmbedder:
 
     def __len__(self) -> int:
         return len(self._tracks)
+
+    def __iter__(self) -> Iterator[Hashable]:
+        return iter(list(self._tracks))  # tracks may be dropped on the way
 
     def count_skipped(self, crops: int) -> None:
         """Count crops without a pixel."""
