@@ -124,31 +124,14 @@ def set_up(
     labels = label_map(train)
     if config.validate_every or config.test_frames != "none":
         check_evaluation(dataset, config.protocol)
-    world, rank = accelerator.num_processes, accelerator.process_index
-    groups = wardrobe_groups(config.root) if config.group_share else None
-    sampler = PKSampler(
-        train,
-        config.num_ids,
-        config.num_tracklets,
-        seed=config.seed,
-        rank=rank,
-        world=world,
-        groups=groups,
-        group_share=config.group_share,
-    )
-    steps = sampler.num_batches // config.accumulate
-    if not steps:
-        raise ValueError(
-            f"accumulate={config.accumulate}: an epoch has only {sampler.num_batches} batches of {config.num_ids} "
-            "identities"
-        )
+    sampler = _sampler(config, train, accelerator)
     model = build_model(config, num_classes=len(labels)) if model is None else own_model(model, config)
     frames = fit_preprocessing(model, preprocessing, config)
     prepare_model(model, config, accelerator.device)
     objective = objective or config.make_objective()
     if isinstance(objective, nn.Module):
         objective.to(accelerator.device)
-        if world > 1 and any(parameter.requires_grad for parameter in objective.parameters()):
+        if accelerator.num_processes > 1 and any(parameter.requires_grad for parameter in objective.parameters()):
             raise ValueError(f"{type(objective).__name__} has parameters of its own: train it in one process")
     optimizer: Optimizer = make_optimizer(model, config, objective)
     wrapped, prepared = accelerator.prepare(model, optimizer)
@@ -166,10 +149,31 @@ def set_up(
         sampler=sampler,
         loader=loader,
         num_classes=len(labels),
-        steps_per_epoch=steps,
+        steps_per_epoch=sampler.num_batches // config.accumulate,
         data=fingerprint(train),
         callbacks=callbacks,
     )
+
+
+def _sampler(config: TrainConfig, tracklets: list[Tracklet], accelerator: Any) -> PKSampler:
+    """Build the sampler of this process's share of each batch, and check that an epoch has a step."""
+    groups = wardrobe_groups(config.root) if config.group_share else None
+    sampler = PKSampler(
+        tracklets,
+        config.num_ids,
+        config.num_tracklets,
+        seed=config.seed,
+        rank=accelerator.process_index,
+        world=accelerator.num_processes,
+        groups=groups,
+        group_share=config.group_share,
+    )
+    if sampler.num_batches < config.accumulate:
+        raise ValueError(
+            f"accumulate={config.accumulate}: an epoch has only {sampler.num_batches} batches of {config.num_ids} "
+            "identities"
+        )
+    return sampler
 
 
 def _loader(
