@@ -8,8 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from denseil.data import read_dataset
 from denseil.synth import walks
-from denseil.synth.walks import plan_tracks, plan_visits
+from denseil.synth.walks import Visit, _write_info, plan_tracks, plan_visits
 
 CAMERAS, MINUTES, FRAMES = 4, 20, 8
 
@@ -75,6 +76,17 @@ def test_the_folder_holds_the_frames_of_the_tracks_with_the_times_of_its_frames(
     assert frame.stat().st_mtime_ns == before
     with pytest.raises(ValueError, match="another recipe"):
         walks(tmp_path, 3, 2, minutes=2, frames=2, seed=1)
+
+
+def test_the_folder_is_read_as_mars_without_a_train_part(tmp_path: Path):
+    visits = [Visit(1, 1, 1, 0.0, 8.0), Visit(2, 2, 1, 3.0, 9.0), Visit(1, 2, 2, 20.0, 30.0)]
+    tracks = plan_tracks(visits, 2, np.random.default_rng(0))
+    (tmp_path / "bbox_test").mkdir()
+    _write_info(tmp_path, tracks)
+    found = read_dataset("mars", tmp_path)
+    assert found.train == []
+    assert [(one.pid, one.camid) for one in found.query] == [(1, 1)]
+    assert sorted((one.pid, one.camid) for one in found.gallery) == [(1, 2), (2, 2)]
 
 
 @pytest.mark.parametrize("wrong", [{"minutes": 0}, {"minutes": float("nan")}, {"frames": 1}])
