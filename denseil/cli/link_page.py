@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from denseil.cli.pages import show_time
+from denseil.data.readers._files import images_in
 from denseil.linking import Doubt, Links
 from denseil.viz import Page, PersonRow, PersonTrack
 
 SHOWN = 2000  # persons
+FRAMES = 3  # of a tracklet, if its folder is its own
 
 
 def link_page(links: Links, records: Sequence[dict[str, Any]], questions: Sequence[Doubt]) -> Page:
@@ -19,10 +23,12 @@ def link_page(links: Links, records: Sequence[dict[str, Any]], questions: Sequen
 
     Args:
         links: Result of `denseil.linking.link`.
-        records: What is known of each tracklet: `id`, and perhaps `thumbnail`.
+        records: What is known of each tracklet: `id`, and perhaps `thumbnail`. If no other tracklet has its picture in
+            the same folder, as with the crops of `denseil tracklets`, three frames of the folder are shown.
         questions: Pairs to confirm.
     """
     page = Page("Persons", str(links))
+    records = _with_frames(records)
     rows = []
     for number, doubt in enumerate(questions, start=1):
         now = "linked now" if doubt.linked else "not linked now"
@@ -54,8 +60,30 @@ def _person(links: Links, records: Sequence[dict[str, Any]], number: int) -> Per
     return PersonRow(f"Person {number}", tracks, details)
 
 
+def _with_frames(records: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Records with `folder`, that of their crops, where it holds those of no other record."""
+    folders = [str(Path(str(record["thumbnail"])).parent) if record.get("thumbnail") else "" for record in records]
+    sharing = Counter(folders)
+    return [
+        {**record, "folder": folder if sharing[folder] == 1 else ""}
+        for record, folder in zip(records, folders, strict=True)
+    ]
+
+
+def _frames(folder: str) -> list[str]:
+    """The first, the middle and the last picture of a folder; none if it has fewer, or is gone."""
+    try:
+        names = images_in(Path(folder)) if folder else []
+    except OSError:
+        return []
+    if len(names) < FRAMES:
+        return []
+    return [str(Path(folder, names[place])) for place in np.linspace(0, len(names) - 1, FRAMES).round().astype(int)]
+
+
 def _track(links: Links, records: Sequence[dict[str, Any]], row: int, mark: str = "") -> PersonTrack:
     start, end = links.start[row], links.end[row]
     time = [] if np.isnan(start) else [f"{show_time(float(start))}, {end - start:.0f}\N{NO-BREAK SPACE}s"]
     details = [f"camera {links.camids[row]}", *time, f"confidence {links.confidence[row]:.2f}"]
-    return PersonTrack(str(records[row]["id"]), details, str(records[row].get("thumbnail") or ""), mark)
+    thumbnail = str(records[row].get("thumbnail") or "")
+    return PersonTrack(str(records[row]["id"]), details, thumbnail, mark, _frames(records[row]["folder"]))

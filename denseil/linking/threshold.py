@@ -20,7 +20,7 @@ FAR = 0.01
 MEAN, SPREAD = 0.04, 0.245  # of the similarity of two rendered persons, with the packaged weights
 MEASURED = "83255db2973b5731a915ee2ba0095e0034cc9b6d"  # identity of these weights, denseil_mobilenetv2.people_v1
 PRIOR = 50  # pairs that count as much as the rendered ones
-OUTLIER = 3.0  # spreads above the median, from where on a pair is taken for one person twice
+OUTLIER, TWICE = 3.0, 0.85  # spreads above the median, and similarity, above which a pair may be one person twice
 MOST_PAIRS = 200_000  # co-visible pairs looked at
 CAP = 0.97  # no threshold is above
 KEPT = 0.95  # share of the halves that the threshold keeps together
@@ -70,7 +70,7 @@ def auto_threshold(tracks: Tracks, rules: Rules, *, far: float = FAR, halves: Ha
     It is the similarity that the wanted share of pairs of two persons reaches if similarities are normally distributed:
     their mean plus z spreads, with z = 2.33 for 1 %. Mean and spread are those of tracklets seen at once in one camera,
     which surely show two persons, together with 50 pairs' worth of a guess: the median of all pairs, at most one spread
-    above the mean of rendered people. Pairs more than 3 spreads above the median (from the median
+    above the mean of rendered people. Pairs above 0.85 and more than 3 spreads above the median (from the median
     absolute deviation) are left out, since a tracker may show one person twice at once. If halves of tracks are given,
     the value keeps at least 95 % of them together.
 
@@ -122,12 +122,12 @@ def warn_if_borrowed(threshold: Threshold, model_id: str | None, *, level: int) 
 
 
 def without_doubles(similar: NDArray[np.float32]) -> tuple[NDArray[np.float32], int]:
-    """Leave out pairs (P,) that are far above the others, and count them."""
+    """Leave out pairs (P,) that are far above the others, more than people who look alike, and count them."""
     if not len(similar):
         return similar, 0
     median = np.median(similar)
     spread = max(1.4826 * np.median(np.abs(similar - median)), SPREAD / 2)
-    kept = similar[similar <= median + OUTLIER * spread]
+    kept = similar[similar <= max(median + OUTLIER * spread, TWICE)]
     return kept, len(similar) - len(kept)
 
 

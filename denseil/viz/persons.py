@@ -18,12 +18,14 @@ class PersonTrack:
         details: Short texts under the name, such as camera and time.
         thumbnail: Path of its picture; "" for none.
         mark: Word to mark it with, such as "weakest link"; "" for none.
+        frames: Paths of two or three of its pictures, in the order of time, to show in place of the thumbnail.
     """
 
     name: str
     details: Sequence[str] = ()
     thumbnail: str = ""
     mark: str = ""
+    frames: Sequence[str] = ()
 
 
 @checked_class

@@ -9,8 +9,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from denseil.cli import main
+from denseil.cli.link_page import link_page
 from denseil.linking import doubts, link, persons_of_tracks
 from denseil.metrics import Embeddings, save_features
 from denseil.metrics.merging import read_together
@@ -56,6 +58,28 @@ def test_persons_page_and_questions(two: list[str], tmp_path: Path, capsys: pyte
         rows = list(csv.reader(file))
     assert rows[0] == ["tracklet", "other", "same"]
     assert {HOSTILE, "c"} in [set(row[:2]) for row in rows[1:]]
+
+
+def test_the_page_shows_three_frames_of_a_tracklet_whose_folder_is_its_own(tmp_path: Path):
+    def tracklet(folder: str, count: int, shade: int) -> str:
+        (tmp_path / folder).mkdir(exist_ok=True)
+        for number in range(1, count + 1):
+            Image.new("RGB", (8, 16), (shade, 10 * number, 0)).save(tmp_path / folder / f"{shade}-{number}.png")
+        return str(tmp_path / folder / f"{shade}-1.png")
+
+    pictures = [
+        tracklet("own", 12, 10),
+        tracklet("shared", 4, 90),
+        tracklet("shared", 4, 170),
+        str(tmp_path / "x" / "y.png"),
+    ]
+    links = link(np.eye(4), camids=[1, 2, 3, 4], threshold=0.5)
+    records = [{"id": str(row), "thumbnail": path} for row, path in enumerate(pictures)]
+    page = link_page(links, records, [])
+    html = page.html()
+    assert html.count('class=" strip"') == 1
+    assert [page.thumbnails.number(str(tmp_path / "own" / f"10-{number}.png")) for number in (1, 7, 12)] == [0, 1, 2]
+    assert len(page.thumbnails.pictures) == 5  # and those of the two that share a folder
 
 
 def test_answers_are_followed_and_not_asked_again(two: list[str], tmp_path: Path):
