@@ -10,6 +10,7 @@ from typing import Any
 
 from denseil.common.arguments import checked
 from denseil.common.extras import need
+from denseil.common.text import plain
 from denseil.metrics.figures import new_figure
 
 # Placeholders for the variables of page.css, which follow the light or dark theme.
@@ -45,8 +46,10 @@ def line_chart(series: Mapping[str, Sequence[tuple[float, float]]], *, x: str, y
         raise ValueError(f"low={low}: give a finite number, or None")
     markup = need("markupsafe", to="make a page", extra="viz")
     curves = {
-        name: [(a, b) for a, b in points if math.isfinite(a) and math.isfinite(b)] for name, points in series.items()
+        plain(name): [(a, b) for a, b in points if math.isfinite(a) and math.isfinite(b)]
+        for name, points in series.items()
     }
+    x, y = plain(x), plain(y)
     if not any(curves.values()):
         raise ValueError("no points to draw: give at least one that is finite")
     figure = new_figure(5.4, 2.5)

@@ -120,7 +120,7 @@ class Page:
             digest=digest,
             pictures=self._trusted(json.dumps(self.thumbnails.pictures)),  # only base64 and "data:"
         )
-        return str(page)
+        return str(page).encode("utf-8", "backslashreplace").decode()  # names that are not UTF-8 are escaped
 
     @checked
     def write(self, path: str | Path) -> None:

@@ -20,7 +20,9 @@ from denseil import DenseIL, Embedder
 from denseil.cli import main
 from denseil.data import Tracklet, read_dataset, read_folder
 from denseil.embedding import embed_to_file, to_file
+from denseil.embedding.cache import features_key
 from denseil.metrics import load_features, load_records, merge_features
+from denseil.models.interface import preprocessing_of
 from tests.forked import finish, start
 
 MARS = Path(__file__).parent.parent / "data" / "mars_tiny"
@@ -120,6 +122,12 @@ def test_tracklets_that_share_an_id_are_refused_before_anything_is_embedded(mode
     with pytest.raises(ValueError, match="2 of 3 tracklets share 1 ids"):
         embed_to_file(Embedder(model, device="cpu"), named, tmp_path / "v.safetensors", shard=(1, 3))
     assert not list(tmp_path.iterdir())
+
+
+def test_names_that_are_not_utf8_have_a_key(model):
+    tracklets = [[Tracklet([f"caf{letter}.png"], 1, 1)] for letter in ("\udce9", "\udcea")]
+    keys = {features_key(model, one, preprocessing=preprocessing_of(model, None)) for one in tracklets}
+    assert len(keys) == 2
 
 
 def test_corrected_labels_keep_the_parts(model, tmp_path, monkeypatch):

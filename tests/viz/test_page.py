@@ -126,6 +126,14 @@ def test_no_points_no_curve():
         line_chart({"a": [(0, float("nan"))]}, x="x", y="y")
 
 
+def test_names_that_are_not_utf8_can_be_written(tmp_path: Path):
+    name = "caf\udce9"
+    page = Page(name)
+    page.add_figure(line_chart({name: [(0, 1)]}, x=name, y=name), name, name)
+    page.write(tmp_path / "page.html")
+    assert (tmp_path / "page.html").read_text(encoding="utf-8").count(r"caf\udce9") > 4
+
+
 @pytest.mark.parametrize("points", [[(3, 7)], [(0, 0), (0, 0)], [(1, -2), (2, 5)], [(0, 1e-9), (1e6, 1e9)]])
 def test_curves_stay_inside_the_frame(points: list[tuple[float, float]]):
     svg = line_chart({"a": points}, x="x", y="y")
