@@ -58,7 +58,7 @@ def test_equals_the_plain_way_on_real_tracklets(model: denseil.DenseIL, tracklet
     torch.testing.assert_close(embed(model, tracklets, frames=policy), expected, rtol=1e-4, atol=1e-5)
 
 
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=12)
 @given(
     lengths=st.lists(st.integers(1, 40), min_size=1, max_size=6),
     policy=st.sampled_from(["all", "even8"]),

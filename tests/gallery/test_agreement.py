@@ -17,7 +17,7 @@ from tests.gallery.conftest import DIM, records, unit
 
 pytest.importorskip("lancedb")
 N = 60
-some = settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+some = settings(max_examples=60, suppress_health_check=list(HealthCheck))
 few = settings(some, max_examples=12)
 
 

@@ -62,7 +62,7 @@ def test_equals_the_oracles_with_gradients(oracle, margin: float | None, distanc
         assert gradient.abs().sum() > 0
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(labels=st.lists(st.integers(0, 3), min_size=1, max_size=9), seed=st.integers(0, 99))
 def test_any_labels(labels: list[int], seed: int):
     """Anchors without a positive or without a negative do not count; a batch without a triplet is zero, not NaN."""

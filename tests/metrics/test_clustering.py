@@ -32,7 +32,7 @@ def by_definition(groups: list[int], pids: list[int]) -> tuple[float, ...]:
     )
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(st.lists(st.tuples(st.integers(0, 5), st.integers(-3, 3)), min_size=1, max_size=25))
 def test_scores_are_those_of_the_definitions(items: list[tuple[int, int]]):
     groups, pids = (list(labels) for labels in zip(*items, strict=True))
