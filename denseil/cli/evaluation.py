@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from denseil.cli import options, reassociation, values
 from denseil.cli.computing import begin, dtype_of
-from denseil.cli.output import progressing, say, show
+from denseil.cli.output import STDOUT, progressing, say, show_and_write
 from denseil.cli.parser import UsageError, Verb, Verbs
 from denseil.common.text import plain
 
@@ -17,8 +17,6 @@ if TYPE_CHECKING:
     from denseil.data import VideoReIDDataset
     from denseil.metrics import Embeddings, RankingResult
     from denseil.models import DenseIL
-
-STDOUT = Path("-")
 
 
 def declare(verbs: Verbs) -> None:
@@ -154,9 +152,7 @@ def evaluate(
             ending = f"{metric}-reranked" if rerank else metric
             _save(result, output / f"{name}-{dataset}-{frames}-{protocol}-{ending}.json", quietly=as_json)
     if main:
-        show(result, as_json=as_json)
-        if json is not None and not as_json:
-            result.save(json)
+        show_and_write(result, json)
         if plot is not None:
             result.plot(plot)
     if write_page is not None:

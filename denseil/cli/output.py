@@ -10,10 +10,13 @@ import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import fields, is_dataclass
+from pathlib import Path
 
+from denseil.common.files import replacing
 from denseil.common.text import plain, plain_lines
 
 _log = logging.getLogger("denseil")
+STDOUT = Path("-")  # as the path of a JSON file
 
 
 class OutputClosedError(Exception):
@@ -43,6 +46,14 @@ def show(result: object, *, as_json: bool, text: object = None) -> None:
         text: Text to print instead of JSON; the result itself by default.
     """
     say(json.dumps(jsonable(result), indent=2) if as_json else result if text is None else text)
+
+
+def show_and_write(result: object, path: Path | None, *, text: object = None) -> None:
+    """Print a result as text and write it to a JSON file, if there is a path; for `STDOUT`, print the JSON alone."""
+    show(result, as_json=path == STDOUT, text=text)
+    if path is not None and path != STDOUT:
+        with replacing(path) as temporary:
+            temporary.write_text(json.dumps(jsonable(result), indent=2) + "\n", encoding="utf-8")
 
 
 def note(text: object) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from denseil.cli import values
-from denseil.cli.output import say, show
+from denseil.cli.output import show_and_write
 from denseil.cli.parser import UsageError, Verb
 
 if TYPE_CHECKING:
@@ -88,15 +88,4 @@ def show_results(found: list[Reassociation], json: Path | None) -> None:
     from denseil.metrics.reassociation import HEADER
 
     lines = [f"re-association, cosine distance; queries at every {found[0].stride}th frame", HEADER]
-    text = "\n".join([*lines, *map(str, found)])
-    if json == Path("-"):
-        show(found, as_json=True, text=text)
-        return
-    say(text)
-    if json is not None:
-        from json import dumps
-
-        from denseil.common.files import replacing
-
-        with replacing(json) as temporary:
-            temporary.write_text(dumps([one.to_dict() for one in found], indent=2) + "\n", encoding="utf-8")
+    show_and_write(found, json, text="\n".join([*lines, *map(str, found)]))
