@@ -2,58 +2,19 @@
 
 from __future__ import annotations
 
-import operator
 from collections import OrderedDict
 from collections.abc import Hashable
-from dataclasses import dataclass
-from typing import NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from denseil.common.arguments import checked, checked_class, shown
-from denseil.common.track_ids import id_values
-from denseil.common.track_key import TrackKey
 from denseil.common.vectors import ArrayLike, unit_vectors
-from denseil.gallery import Gallery, Record
+from denseil.gallery import Gallery
+from denseil.linking.live import Event, Key, Track, from_stored, record_id, to_record, track_key
 from denseil.linking.pool import Pool
 from denseil.linking.running import RunningThreshold
 from denseil.linking.threshold import FAR, Threshold, warn_if_borrowed
-
-Key: TypeAlias = tuple[int, Hashable]
-
-
-class Event(NamedTuple):
-    """A change of numbers that were given out before; printed, it is a line.
-
-    Attributes:
-        kind: "merged": all tracks of `person` are now `into`. "split": one track of `person` is now `into`.
-        person: The number before.
-        into: The number from now on.
-        time: When, seconds.
-        track: Camera and track that were split off; None for a merger.
-    """
-
-    kind: str
-    person: int
-    into: int
-    time: float
-    track: Key | None = None
-
-    def __str__(self) -> str:
-        what = f"{self.kind} {self.person} into {self.into}"
-        return what if self.track is None else f"{what}: track {self.track[1]!r} of camera {self.track[0]}"
-
-
-@dataclass
-class _Track:
-    """A track: its person, newest vector (D,), and times in seconds."""
-
-    person: int
-    vector: NDArray[np.float32]
-    start: float
-    last: float
-    saved: bool = False
 
 
 @checked_class
@@ -104,7 +65,7 @@ class OnlineLinker:
         self._limit = RunningThreshold(threshold, far)
         warn_if_borrowed(self._limit.threshold, model_id, level=3)
         self._pool: Pool | None = None
-        self._tracks: OrderedDict[Key, _Track] = OrderedDict()  # the one that was seen last at the end
+        self._tracks: OrderedDict[Key, Track] = OrderedDict()  # the one that was seen last at the end
         self._of: dict[int, dict[Key, None]] = {}  # tracks of each person
         self._present: dict[int, OrderedDict[Key, None]] = {}  # tracks of each camera, seen last at the end
         self._events: list[Event] = []
@@ -141,7 +102,7 @@ class OnlineLinker:
         if np.ndim(vector) != 1:
             raise ValueError(f"vector has shape {np.shape(vector)}; give the one vector (D,) of the track")
         unit = unit_vectors(vector, what="vector")[0]
-        key = _key(camera, track_id)
+        key = track_key(camera, track_id)
         track = self._tracks.get(key)
         if not np.isfinite(time) or (track is not None and time < track.last):
             raise ValueError(f"time={time!r} of track {track_id!r}: give finite seconds that do not go back")
@@ -149,7 +110,7 @@ class OnlineLinker:
         if len(unit) != self._pool.sums.shape[1]:
             raise ValueError(f"vector has {len(unit)} components, those before {self._pool.sums.shape[1]}")
         if track is None:
-            track = _Track(self._find(key, unit, time), unit, time, time)
+            track = Track(self._find(key, unit, time), unit, time, time)
             self._insert(key, track)
         else:
             self._pool.add(track.person, unit - track.vector, 0)
@@ -169,7 +130,7 @@ class OnlineLinker:
         Raises:
             KeyError: If the track is not known, or was forgotten.
         """
-        key = _key(camera, track_id)
+        key = track_key(camera, track_id)
         if key not in self._tracks:
             raise KeyError(f"no track {shown(track_id)} of camera {camera}: it had no vector, or was forgotten")
         return self._tracks[key].person
@@ -188,13 +149,10 @@ class OnlineLinker:
         if self.gallery is None:
             raise ValueError("this linker has no gallery to save to; give one to OnlineLinker")
         changed = [(key, track) for key, track in self._tracks.items() if not track.saved]
-        self.gallery.delete([*self._removed, *(_id(key, track) for key, track in changed)])
+        self.gallery.delete([*self._removed, *(record_id(key, track) for key, track in changed)])
         self._removed = []
         if changed:
-            records = [
-                Record(_id(key, track), key[0], track.start, track.last, str(key[1]), pid=track.person)
-                for key, track in changed
-            ]
+            records = [to_record(key, track) for key, track in changed]
             self.gallery.add(records, np.stack([track.vector for _, track in changed]))
         for _, track in changed:
             track.saved = True
@@ -202,15 +160,12 @@ class OnlineLinker:
     def _restore(self, gallery: Gallery) -> None:
         stored = [item for block in gallery.scan() for item in block if item.record.pid is not None]
         for item in sorted(stored, key=lambda item: item.record.until):
-            record = item.record
-            assert record.pid is not None
-            vector = np.asarray(item.vector, np.float32)
-            self._pool = self._pool or Pool(len(vector))
-            key = (record.camid, ("restored", record.id))
-            self._insert(key, _Track(record.pid, vector, record.start, record.until, saved=True))
-            self._next = max(self._next, record.pid + 1)
+            key, track = from_stored(item)
+            self._pool = self._pool or Pool(len(track.vector))
+            self._insert(key, track)
+            self._next = max(self._next, track.person + 1)
 
-    def _insert(self, key: Key, track: _Track) -> None:
+    def _insert(self, key: Key, track: Track) -> None:
         assert self._pool is not None
         self._tracks[key] = track
         self._present.setdefault(key[0], OrderedDict())[key] = None
@@ -256,7 +211,7 @@ class OnlineLinker:
                 return True
         return False
 
-    def _split(self, key: Key, track: _Track, time: float) -> None:
+    def _split(self, key: Key, track: Track, time: float) -> None:
         """Give a track of the same person that is now seen at once with this one a number of its own."""
         assert self._pool is not None
         for other in [other for other in self._of[track.person] if other != key and other[0] == key[0]]:
@@ -269,7 +224,7 @@ class OnlineLinker:
                 self._pool.add(theirs.person, theirs.vector)
                 self._events.append(Event("split", before, theirs.person, time, other))
 
-    def _see_pairs(self, key: Key, track: _Track, time: float) -> None:
+    def _see_pairs(self, key: Key, track: Track, time: float) -> None:
         """Take in pairs that surely show two persons: a track's first moment, and the tracks present then."""
         if track.start != time:
             return
@@ -286,24 +241,8 @@ class OnlineLinker:
             if track.last >= time - self.expire:
                 return
             del self._tracks[key], self._present[key[0]][key], self._of[track.person][key]
-            self._removed.append(_id(key, track))
+            self._removed.append(record_id(key, track))
             if not self._of[track.person]:
                 del self._of[track.person]
                 assert self._pool is not None
                 self._pool.remove(track.person)
-
-
-def _id(key: Key, track: _Track) -> str:
-    if isinstance(key[1], tuple) and key[1][:1] == ("restored",):
-        return str(key[1][1])
-    return str(TrackKey(key[0], "live", str(key[1]), track.start))
-
-
-def _key(camera: int, track_id: Hashable) -> Key:
-    """Camera and track by value: the tensors of a tracker's ids compare by identity."""
-    name = id_values([track_id])[0]
-    if not isinstance(name, Hashable):
-        raise TypeError(f"track_id={shown(track_id)} cannot be an id: give a whole number or a name")
-    if isinstance(name, int) and name < 0:
-        raise ValueError(f"track_id={name} is negative, so its tracker has not confirmed it yet: leave it out")
-    return operator.index(camera), name
