@@ -24,9 +24,8 @@ from denseil.models import model_id, save_pretrained, unwrap
 from denseil.training.adapt_criterion import Score
 from denseil.training.adapt_evidence import LEAST_TRACKLETS, times_of
 from denseil.training.adapt_result import AdaptResult, Cluster
-from denseil.training.adapt_stages import Run, try_stages
+from denseil.training.adapt_stages import ROUNDS, Run, try_stages
 
-STAGES = 2
 MOST_TRACKLETS = 2000  # all pairs are compared
 FALSE_ACCEPTS = 0.01  # of the operating point
 
@@ -44,10 +43,10 @@ def adapt(
 ) -> AdaptResult:
     """Adapt a model to the cameras of unlabelled tracklets.
 
-    Two stages are tried one after the other: batch-norm statistics blended with those of the tracklets, and one round
-    of a contrastive loss on well-separated clusters of tracklets. After each, the conflicts are measured: how often
-    tracklets of two persons match the same tracklet of another camera. A stage is discarded unless they decrease. If no
-    stage is kept, the output is the original model.
+    Stages are tried one after the other: batch-norm statistics blended with those of the tracklets, and up to three
+    rounds of a contrastive loss on well-separated clusters of tracklets, which are found again in each. After each, the
+    conflicts are measured: how often tracklets of two persons match the same tracklet of another camera. A stage is
+    discarded unless they decrease, and so is every later round. If no stage is kept, the output is the original model.
 
     Identities (`pid`) are not used. Without times (`start`, `end`) only the first stage is tried. An interrupted run is
     continued by the same call, and ends in the same weights; until then its intermediate files are in `OUTPUT.parts/`.
@@ -79,7 +78,7 @@ def adapt(
     places = chosen.sort().values.tolist()
     run = Run([tracklets[place] for place in places], output, seed, device, time.monotonic() + 60 * minutes)
     run.open(model_id(first))
-    with tqdm(total=STAGES, unit="stage", desc="adapt", disable=not progress) as bar:
+    with tqdm(total=1 + ROUNDS, unit="stage", desc="adapt", disable=not progress) as bar:
         result = _finish(run, places, first, *try_stages(run, first, bar))
     shutil.rmtree(run.parts)
     return result

@@ -20,7 +20,6 @@ from denseil.models.interface import preprocessing_of
 from denseil.training.adapt_evidence import NoEvidenceError, co_visible, comparable, thirds
 
 TEMPERATURE = 0.1  # of the softmax over the tracklets of a camera, as in the training of the packaged weights
-LEAST_DROP = 0.1  # of the conflicts, relative; new statistics alone can lower them by nearly as much without a gain
 MOST_RISE = 0.05  # of the conflicts of tracklets that were not learned from, relative
 NEIGHBOURS = 3
 RESAMPLES = 1000
@@ -184,21 +183,22 @@ def _check_persons(tracklets: Sequence[Tracklet], vectors: Tensor) -> None:
         raise NoEvidenceError("the tracklets seem to show very few persons, and hardly any two were seen at once")
 
 
-def helped(before: Score, after: Score, *, learned: Sequence[int] = (), seed: int = 0) -> str:
+def helped(before: Score, after: Score, *, drop: float, learned: Sequence[int] = (), seed: int = 0) -> str:
     """Return why a model is not better than the one before; "" if it is better.
 
-    The conflicts must fall by 10 %, and in 80 % of the resamples of the tracklets (paired bootstrap). Those of pairs
+    The conflicts must fall by `drop`, and in 80 % of the resamples of the tracklets (paired bootstrap). Those of pairs
     with a tracklet that was not learned from must not rise by 5 %. The agreement must not fall by a quarter: it says
     little about small changes, but falls if vectors collapse.
 
     Args:
         before: Score of the model before.
         after: Score of the model after, of the same criterion.
+        drop: Least relative fall of the conflicts.
         learned: Positions of the tracklets whose pairs were learned from.
         seed: Random seed of the resamples.
     """
-    if not after.conflicts <= (1 - LEAST_DROP) * before.conflicts:
-        return f"conflicts went from {before.conflicts:.3f} to {after.conflicts:.3f}, not down by {LEAST_DROP:.0%}"
+    if not after.conflicts <= (1 - drop) * before.conflicts:
+        return f"conflicts went from {before.conflicts:.3f} to {after.conflicts:.3f}, not down by {drop:.0%}"
     new = np.ones(len(before.conflict), bool)
     new[list(learned)] = False
     known = ~np.isnan(before.conflict) & (new[:, None] | new)

@@ -8,8 +8,9 @@ import time
 from collections.abc import Callable
 from copy import deepcopy
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from torch import nn
 
@@ -25,6 +26,8 @@ from denseil.training.data_checks import fingerprint
 logger = logging.getLogger(__name__)
 
 NORMS, CLUSTERS = "batch norm", "clusters"
+ROUNDS = 3  # of clusters, at most
+NORMS_DROP, CLUSTERS_DROP = 0.1, 0.05  # of the conflicts, relative; statistics can lower them by nearly 0.1 in vain
 PLAN = "plan.txt"
 
 
@@ -78,18 +81,28 @@ def try_stages(run: Run, first: nn.Module, bar: Any) -> tuple[nn.Module, Score |
         return first, None, None, str(error)
     best = first
     if batch_norms(first):
-        best = _try(run, best, NORMS, _blend, criterion, bar)
-    best = _try(run, best, CLUSTERS, _learn, criterion, bar)
+        best = _try(run, best, Attempt(NORMS, _blend, NORMS_DROP), criterion, bar)
+    for number in range(1, ROUNDS + 1):
+        name = CLUSTERS if number == 1 else f"{CLUSTERS}, round {number}"
+        better = _try(run, best, Attempt(name, partial(_learn, number=number), CLUSTERS_DROP), criterion, bar)
+        if better is best:
+            break
+        best = better
     tried = "; ".join(f"{stage.name}: {stage.reason}" for stage in run.stages)
     return best, criterion.first, criterion.last, "" if best is not first else f"no stage improved it: {tried}"
 
 
-Change = Callable[[Run, nn.Module], "Clusters | None"]
+class Attempt(NamedTuple):
+    """A stage to try: its name, the change of the model in place, and by how much the conflicts must fall."""
+
+    name: str
+    change: Callable[[Run, nn.Module], Clusters | None]
+    drop: float
 
 
-def _try(run: Run, best: nn.Module, name: str, change: Change, criterion: Criterion, bar: Any) -> nn.Module:
+def _try(run: Run, best: nn.Module, attempt: Attempt, criterion: Criterion, bar: Any) -> nn.Module:
     """Try a stage, and return its model if it is better than the best one so far, else the latter."""
-    before = criterion.last
+    before, name = criterion.last, attempt.name
     bar.set_postfix_str(name)
     bar.update()
     if time.monotonic() > run.until:
@@ -97,12 +110,13 @@ def _try(run: Run, best: nn.Module, name: str, change: Change, criterion: Criter
         return best
     candidate = deepcopy(best)
     try:
-        clusters = change(run, candidate)
+        clusters = attempt.change(run, candidate)
     except NoEvidenceError as error:
         run.stages.append(Stage(name, False, str(error), before))
         return best
     score = criterion.measure(candidate)
-    reason = helped(before, score, learned=clusters.learned if clusters else (), seed=run.seed)
+    learned = clusters.learned if clusters else ()
+    reason = helped(before, score, drop=attempt.drop, learned=learned, seed=run.seed)
     run.stages.append(Stage(name, not reason, reason, before, score))
     logger.info("%s: conflicts %.3f to %.3f, %s", name, before.conflicts, score.conflicts, reason or "kept")
     if reason:
@@ -115,7 +129,8 @@ def _blend(run: Run, model: nn.Module) -> None:
     blend(model, run.tracklets, share_of(len(run.tracklets)), seed=run.seed)
 
 
-def _learn(run: Run, model: nn.Module) -> Clusters:
+def _learn(run: Run, model: nn.Module, *, number: int) -> Clusters:
     clusters = sure_clusters(model, run.tracklets)
-    train_clusters(model, run.tracklets, clusters, run.parts / CLUSTERS, seed=run.seed, device=run.device)
+    folder = run.parts / f"round-{number}"
+    train_clusters(model, run.tracklets, clusters, folder, seed=run.seed, device=run.device)
     return clusters

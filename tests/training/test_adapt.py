@@ -17,7 +17,7 @@ from PIL import Image
 import denseil
 from denseil.data import Tracklet
 from denseil.models import model_id
-from denseil.training import AdaptResult, adapt, adapt_clusters
+from denseil.training import AdaptResult, adapt, adapt_clusters, adapt_stages
 from denseil.training.adapt_clusters import sure_clusters, well_separated
 from denseil.training.adapt_criterion import Criterion, Score, helped
 from denseil.training.adapt_evidence import NoEvidenceError, co_visible, thirds
@@ -133,7 +133,7 @@ def test_killed_and_resumed_it_ends_in_the_same_weights_without_labels(
         adapt(model, unlabelled, output=tmp_path / "out", device="cpu")
     assert same(state(model), before)
     monkeypatch.undo()
-    assert list((tmp_path / "out.parts" / "clusters" / "run-2" / "checkpoints").iterdir())
+    assert list((tmp_path / "out.parts" / "round-1" / "run-2" / "checkpoints").iterdir())
     result = adapt(model, unlabelled, output=tmp_path / "out", device="cpu")
     assert result.model_id == adapted.model_id
     learned, again = adapted.stages[1].score, result.stages[1].score  # compared whether the stage is kept or not
@@ -141,6 +141,26 @@ def test_killed_and_resumed_it_ends_in_the_same_weights_without_labels(
     assert again is not None
     np.testing.assert_array_equal(again.conflict, learned.conflict)
     assert not np.array_equal(learned.conflict, adapted.stages[1].before.conflict, equal_nan=True)
+
+
+@pytest.mark.parametrize(
+    ("answers", "rounds"), [(["", "no"], 2), pytest.param(["", "", "", ""], 3, marks=pytest.mark.slow)]
+)
+def test_clusters_are_found_again_as_long_as_that_helps(
+    model: torch.nn.Module,
+    dark: list[Tracklet],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    answers: list[str],
+    rounds: int,
+):
+    given = iter(["no", *answers])
+    monkeypatch.setattr(adapt_stages, "helped", lambda *scores, **arguments: next(given))
+    result = adapt(model, dark, output=tmp_path / "out", device="cpu")
+    assert [stage.kept for stage in result.stages] == [False, *(not answer for answer in answers)][: 1 + rounds]
+    assert [stage.name for stage in result.stages[1:]] == ["clusters", "clusters, round 2", "clusters, round 3"][
+        :rounds
+    ]
 
 
 def test_a_model_that_nothing_helps_is_left_as_it_was(model: torch.nn.Module, bright: list[Tracklet], tmp_path: Path):
@@ -279,16 +299,16 @@ def test_conflicts_must_fall_surely_and_agreement_must_not():
     np.fill_diagonal(values, np.nan)
     before = score(values.tolist())
     better = values * 0.8
-    assert helped(before, score(better.tolist())) == ""
-    assert "not down by 10%" in helped(before, score((values * 0.95).tolist()))
+    assert helped(before, score(better.tolist()), drop=0.1) == ""
+    assert "not down by 10%" in helped(before, score((values * 0.95).tolist()), drop=0.1)
     lucky = values.copy()
     lucky[0] = -15.0  # a single tracklet makes the gain
-    assert "resamples" in helped(before, score((lucky + 0.1).tolist()))
-    assert "agreement" in helped(before, score(better.tolist(), agreement=0.3))
+    assert "resamples" in helped(before, score((lucky + 0.1).tolist()), drop=0.1)
+    assert "agreement" in helped(before, score(better.tolist(), agreement=0.3), drop=0.1)
     overfitted = values * 1.1
     overfitted[:20, :20] = 0.5 * values[:20, :20]
-    assert helped(before, score(overfitted.tolist())) == ""
-    assert "not learned from rose" in helped(before, score(overfitted.tolist()), learned=range(20))
+    assert helped(before, score(overfitted.tolist()), drop=0.1) == ""
+    assert "not learned from rose" in helped(before, score(overfitted.tolist()), drop=0.1, learned=range(20))
 
 
 def test_a_conflict_is_two_persons_choice_of_one_tracklet_of_another_camera(
