@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import io
+import os
 import re
 import sys
 from pathlib import Path
@@ -21,13 +22,16 @@ NAMES = tuple(sorted(path.stem for path in NOTEBOOKS.glob("*.ipynb")))
 
 
 def execute(name: str, seconds: int = 300) -> Any:
-    """Execute a notebook in its folder, with this interpreter, and return it with its outputs."""
+    """Execute a notebook in its folder, with this interpreter, and return it with its outputs.
+
+    MPLBACKEND is left out of its environment: with it, figures are not among the outputs.
+    """
     import nbformat
     from nbclient import NotebookClient
 
     notebook = nbformat.read(NOTEBOOKS / f"{name}.ipynb", as_version=4)
     client = NotebookClient(notebook, timeout=seconds, resources={"metadata": {"path": str(NOTEBOOKS)}})
-    return client.execute()
+    return client.execute(env={key: value for key, value in os.environ.items() if key != "MPLBACKEND"})
 
 
 def page(name: str, notebook: Any) -> tuple[str, dict[str, bytes]]:
