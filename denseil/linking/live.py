@@ -10,7 +10,6 @@ from typing import NamedTuple, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from denseil.common.arguments import shown
 from denseil.common.track_ids import id_values
 from denseil.common.track_key import TrackKey
 from denseil.gallery import Record
@@ -57,8 +56,6 @@ class Track:
 def track_key(camera: int, track_id: Hashable) -> Key:
     """Camera and track by value: the tensors of a tracker's ids compare by identity."""
     name = id_values([track_id])[0]
-    if not isinstance(name, Hashable):
-        raise TypeError(f"track_id={shown(track_id)} cannot be an id: give a whole number or a name")
     if isinstance(name, int) and name < 0:
         raise ValueError(f"track_id={name} is negative, so its tracker has not confirmed it yet: leave it out")
     return operator.index(camera), name
