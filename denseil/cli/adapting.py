@@ -36,7 +36,7 @@ def declare(verbs: Verbs) -> None:
         type=values.number(0, above=True),
         default=5,
         metavar="N",
-        help="time in minutes after which no stage is started",
+        help="time in minutes for the stages: none is started that would probably take longer",
     )
     what.flag("--page", default=True, help=f"write {PAGE} with histograms and clusters (needs the extra viz)")
     options.compute(verb)

@@ -40,9 +40,10 @@ class Run:
         output: The folder of the adapted model.
         seed: Random seed.
         device: Device to train on, as in `TrainConfig`.
-        until: Time after which no stage is started (`time.monotonic`).
+        until: Time by which the stages are to end (`time.monotonic`).
         stages: Stages tried so far.
         clusters: Clusters that the model learned from, if that stage was kept.
+        longest: Seconds of the longest stage so far.
     """
 
     tracklets: list[Tracklet]
@@ -52,6 +53,7 @@ class Run:
     until: float
     stages: list[Stage] = field(default_factory=list)
     clusters: Clusters | None = None
+    longest: float = 0.0
 
     def __post_init__(self) -> None:
         output = self.output.absolute()
@@ -105,8 +107,9 @@ def _try(run: Run, best: nn.Module, attempt: Attempt, criterion: Criterion, bar:
     before, name = criterion.last, attempt.name
     bar.set_postfix_str(name)
     bar.update()
-    if time.monotonic() > run.until:
-        run.stages.append(Stage(name, False, "the time limit was reached", before))
+    begun = time.monotonic()
+    if begun + run.longest > run.until:
+        run.stages.append(Stage(name, False, "too little time was left for it", before))
         return best
     candidate = deepcopy(best)
     try:
@@ -115,6 +118,7 @@ def _try(run: Run, best: nn.Module, attempt: Attempt, criterion: Criterion, bar:
         run.stages.append(Stage(name, False, str(error), before))
         return best
     score = criterion.measure(candidate)
+    run.longest = max(run.longest, time.monotonic() - begun)
     learned = clusters.learned if clusters else ()
     reason = helped(before, score, drop=attempt.drop, learned=learned, seed=run.seed)
     run.stages.append(Stage(name, not reason, reason, before, score))

@@ -43,7 +43,7 @@ def test_the_verb_writes_a_model_a_report_and_a_page(
     result = json.loads(capsys.readouterr().out)
     assert result["adapted"] is False
     assert result["tracklets"] == 32
-    assert result["stages"][0]["reason"] == "the time limit was reached"
+    assert result["stages"][0]["reason"] == "too little time was left for it"
     assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
     assert json.loads((tmp_path / "out" / "adapt.json").read_text())["model_id"] == result["model_id"]
     page = (tmp_path / "out" / "adapt.html").read_text()

@@ -8,11 +8,13 @@ import json
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
+from tqdm import tqdm
 
 import denseil
 from denseil.data import Tracklet
@@ -163,11 +165,25 @@ def test_clusters_are_found_again_as_long_as_that_helps(
     ]
 
 
+@pytest.mark.parametrize(("until", "late"), [(299, True), (300, False)])
+def test_a_stage_is_not_started_if_one_as_long_as_the_longest_would_end_late(
+    until: float, late: bool, model: torch.nn.Module, dark: list[Tracklet], tmp_path: Path, monkeypatch
+):
+    clock = iter(range(0, 2000, 100))  # read when a stage begins and ends, so each takes 100 seconds
+    monkeypatch.setattr(adapt_stages, "time", SimpleNamespace(monotonic=lambda: next(clock)))
+    run = adapt_stages.Run(dark, tmp_path / "out", seed=0, device="cpu", until=until)
+    run.open("")
+    with tqdm(disable=True) as bar:
+        adapt_stages.try_stages(run, model, bar)
+    assert run.stages[0].score is not None
+    assert (run.stages[1].reason == "too little time was left for it") is late
+
+
 def test_a_model_that_nothing_helps_is_left_as_it_was(model: torch.nn.Module, bright: list[Tracklet], tmp_path: Path):
     result = adapt(model, bright, output=tmp_path / "out", device="cpu", minutes=1e-9)
     assert not result.adapted
-    assert result.stages[0].reason == "the time limit was reached"
-    assert "the time limit was reached" in result.reason
+    assert result.stages[0].reason == "too little time was left for it"
+    assert "too little time was left for it" in result.reason
     assert result.model_id == result.source_id
     opened = denseil.create_model(f"local-dir:{tmp_path / 'out'}", pretrained=True)
     assert same(state(opened), state(model))
