@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from denseil.linking.rules import Rules
 
 BLOCK = 512  # rows of similarities at a time
-Neighbours = list[set[int]]
+Neighbours = list[NDArray[np.int64]]
 
 
 def agglomerate(
@@ -90,12 +90,8 @@ class _Clusters:
         self.members[a] += self.members.pop(b)
         self.version[[a, b]] += 1
         if self.neighbours is not None:
-            mine, theirs = self.neighbours[a], self.neighbours[b]
-            for third in theirs:
-                self.neighbours[third].discard(b)
-                if third != a:
-                    self.neighbours[third].add(a)
-            self.neighbours[a] = (mine | theirs) - {a, b}
+            self.neighbours[a] = np.unique(self.slot[np.concatenate([self.neighbours[a], self.neighbours[b]])])
+            self.neighbours[b] = self.neighbours[b][:0]
         elif 2 * len(self.members) < len(self.alive):
             keep = np.isfinite(self.sizes)
             self.alive, self.sums, self.sizes = self.alive[keep], self.sums[keep], self.sizes[keep]
@@ -110,7 +106,7 @@ class _Clusters:
         if self.neighbours is None:
             candidates, sums, sizes = self.alive, self.sums, self.sizes
         else:
-            candidates = np.array(sorted(self.neighbours[a]), np.int64)
+            candidates = np.unique(self.slot[self.neighbours[a]])
             sums, sizes = self.sums[candidates], self.sizes[candidates]
         similar = sums @ self.sums[own] / (sizes * self.sizes[own])
         similar[(candidates == a) | np.isinf(sizes)] = -np.inf

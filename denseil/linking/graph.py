@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from denseil.linking.agglomerate import Neighbours
 
-BLOCK = 512
+MOST = 1 << 24  # similarities at a time
 
 
 def nearest_rows(vectors: NDArray[np.float32], k: int, threshold: float) -> Neighbours:
@@ -18,15 +18,17 @@ def nearest_rows(vectors: NDArray[np.float32], k: int, threshold: float) -> Neig
         k: How many.
         threshold: Least cosine similarity; a cluster of a lower one is not made from single rows.
     """
-    found: Neighbours = [set() for _ in range(len(vectors))]
-    for first in range(0, len(vectors), BLOCK):
-        similar = vectors[first : first + BLOCK] @ vectors.T  # (block, N)
+    count, found = len(vectors), [np.empty((0, 2), np.int64)]
+    step = max(1, MOST // max(1, count))
+    for first in range(0, count, step):
+        similar = vectors[first : first + step] @ vectors.T  # (step, N)
         own = np.arange(len(similar))
         similar[own, first + own] = -2
-        most = min(k, similar.shape[1])
-        rows = np.argpartition(similar, -most, axis=1)[:, -most:]
-        for place, column in np.argwhere(np.take_along_axis(similar, rows, 1) >= threshold).tolist():
-            row, other = first + place, int(rows[place, column])
-            found[row].add(other)
-            found[other].add(row)
-    return found
+        for row, reach in zip((first + own).tolist(), similar >= threshold, strict=True):
+            near = np.flatnonzero(reach)
+            if len(near) > k:
+                near = near[np.argpartition(similar[row - first, near], -k)[-k:]]
+            found.append(np.stack([np.full(len(near), row), near], axis=1))
+    pairs = np.concatenate(found)
+    pairs = np.unique(np.concatenate([pairs, pairs[:, ::-1]]), axis=0)
+    return np.split(pairs[:, 1], np.searchsorted(pairs[:, 0], np.arange(1, count)))
