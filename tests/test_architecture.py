@@ -1,5 +1,6 @@
 """docs/architecture.md says what the imports say, and the files that it names are there."""
 
+import ast
 import re
 
 from tests.docs_architecture import FLOORS, PAGE, room_imports, table
@@ -18,6 +19,19 @@ def test_every_room_has_its_floor_and_imports_point_down():
     height = {room: row for row, floor in enumerate(FLOORS) for room in floor}
     for room, used in room_imports().items():
         assert all(height[other] > height[room] for other in used), room
+
+
+def test_no_room_imports_what_another_keeps_to_itself():
+    package = DOCS.parent / "denseil"
+    found = []
+    for path in package.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("denseil."):
+                room, *others = str(node.module).split(".")[1:]
+                names = [*others, *(alias.name for alias in node.names)]
+                if room != path.relative_to(package).parts[0] and any(name.startswith("_") for name in names):
+                    found += [f"{path.relative_to(package)}: {node.module} {names}"]
+    assert not [line for line in found if "__version__" not in line]
 
 
 def test_the_files_that_pages_name_exist():

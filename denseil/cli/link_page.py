@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from denseil.cli.pages import show_time
-from denseil.data.readers._files import images_in
+from denseil.data.readers.files import images_in
 from denseil.linking import Doubt, Links
 from denseil.viz import Page, PersonRow, PersonTrack
 

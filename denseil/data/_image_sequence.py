@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
 
-from denseil.data._frame import USUAL_RATE, Frame
+from denseil.data.frame import USUAL_RATE, Frame
 
 logger = logging.getLogger(__name__)
 _LAST_NUMBER = re.compile("([0-9]+)(?=[^0-9]*$)")

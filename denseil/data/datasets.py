@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 from denseil.common.arguments import checked
 from denseil.data.readers import dukemtmc_videoreid, ilids_vid, ls_vid, manifest, mars, prid2011
-from denseil.data.readers._files import first_of
+from denseil.data.readers.files import first_of
 from denseil.data.splits import Split, make_splits, read_splits
 from denseil.data.tracklet import VideoReIDDataset
 

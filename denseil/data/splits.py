@@ -19,7 +19,7 @@ import numpy as np
 from denseil.common.arguments import checked
 from denseil.common.extras import need
 from denseil.common.files import replacing
-from denseil.data.readers._files import load_mat
+from denseil.data.readers.files import load_mat
 
 
 class Split(NamedTuple):

@@ -19,10 +19,10 @@ from denseil.common.arguments import checked
 from denseil.common.files import replacing
 from denseil.common.text import plain
 from denseil.common.track_key import TrackKey
-from denseil.data._frame import Frame, FrameSource
-from denseil.data._video_frames import open_frames
+from denseil.data.frame import Frame, FrameSource
 from denseil.data.readers.manifest import COLUMNS, TIME
 from denseil.data.tracks import Tracks, crop_box, read_tracks
+from denseil.data.video_frames import open_frames
 
 logger = logging.getLogger(__name__)
 MANIFEST, CROPS = "manifest.csv", "crops"

@@ -20,7 +20,7 @@ from denseil.embedding.export_files import (
 from denseil.embedding.image_network import ImageNetwork
 from denseil.embedding.runtimes import Opened, Precision, Run
 from denseil.embedding.seal import file_digest
-from denseil.layers._checks import check_frame_mask, check_frames
+from denseil.layers.checks import check_frame_mask, check_frames
 from denseil.models.interface import Preprocessing
 
 

@@ -12,8 +12,8 @@ from torch import Tensor
 
 from denseil.common.arguments import checked
 from denseil.data import Tracks, crop_box
-from denseil.data._frame import Frame
-from denseil.data._video_frames import open_frames
+from denseil.data.frame import Frame
+from denseil.data.video_frames import open_frames
 from denseil.embedding.online import TrackletEmbedder
 from denseil.metrics import Reassociation, Sightings, reassociate
 

@@ -6,8 +6,8 @@ from einops import rearrange
 from torch import Tensor, nn
 
 from denseil.common.arguments import checked
-from denseil.layers._checks import check_dropout, check_heads
 from denseil.layers._linear import xavier_linear
+from denseil.layers.checks import check_dropout, check_heads
 
 
 def attend(q: Tensor, k: Tensor, v: Tensor, *, mask: Tensor | None = None, drop: float = 0.0) -> Tensor:

@@ -3,9 +3,9 @@
 from torch import Tensor, nn
 
 from denseil.common.arguments import checked
-from denseil.layers._checks import check_dropout, check_size
 from denseil.layers._linear import xavier_linear
 from denseil.layers.attention import SelfAttention
+from denseil.layers.checks import check_dropout, check_size
 from denseil.layers.dense_attention import DenseAttention
 
 

@@ -4,8 +4,8 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from denseil.common.arguments import checked
-from denseil.layers._checks import check_size
 from denseil.layers.block import DIDecoderBlock
+from denseil.layers.checks import check_size
 from denseil.layers.fusion import FusionName, build_fusion
 
 

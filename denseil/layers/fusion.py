@@ -7,8 +7,8 @@ from einops import rearrange, reduce
 from torch import Tensor, nn
 
 from denseil.common.arguments import checked
-from denseil.layers._checks import check_choice, check_size
 from denseil.layers._linear import xavier_linear
+from denseil.layers.checks import check_choice, check_size
 from denseil.layers.dense_attention import DenseAttention
 
 FusionName = Literal["attention", "sum", "concat", "none"]

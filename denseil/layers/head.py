@@ -8,8 +8,8 @@ from einops import rearrange, repeat
 from torch import Tensor, nn
 
 from denseil.common.arguments import checked
-from denseil.layers._checks import check_frame_mask, check_size, check_token_width
 from denseil.layers._linear import xavier_linear
+from denseil.layers.checks import check_frame_mask, check_size, check_token_width
 from denseil.layers.decoder import DIDecoder
 from denseil.layers.dense_attention import DenseAttention
 from denseil.layers.fusion import FusionName

@@ -5,7 +5,7 @@ from einops import rearrange
 from torch import Tensor, nn
 
 from denseil.common.arguments import checked
-from denseil.layers._checks import check_size
+from denseil.layers.checks import check_size
 
 
 class PartPool(nn.Module):

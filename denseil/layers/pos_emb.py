@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from denseil.common.arguments import checked
-from denseil.layers._checks import check_choice
+from denseil.layers.checks import check_choice
 
 PosKind = Literal["step", "spatial", "temporal", "none"]
 PosFormula = Literal["paper", "vaswani", "factored"]

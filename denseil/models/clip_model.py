@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from denseil.common.modes import evaluating
 from denseil.layers import AttentionHead, ClipHead, ReIDOutput
-from denseil.layers._checks import check_frame_mask, check_frames, check_tensor
+from denseil.layers.checks import check_frame_mask, check_frames, check_tensor
 from denseil.models.attention_maps import AttentionMap, label_keys
 from denseil.models.interface import Preprocessing
 

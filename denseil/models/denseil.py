@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from denseil.common.arguments import checked
 from denseil.layers import BaselineHead, BNNeck, DenseInteractionHead, FusionName, PosFormula, PosKind, ReIDOutput
-from denseil.layers._checks import check_dropout, check_size
+from denseil.layers.checks import check_dropout, check_size
 from denseil.models.clip_model import ClipModel
 from denseil.models.frame_encoder import WITH_PREVIOUS, FrameEncoder, check_levels
 

@@ -11,7 +11,7 @@ from timm.models import FeatureInfo
 from torch import Tensor, nn
 
 from denseil.common.arguments import checked
-from denseil.layers._checks import check_frames
+from denseil.layers.checks import check_frames
 from denseil.models._fetch_backbone import backbone_weights
 from denseil.models.last_stride import remove_last_stride
 

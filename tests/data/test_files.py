@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from denseil.data import read_dataset, read_folder
-from denseil.data.readers._files import load_mat, natural_order, whole_number
+from denseil.data.readers.files import load_mat, natural_order, whole_number
 
 LINE = b"frame"
 

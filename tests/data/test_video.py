@@ -199,7 +199,7 @@ def test_a_list_of_other_files_is_no_video(tmp_path, name, content):
 
 
 def test_frames_of_absurd_size_are_refused(tmp_path, video, monkeypatch):
-    monkeypatch.setattr("denseil.data._video_frames.MAX_PIXELS", 64 * 48 - 1)
+    monkeypatch.setattr("denseil.data.video_frames.MAX_PIXELS", 64 * 48 - 1)
     with pytest.raises(ValueError, match="has frames of 64 x 48, more than 3,071 pixels"):
         cut_tracklets(video, tracks(tmp_path, "1,7,0,0,9,9"), tmp_path / "out")
 

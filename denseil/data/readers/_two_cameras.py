@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 
-from denseil.data.readers._files import folders_in, images_in
+from denseil.data.readers.files import folders_in, images_in
 from denseil.data.splits import Split, read_splits
 from denseil.data.tracklet import Frames, Tracklet, VideoReIDDataset
 

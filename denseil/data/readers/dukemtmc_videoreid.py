@@ -12,7 +12,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from denseil.data.readers._files import first_of, folders_in, images_in, require
+from denseil.data.readers.files import first_of, folders_in, images_in, require
 from denseil.data.tracklet import Frames, Tracklet, VideoReIDDataset
 
 PUBLISHED = {

@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 
 from denseil.common.arguments import checked
-from denseil.data.readers._files import IMAGE_SUFFIXES, images_in, natural_order
+from denseil.data.readers.files import IMAGE_SUFFIXES, images_in, natural_order
 from denseil.data.tracklet import Frames, Tracklet
 
 logger = logging.getLogger(__name__)

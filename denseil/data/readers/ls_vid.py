@@ -15,7 +15,7 @@ from bisect import bisect_left
 from functools import lru_cache
 from pathlib import Path
 
-from denseil.data.readers._files import first_of, images_in, load_mat, read_names, require
+from denseil.data.readers.files import first_of, images_in, load_mat, read_names, require
 from denseil.data.tracklet import Frames, Tracklet, VideoReIDDataset
 
 PUBLISHED = {

@@ -20,7 +20,7 @@ from typing import Any
 from denseil.common.arguments import checked
 from denseil.common.extras import need
 from denseil.common.files import replacing
-from denseil.data.readers._files import LEAST_PID, VIDEO_SUFFIXES, first_of, whole_number
+from denseil.data.readers.files import LEAST_PID, VIDEO_SUFFIXES, first_of, whole_number
 from denseil.data.tracklet import Frames, Tracklet, VideoReIDDataset
 
 COLUMNS = ("tracklet", "frame", "pid", "camid", "split")

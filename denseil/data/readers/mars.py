@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from denseil.data.readers._files import load_mat, read_names, require
+from denseil.data.readers.files import load_mat, read_names, require
 from denseil.data.tracklet import Frames, Tracklet, VideoReIDDataset
 
 PUBLISHED = {

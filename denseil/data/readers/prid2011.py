@@ -13,8 +13,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from denseil.data.readers._files import first_of, require
 from denseil.data.readers._two_cameras import person_number, split_dataset, tracklets_by_person
+from denseil.data.readers.files import first_of, require
 from denseil.data.tracklet import Tracklet, VideoReIDDataset
 
 PUBLISHED = {

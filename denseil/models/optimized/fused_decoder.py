@@ -10,8 +10,8 @@ from einops import rearrange, repeat
 from torch import Tensor, nn
 
 from denseil.layers import AttentionHead, DenseInteractionHead, DIDecoderBlock
-from denseil.layers._checks import check_frame_mask, check_token_width
 from denseil.layers.attention import attend, attention_weights
+from denseil.layers.checks import check_frame_mask, check_token_width
 from denseil.layers.dense_attention import DenseAttention
 from denseil.layers.head import clear_padding, clip_mean
 from denseil.models.optimized.packed_linear import PackedLinear

@@ -11,7 +11,7 @@ from torch.nn import functional as F
 
 from denseil.common.arguments import checked
 from denseil.layers import ClipHead, DenseInteractionHead
-from denseil.layers._checks import check_frames
+from denseil.layers.checks import check_frames
 from denseil.layers.dense_attention import DenseAttention
 from denseil.models.clip_model import ClipModel
 from denseil.models.denseil import DenseIL

@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from denseil.common.extras import need
-from denseil.data._frame import USUAL_RATE, Frame, FrameSource
 from denseil.data._image_sequence import ImageSequence
+from denseil.data.frame import USUAL_RATE, Frame, FrameSource
 from denseil.data.images import MAX_PIXELS
-from denseil.data.readers._files import images_in, natural_order
+from denseil.data.readers.files import images_in, natural_order
 
 FORMATS = (
     "mov,matroska,avi,mpegts,mpeg,mpegvideo,m4v,h264,hevc,vvc,av1,obu,ivf,flv,asf,ogg,nut,mxf,dv,gif,mjpeg,rm,wtv,dhav,"
