@@ -318,8 +318,9 @@ def test_norfair_finds_a_person_again(model: DenseIL, video):
 
 def test_example_norfair(folder: Path, example):
     pytest.importorskip("norfair")
-    tracker = example("with_norfair").main("clip.avi", "boxes.txt", "model", initialization_delay=3)
-    assert len(tracker.get_active_objects()) == people()
+    vectors = example("with_norfair").main("clip.avi", "boxes.txt", "model")
+    assert len(vectors) == people()
+    assert all(vector.norm() == pytest.approx(1) for vector in vectors.values())
 
 
 # The other way round: image networks of others

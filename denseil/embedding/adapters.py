@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -54,19 +54,24 @@ def update_supervision(embedder: TrackletEmbedder, detections: Any, frame: Image
 
 @checked
 def update_ultralytics(embedder: TrackletEmbedder, results: Any) -> None:
-    """Add a frame's tracks of Ultralytics, as from `YOLO(...).track(...)`.
+    """Add the tracks of Ultralytics, as from `YOLO(...).track(...)`.
 
     Args:
         embedder: The embedder, with either colour order: Ultralytics' pictures are BGR.
-        results: The `Results` of one frame. Nothing is added before the first track, when `boxes.id` is None.
+        results: What `track()` returns: the list of `Results`, one for each frame, or with `stream=True` their
+            iterator; or the `Results` of one frame. Before the first track, when `boxes.id` is None, nothing is added.
 
     Raises:
+        TypeError: If these are not `Results`.
         ValueError: If the results hold no boxes, as those of classification.
     """
-    boxes = results.boxes if results.boxes is not None else results.obb
-    if boxes is None:
-        raise ValueError("these results hold no boxes: give those of a detection model, from track()")
-    update_boxes(embedder, boxes.id, boxes.xyxy, _from_bgr(embedder, results.orig_img))
+    for frame in results if isinstance(results, (list, Iterator)) else [results]:
+        if not (hasattr(frame, "boxes") and hasattr(frame, "orig_img")):
+            raise TypeError(f"results={shown(frame)}: give what Ultralytics' track() returns")
+        boxes = frame.boxes if frame.boxes is not None else frame.obb
+        if boxes is None:
+            raise ValueError("these results hold no boxes: give those of a detection model, from track()")
+        update_boxes(embedder, boxes.id, boxes.xyxy, _from_bgr(embedder, frame.orig_img))
 
 
 @checked
@@ -140,9 +145,10 @@ class CropFeatures:
 class NorfairDistance:
     """Distance of two objects of `norfair`, for `Tracker(reid_distance_function=...)`: 1 - cosine similarity.
 
-    Each object is embedded as a tracklet of its `past_detections`, so frames interact, and raise
-    `past_detections_length` for more of them. Each detection carries the tokens of its crop:
-    `Detection(points, embedding=tokens)`, with `tokens` from `embedder.encode(crops)`.
+    Each object is embedded as a tracklet of its `past_detections`, so frames interact; for more of them, raise
+    `past_detections_length`. Each detection carries the tokens of its crop: `Detection(points, embedding=tokens)`, with
+    `tokens` from `embedder.encode(crops)`. Those without an embedding, such as boxes outside of the picture, are left
+    out.
 
     Args:
         embedder: The embedder that encoded the crops.
@@ -155,18 +161,23 @@ class NorfairDistance:
         """Compute the distance of two objects or detections, from 0 to 2.
 
         Raises:
-            ValueError: If a detection has no embedding.
+            ValueError: If no detection of one of them has an embedding.
         """
         first, second = self.embedder.decode([_norfair_tokens(new), _norfair_tokens(old)])
         return 1 - float(first @ second)
+
+    def embedding(self, item: Any) -> Tensor:
+        """Compute the vector (D,) of an object or a detection, of length 1; errors as for a comparison."""
+        return self.embedder.decode([_norfair_tokens(item)])[0]
 
 
 def _norfair_tokens(item: Any) -> Tensor:
     """The tokens (frames, P, sum of widths) of a `TrackedObject` or a `Detection`."""
     detections = getattr(item, "past_detections", None) or [getattr(item, "last_detection", item)]
-    if any(detection.embedding is None for detection in detections):
+    tokens = [detection.embedding for detection in detections if detection.embedding is not None]
+    if not tokens:
         raise ValueError("a norfair Detection has no embedding: pass embedding=tokens, from embedder.encode(crops)")
-    return torch.stack([detection.embedding for detection in detections])
+    return torch.stack(tokens)
 
 
 def _from_bgr(embedder: TrackletEmbedder, image: Image) -> Image:

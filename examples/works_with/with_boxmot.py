@@ -16,13 +16,13 @@ from denseil.embedding import CropFeatures, update_boxes
 
 
 def main(video: str, boxes: str, model: str = MODEL) -> TrackletEmbedder:
-    tracks = TrackletEmbedder(model, color_order="BGR")
-    tracker = BotSort(reid_model=CropFeatures(tracks))
+    embedder = TrackletEmbedder(model, color_order="BGR")
+    tracker = BotSort(reid_model=CropFeatures(embedder))
     for frame, xyxy in detections(video, boxes):
         rows = np.column_stack([xyxy, np.full(len(xyxy), 0.9), np.zeros(len(xyxy))])  # confidence, class
         found = tracker.update(rows, frame)
-        update_boxes(tracks, found[:, 4], found[:, :4], frame)
-    return tracks
+        update_boxes(embedder, found[:, 4], found[:, :4], frame)
+    return embedder
 
 
 if __name__ == "__main__":

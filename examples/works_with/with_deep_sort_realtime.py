@@ -15,11 +15,11 @@ from denseil.embedding import update_deep_sort
 
 
 def main(video: str, boxes: str, model: str = MODEL) -> TrackletEmbedder:
-    tracks, tracker = TrackletEmbedder(model, color_order="BGR"), DeepSort(embedder=None)
+    embedder, tracker = TrackletEmbedder(model, color_order="BGR"), DeepSort(embedder=None)
     for frame, xyxy in detections(video, boxes):
         rows = [([left, top, right - left, bottom - top], 0.9, 0) for left, top, right, bottom in xyxy.tolist()]
-        update_deep_sort(tracks, tracker, rows, frame)  # in place of tracker.update_tracks
-    return tracks
+        update_deep_sort(embedder, tracker, rows, frame)  # in place of tracker.update_tracks
+    return embedder
 
 
 if __name__ == "__main__":

@@ -17,11 +17,11 @@ from denseil.embedding import update_supervision
 
 
 def main(video: str, boxes: str, model: str = MODEL) -> TrackletEmbedder:
-    tracks, tracker = TrackletEmbedder(model, color_order="BGR"), ByteTrackTracker()
+    embedder, tracker = TrackletEmbedder(model, color_order="BGR"), ByteTrackTracker()
     for frame, xyxy in detections(video, boxes):
         found = sv.Detections(xyxy=xyxy, confidence=np.full(len(xyxy), 0.9), class_id=np.zeros(len(xyxy), int))
-        update_supervision(tracks, tracker.update(found), frame)
-    return tracks
+        update_supervision(embedder, tracker.update(found), frame)
+    return embedder
 
 
 if __name__ == "__main__":

@@ -15,10 +15,10 @@ from denseil.embedding import update_ultralytics
 
 
 def main(video: str, detector: str = "yolo11n.pt", model: str = MODEL, **options) -> TrackletEmbedder:
-    tracks = TrackletEmbedder(model)
+    embedder = TrackletEmbedder(model)
     for results in YOLO(detector).track(video, stream=True, classes=[0], **options):
-        update_ultralytics(tracks, results)
-    return tracks
+        update_ultralytics(embedder, results)
+    return embedder
 
 
 if __name__ == "__main__":
