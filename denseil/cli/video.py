@@ -30,7 +30,8 @@ def _declare_tracklets(verbs: Verbs) -> None:
             "denseil tracklets street.mp4 street.txt crops --camid 3",
             "denseil tracklets street.mp4 street.txt crops --start 2026-05-01T08:30:00+02:00 --max-gap 2",
         ),
-        more="The exit status is 1 if frames of the video are damaged.",
+        more="The exit status is 1 if frames of the video are damaged, or if it and the boxes do not seem to belong "
+        "together.",
     )
     what = verb.subject("input and output")
     what.add(
@@ -127,7 +128,7 @@ def tracklets(
 
     report = cut_tracklets(video, tracks, output, camid=camid, start=start, max_gap=max_gap, fps=fps, source=source)
     show(report, as_json=json)
-    return 1 if report.damaged else 0
+    return 1 if report.damaged or report.doubts else 0
 
 
 def embed(

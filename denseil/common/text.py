@@ -4,11 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from difflib import get_close_matches
+from unicodedata import category
 
 
 def plain(text: object) -> str:
-    """Escape all characters that can control a terminal: control characters, line breaks, bidirectional marks."""
-    return "".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in str(text))
+    """Escape all characters that can control a terminal: control characters, line breaks, bidirectional marks.
+
+    Spaces of any width are kept; Python counts all but the ordinary one as not printable.
+    """
+    return "".join(
+        letter if letter.isprintable() or category(letter) == "Zs" else repr(letter)[1:-1] for letter in str(text)
+    )
 
 
 def plain_lines(text: object) -> str:

@@ -6,7 +6,6 @@ import csv
 import logging
 import math
 from collections import Counter
-from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import NamedTuple, TextIO
@@ -17,8 +16,9 @@ from PIL import Image
 
 from denseil.common.arguments import checked
 from denseil.common.files import replacing
-from denseil.common.text import plain
 from denseil.common.track_key import TrackKey
+from denseil.data._cut_report import CutReport as CutReport
+from denseil.data._cut_report import Fit
 from denseil.data.frame import Frame, FrameSource
 from denseil.data.readers.manifest import COLUMNS, TIME
 from denseil.data.tracks import Tracks, crop_box, read_tracks
@@ -28,39 +28,6 @@ logger = logging.getLogger(__name__)
 MANIFEST, CROPS = "manifest.csv", "crops"
 UNKNOWN_PID = -1  # tracks have no identity yet
 JPEG_QUALITY = 95
-
-
-@dataclass
-class CutReport:
-    """Result of `cut_tracklets`; prints as a few lines.
-
-    Attributes:
-        manifest: Path of the manifest.
-        tracklets: Number of tracklets.
-        crops: Number of crops.
-        frames: Number of frames read from the video.
-        skipped: Number of skipped boxes by reason.
-        damaged: Numbers of the frames that were not decoded, or that the decoder marked as damaged.
-    """
-
-    manifest: Path
-    tracklets: int = 0
-    crops: int = 0
-    frames: int = 0
-    skipped: Counter[str] = field(default_factory=Counter)
-    damaged: list[int] = field(default_factory=list)
-
-    def __str__(self) -> str:
-        lines = [
-            f"{self.crops:,} crops of {self.tracklets:,} tracklets from {self.frames:,} frames: {plain(self.manifest)}"
-        ]
-        lines += [f"skipped: {count:,} {plain(reason)}" for reason, count in sorted(self.skipped.items())]
-        if self.damaged:
-            lines.append(
-                f"damaged: {len(self.damaged):,} frames, the first is {self.damaged[0]}; "
-                "if the tracker read another copy of the video, boxes may not fit the frames after it"
-            )
-        return "\n".join(lines)
 
 
 @checked
@@ -121,6 +88,7 @@ def cut_tracklets(
     with replacing(report.manifest) as partial, partial.open("w", encoding="utf-8", newline="") as file:
         cutter = _Cutter(report, file, video=source or frames.name, camid=camid, began=began, max_gap=max_gap)
         damage = _cut_all(frames, boxes, cutter)
+    report.doubts = cutter.fit.doubts()
     if not report.crops:
         report.manifest.unlink()
     if damage is not None:
@@ -157,7 +125,8 @@ def _cut_all(frames: FrameSource, tracks: Tracks, cutter: _Cutter) -> Exception 
     lost = frames.lost - (last - report.frames)  # after the last frame
     report.damaged += range(last + 1, last + 1 + lost)
     if first < len(tracks):
-        report.skipped[f"boxes of frames after the last, {last}"] += len(tracks) - first
+        cutter.fit.late = len(tracks) - first
+        report.skipped[f"boxes of frames after the last, {last}"] += cutter.fit.late
     return None
 
 
@@ -201,6 +170,7 @@ class _Cutter:
         self.writer = csv.writer(file)
         self.writer.writerow([*COLUMNS, TIME])
         self.last: dict[int, _Piece] = {}  # by track
+        self.fit = Fit()
 
     def cut(self, image: NDArray[np.uint8], frame: int, seconds: float, track: int, box: list[float]) -> None:
         """Write one crop, or count the reason for skipping it."""
@@ -209,6 +179,7 @@ class _Cutter:
             self.report.skipped["boxes of no area"] += 1
             return
         crop = crop_box(image, left, top, width, height)
+        self.fit.count(image, box, outside=not crop.size)
         if not crop.size:
             self.report.skipped["boxes outside of the picture"] += 1
             return

@@ -68,6 +68,32 @@ def test_boxes_past_the_border_of_no_area_outside_and_after_the_end(tmp_path, vi
         "boxes of frames after the last, 4": 1,
     }
     assert "skipped: 2 boxes of no area" in str(report)
+    assert [doubt[:26] for doubt in report.doubts] == ["the video ends before its "]
+
+
+def test_a_video_that_was_copied_in_part_is_said(tmp_path, capsys):
+    """A Matroska file that ends early is no error to ffmpeg."""
+    video = write_video(tmp_path / "gate.mkv", [step / 10 for step in range(40)], codec="ffv1")
+    content = video.read_bytes()
+    boxes = str(tracks(tmp_path, *(f"{frame},7,8,4,16,32" for frame in range(1, 41))))
+    assert main(["tracklets", str(video), boxes, str(tmp_path / "whole")]) == 0
+    video.write_bytes(content[: len(content) // 2])
+    assert main(["tracklets", str(video), boxes, str(tmp_path / "out")]) == 1
+    said = capsys.readouterr().out
+    assert re.search(r"skipped: \d+ boxes of frames after the last, \d+\n", said)
+    assert "check: the video ends before its boxes; is it a whole copy" in said
+
+
+def test_boxes_that_do_not_fit_the_picture_are_said(tmp_path, video):
+    """Boxes of a larger picture; and left, top, right, bottom in place of left, top, width, height."""
+    report, _ = cut(tmp_path, video, "1,1,640,40,16,30", "2,1,640,40,16,30", "3,1,20,10,16,30")
+    assert [doubt[:35] for doubt in report.doubts] == ["most boxes lie outside of the pictu"]
+    (tmp_path / "out/manifest.csv").unlink()
+    report, _ = cut(tmp_path, video, *(f"{1 + n % 4},{n},{4 * n},8,{4 * n + 12},40" for n in range(1, 13)))
+    assert [doubt[:40] for doubt in report.doubts] == ["many boxes reach past the picture, and n"]
+    (tmp_path / "out/manifest.csv").unlink()
+    report, _ = cut(tmp_path, video, *(f"{1 + n % 4},{n},{4 * n},8,12,32" for n in range(1, 13)))
+    assert report.doubts == []
 
 
 def test_times_are_those_of_a_variable_frame_rate(tmp_path):

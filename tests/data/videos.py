@@ -22,11 +22,11 @@ def picture(number: int, height: int = 48, width: int = 64) -> np.ndarray:
     return np.stack([rows * 4, columns * 4, np.full_like(rows, number * 8)], axis=2).astype(np.uint8)
 
 
-def write_video(path: Path, seconds: list[float], *, rotation: int = 0) -> Path:
+def write_video(path: Path, seconds: list[float], *, rotation: int = 0, codec: str = "png") -> Path:
     """A frame at each of these times; `rotation` degrees counterclockwise is for the player to do."""
     with av.open(str(path), "w") as container:
-        stream = container.add_stream("png", rate=10)
-        stream.width, stream.height, stream.pix_fmt = 64, 48, "rgb24"
+        stream = container.add_stream(codec, rate=10)
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "rgb24" if codec == "png" else "yuv420p"
         stream.time_base = stream.codec_context.time_base = Fraction(1, 1000)
         if rotation:
             if not hasattr(stream, "set_display_rotation"):
