@@ -117,6 +117,8 @@ def explain(error: Exception) -> str:
         return f"{error.strerror}: {error.filename}"
     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
         return f"{error.strerror}: make room, or choose another disk, then run the same again"
+    if isinstance(error, UnicodeEncodeError):  # a name of bytes, on its way into a text file
+        return f"{error.object!r} is not text in {error.encoding} ({error.reason}): rename the file or folder in it"
     text = "; ".join(line.strip() for line in text.splitlines() if line.strip())
     return text if text and raised_by_us(error) else f"{type(error).__name__}: {text}"
 

@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 
 @contextmanager
@@ -35,3 +36,36 @@ def check_output(path: Path) -> None:
         raise ValueError(f"{path} is a folder, a device or a pipe: give the name of a file")
     if not path.parent.is_dir():
         raise FileNotFoundError(f"cannot write {path}: there is no folder {path.parent}; create it")
+
+
+def check_utf8(path: str | Path, *, of: str) -> None:
+    """Check a path for a library that opens names in UTF-8 only.
+
+    Args:
+        path: The path.
+        of: What is there, for the message: "a gallery".
+
+    Raises:
+        ValueError: If it is not UTF-8.
+    """
+    try:
+        str(path).encode()
+    except UnicodeEncodeError:
+        raise ValueError(
+            f"{path} is not a name in UTF-8, which {of} needs: rename the file or its folder, or, if the locale is to "
+            "blame, set PYTHONUTF8=1"
+        ) from None
+
+
+@contextmanager
+def readable(path: str | Path) -> Iterator[Path]:
+    """Yield a path for libraries that read names in UTF-8 only: a temporary link if that of the file is another."""
+    try:
+        check_utf8(path, of="a file")
+    except ValueError:
+        with TemporaryDirectory() as folder:
+            link = Path(folder, "file")
+            link.symlink_to(Path(path).absolute())
+            yield link
+    else:
+        yield Path(path)

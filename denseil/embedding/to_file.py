@@ -12,14 +12,14 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 from torch import Tensor
 from tqdm import tqdm
 
 from denseil.common.arguments import checked
 from denseil.common.files import check_output, replacing
 from denseil.common.processes import rank_and_world, wait_for_all
-from denseil.common.tensor_files import disk_errors
+from denseil.common.tensor_files import disk_errors, load_tensors
 from denseil.common.text import plain
 from denseil.common.track_key import check_unique
 from denseil.data import Tracklet
@@ -189,7 +189,7 @@ def _finish(
     shard: tuple[int, int],
 ) -> EmbedReport:
     """Join the parts, write the file, remove the parts."""
-    vectors = torch.cat([load_file(_part_file(folder, number))["vectors"] for number in range(parts)])
+    vectors = torch.cat([load_tensors(_part_file(folder, number))["vectors"] for number in range(parts)])
     readable = vectors.isfinite().all(dim=1).nonzero().flatten().tolist()
     if not readable:
         raise ValueError(f"no frame of the {len(tracklets)} tracklets can be read, first of {tracklets[0].frames[0]}")

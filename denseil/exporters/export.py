@@ -11,6 +11,7 @@ import torch
 from torch import nn
 
 from denseil.common.arguments import checked
+from denseil.common.files import check_utf8
 from denseil.common.modes import evaluating
 from denseil.data import Tracklet
 from denseil.embedding.clip_encoder import ClipEncoder
@@ -74,6 +75,7 @@ def export(
     """
     model, path = unwrap(model), Path(path)
     checks.check_model(model, parts=parts)
+    check_utf8(path.absolute(), of="an exported model")  # for ONNX Runtime and OpenVINO
     format = checks.check_output(path, format, parts=parts)
     checks.check_options(
         format, parts=parts, crops=crops, normalize=normalize, resize=resize, half=half, size=size, int8=int8

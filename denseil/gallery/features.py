@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,8 @@ from denseil.gallery.checks import check_opened
 from denseil.gallery.protocol import Gallery
 from denseil.gallery.record import FloatArray, Record
 from denseil.gallery.same import differences, refuse
+
+logger = logging.getLogger(__name__)
 
 
 @checked
@@ -27,17 +30,32 @@ def read_features(path: str | Path) -> tuple[list[Record], FloatArray]:
 
     embeddings = load_features(path).embeddings
     known = load_records(path) or [{} for _ in range(len(embeddings))]
-    records = []
+    records, unnamed = [], []
     for row, (pid, camid, values) in enumerate(
         zip(embeddings.pids.tolist(), embeddings.camids.tolist(), known, strict=True)
     ):
         given = {name: values[name] for name in ("start", "end", "track", "thumbnail") if values.get(name) is not None}
+        if not _is_utf8(given.get("thumbnail")):
+            unnamed.append(given.pop("thumbnail"))
         name = values.get("id", f"{Path(path).stem}:{row}")
         try:
             records.append(Record(name, camid=camid, pid=None if pid < 0 else pid, **given))
         except (TypeError, ValueError) as error:
             raise type(error)(f"{path}, row {row}: {error}") from error
+    if unnamed:
+        logger.warning(
+            "%s: %s pictures have names that are not UTF-8, first %s, and are left out of the records: rename the "
+            "folders and embed again to have them",
+            path,
+            f"{len(unnamed):,}",
+            unnamed[0],
+        )
     return records, embeddings.vectors.cpu().numpy()
+
+
+def _is_utf8(path: object) -> bool:
+    """Whether a path can be stored; others, which are not text, are left to `Record`."""
+    return not (isinstance(path, str) and any("\ud800" <= letter <= "\udfff" for letter in path))
 
 
 @checked

@@ -6,6 +6,7 @@ import os
 from difflib import get_close_matches
 
 from denseil.common.arguments import shown
+from denseil.common.files import check_utf8
 from denseil.gallery.fields import MAX_WIDTH, check_integer
 from denseil.gallery.protocol import Gallery
 
@@ -41,6 +42,7 @@ def open(uri: str, dim: int | None = None, model: str = "") -> Gallery:
     if not mark:
         scheme = "path"
     if scheme in ("path", *STORES):
+        check_utf8(uri, of="a gallery")
         from denseil.gallery.lance import LanceGallery
 
         return LanceGallery(str(uri), dim, model)

@@ -18,7 +18,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
 from denseil.common.arguments import checked
-from denseil.common.files import replacing
+from denseil.common.files import readable, replacing
 from denseil.common.tensor_files import disk_errors
 from denseil.common.text import plain
 from denseil.metrics.embeddings import Embeddings
@@ -85,6 +85,13 @@ def _sort_metadata(path: Path) -> None:
             file.write(text.ljust(size))
 
 
+def _check_present(path: str | Path) -> None:
+    """Raise FileNotFoundError if there is no file."""
+    hint = f": that is a folder; `denseil embed {path}` makes a file of its crops" if Path(path).is_dir() else ""
+    if not Path(path).is_file():
+        raise FileNotFoundError(f"no features file {path}{hint}")
+
+
 @checked
 def load_features(path: str | Path) -> Features:
     """Read a features file, and check it as `Embeddings` does.
@@ -94,10 +101,9 @@ def load_features(path: str | Path) -> Features:
         ValueError: If the file is damaged, or a tensor is missing or wrong.
         TypeError: If a tensor has the wrong type.
     """
-    if not Path(path).is_file():
-        raise FileNotFoundError(f"no features file {path}")
+    _check_present(path)
     try:
-        with safe_open(path, framework="pt") as file:
+        with readable(path) as named, safe_open(named, framework="pt") as file:
             missing = sorted(set(TENSORS) - set(file.keys()))
             if missing:
                 raise ValueError(f"{path} lacks {', '.join(missing)}; a features file holds {', '.join(TENSORS)}")
@@ -119,10 +125,9 @@ def load_records(path: str | Path) -> list[dict[str, Any]] | None:
         FileNotFoundError: If there is no such file.
         ValueError: If the file is damaged, or the records are not one JSON object per vector.
     """
-    if not Path(path).is_file():
-        raise FileNotFoundError(f"no features file {path}")
+    _check_present(path)
     try:
-        with safe_open(path, framework="pt") as file:
+        with readable(path) as named, safe_open(named, framework="pt") as file:
             if RECORDS not in file.keys():  # noqa: SIM118 (not a mapping)
                 return None
             count = file.get_slice("vectors").get_shape()[0]

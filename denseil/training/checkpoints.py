@@ -14,9 +14,11 @@ from typing import Any, NamedTuple
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 from torch import Tensor
 from torch.optim import Optimizer
+
+from denseil.common.tensor_files import load_tensors
 
 logger = logging.getLogger(__name__)
 
@@ -157,7 +159,7 @@ def _read(path: Path) -> Checkpoint:
         file = path / f"{name}.safetensors"
         if _digest(file) != digest:
             raise ValueError(f"{file.name} differs from its digest")
-        tensors[name] = load_file(file)
+        tensors[name] = load_tensors(file)
     return Checkpoint(path, state, tensors)
 
 

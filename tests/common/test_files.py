@@ -2,15 +2,21 @@
 
 import errno
 import os
+import shutil
+import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 from safetensors.numpy import save_file
 
+from denseil.cli import main
 from denseil.cli.run import explain
 from denseil.common.files import replacing
 from denseil.common.tensor_files import disk_errors
+from denseil.metrics import load_features
+
+MARS_TINY = Path(__file__).parents[1] / "data/mars_tiny"
 
 
 def test_a_device_a_pipe_and_a_folder_are_not_replaced(tmp_path: Path):
@@ -46,3 +52,36 @@ def test_a_full_disk_is_one_error_that_names_the_file(tmp_path: Path):
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
     assert explain(OSError(errno.ENOSPC, "No space left on device")).startswith("No space left on device: make room")
+
+
+needs_bytes = pytest.mark.skipif(sys.platform in ("win32", "darwin"), reason="names of files are always Unicode here")
+
+
+@needs_bytes
+def test_a_folder_whose_name_is_not_utf8_up_to_the_gallery(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    """Crops and features files may have any name; what cannot be written in a gallery is said in a line."""
+    from denseil import gallery
+
+    odd = tmp_path / os.fsdecode(b"caf\xe9")
+    odd.mkdir()
+    shutil.copytree(MARS_TINY / "bbox_test" / "0003", odd / "crops")
+    features = str(odd / "v.safetensors")
+    assert main(["embed", str(odd / "crops"), "--model", "denseil_mobilenetv2", "-o", features]) == 0
+    assert main(["gallery", "add", str(tmp_path / "people"), features]) == 0
+    assert "pictures have names that are not UTF-8, first" in capsys.readouterr().err
+    with gallery.open(str(tmp_path / "people")) as people:
+        assert [one.record.thumbnail for block in people.scan() for one in block] == [""]
+    for words in (
+        ["gallery", "add", str(odd / "people"), features],
+        ["export", "denseil_mobilenetv2", str(odd / "m.onnx")],
+    ):
+        assert main(words) == 2
+        assert "caf\\udce9/" in (said := capsys.readouterr().err)
+        assert "is not a name in UTF-8" in said
+    assert main(["train", "mars", str(MARS_TINY), "--recipe", "smoke", "--output", str(odd / "run")]) == 2
+    assert "is not text in utf-8" in capsys.readouterr().err.splitlines()[-1]
+
+
+def test_a_folder_is_no_features_file(tmp_path: Path):
+    with pytest.raises(FileNotFoundError, match=r"no features file .*: that is a folder; `denseil embed"):
+        load_features(tmp_path)
