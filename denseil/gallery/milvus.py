@@ -120,7 +120,8 @@ class MilvusGallery(Closing):
                 of_day = list(group)
                 for first in range(0, len(of_day), size):
                     part = of_day[first : first + size]
-                    self._client.insert(self._name, part, partition_name=partition_of(day), timeout=TIMEOUT)
+                    # `insert` keeps a second copy of a record that another writer adds at the same moment
+                    self._client.upsert(self._name, part, partition_name=partition_of(day), timeout=TIMEOUT)
                     added += len(part)
         return added
 
