@@ -13,22 +13,32 @@ import sys
 import time
 import traceback
 from collections.abc import Callable, Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any
 
+import pytest
 import torch
 import torch.distributed as dist
 
-CONTEXT = multiprocessing.get_context("forkserver")
-CONTEXT.set_forkserver_preload(["torch", "torch.distributed", "denseil.training", "accelerate.tracking"])
 PATIENCE = 300  # seconds
+
+
+@cache
+def context() -> Any:
+    """The context of multiprocessing that forks from one server; where there is no fork, the test is skipped."""
+    if not hasattr(os, "fork"):
+        pytest.skip("needs os.fork, which this system lacks")
+    forking = multiprocessing.get_context("forkserver")
+    forking.set_forkserver_preload(["torch", "torch.distributed", "denseil.training", "accelerate.tracking"])
+    return forking
 
 
 def start(
     function: Callable[..., Any], *arguments: Any, log: Path, environment: Mapping[str, str] | None = None
 ) -> Any:
     """Start a child; its output goes to `log`."""
-    child = CONTEXT.Process(target=_run, args=(function, arguments, str(log), dict(environment or {})))
+    child = context().Process(target=_run, args=(function, arguments, str(log), dict(environment or {})))
     child.start()
     return child
 

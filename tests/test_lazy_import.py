@@ -114,3 +114,18 @@ def test_what_windows_lacks_is_not_needed():
     rooms = "common data embedding exporters gallery layers linking losses metrics models training viz cli"
     code = f"{blocked}; import denseil; [__import__(f'denseil.{{room}}') for room in '{rooms}'.split()]; denseil.train"
     run(code)
+
+
+@pytest.mark.slow
+def test_the_fast_tests_pass_without_what_windows_lacks():
+    """Those of the rooms that need no training; `tests.forked` skips what needs a real fork."""
+    rooms = "common layers losses metrics models data linking embedding gallery"
+    paths = [f"tests/{room}" for room in rooms.split()]
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-p", "tests.as_on_windows", "-p", "no:cacheprovider", *paths],
+        capture_output=True,
+        text=True,
+        cwd=Path(__file__).parents[1],
+    )
+    assert done.returncode == 0, done.stdout[-3000:]
+    assert "needs os.fork, which this system lacks" in done.stdout

@@ -75,6 +75,7 @@ def address(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     pytest.importorskip("pymilvus")
     if kind == "milvus-lite":
         pytest.importorskip("milvus_lite")
+        pytest.importorskip("fcntl", reason="Milvus Lite locks its file with fcntl")
         return f"milvus://{tmp_path}/gallery.db"
     name = "t" + "".join(c for c in str(tmp_path) if c.isalnum())[-200:]
     return f"{request.getfixturevalue('milvus_server')}/{name}"

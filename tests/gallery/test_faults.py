@@ -183,6 +183,7 @@ def test_forgotten_bytes_leave_the_files(tmp_path: Path, batches: int, index: bo
 
 def test_milvus_forgets_by_day(tmp_path: Path):
     pytest.importorskip("milvus_lite")
+    pytest.importorskip("fcntl", reason="Milvus Lite locks its file with fcntl")
     held, vectors = records(600), unit_vectors(unit(600))
     with gallery.open(f"milvus://{tmp_path}/g.db", DIM) as lite:
         lite.add(held, vectors)

@@ -20,7 +20,7 @@ import pytest
 
 from denseil import gallery
 from denseil.gallery import Record, copy
-from tests.forked import CONTEXT
+from tests.forked import context
 from tests.gallery.conftest import DIM, unit
 from tests.gallery.test_faults import holds
 
@@ -56,8 +56,8 @@ def work(said: Connection, what: str, uri: str, other: str) -> None:
 
 def kill(moment: float, *words: str) -> list[int | str]:
     """Start the work, kill its process, and return what it has said."""
-    heard, said = CONTEXT.Pipe(duplex=False)
-    process = CONTEXT.Process(target=work, args=(said, *words))
+    heard, said = context().Pipe(duplex=False)
+    process = context().Process(target=work, args=(said, *words))
     process.start()
     said.close()
     assert heard.recv() == "ready"
