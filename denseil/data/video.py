@@ -211,5 +211,6 @@ def _timestamp(text: str) -> float:
     except ValueError as error:
         raise ValueError(f"start must be a time such as 2026-05-01T08:30:00+02:00, got {text!r}") from error
     if time.tzinfo is None:
+        text = time.isoformat()  # a date alone takes no zone
         raise ValueError(f"start {text!r} has no time zone: add it, such as {text}+02:00, or {text}Z")
     return time.timestamp()

@@ -175,8 +175,20 @@ def _resolve_registered(name: str) -> tuple[str, str]:
         known = [*registered_models(), *variants.ALIASES]
         near = difflib.get_close_matches(architecture, known, n=2)
         hint = f"did you mean {' or '.join(near)}?" if near else f"known: {', '.join(known)}"
-        raise KeyError(f"no denseil model {name!r}; {hint}")
+        raise KeyError(f"no denseil model {name!r}; {_no_model_in(name)}{hint}")
     return architecture, tag
+
+
+def _no_model_in(name: str) -> str:
+    """Say what is at a path that was given as a model and is none: a run, another folder, or a file; "" if nothing."""
+    path = Path(name)
+    if (path / "final" / CONFIG_NAME).is_file():
+        return f"{name} is the folder of a run, with its model in {path / 'final'}; "
+    if path.is_dir():
+        return f"the folder {name} has no {CONFIG_NAME}, which `denseil.save_pretrained` writes; "
+    if path.is_file():
+        return f"{name} is a file; give the folder of a saved model, or weights by checkpoint_path=; "
+    return ""
 
 
 def _check_call(pretrained: object, num_classes: object, checkpoint_path: object, cache_dir: object) -> None:

@@ -283,6 +283,8 @@ def test_a_file_that_is_no_video_or_ends_early(tmp_path, video):
 def test_wrong_arguments_write_nothing(tmp_path, video):
     with pytest.raises(ValueError, match="has no time zone"):
         cut(tmp_path, video, "1,7,0,0,9,9", start="2026-05-01T08:30:00")
+    with pytest.raises(ValueError, match=r"such as 2026-05-01T00:00:00\+02:00"):
+        cut(tmp_path, video, "1,7,0,0,9,9", start="2026-05-01")
     with pytest.raises(ValueError, match="start must be a time such as"):
         cut(tmp_path, video, "1,7,0,0,9,9", start="noon")
     with pytest.raises(ValueError, match="max_gap"):

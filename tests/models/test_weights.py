@@ -371,3 +371,16 @@ def test_a_plain_path_of_a_folder(model: DenseIL, tmp_path: Path, monkeypatch):
         assert same(denseil.create_model(name, pretrained=True), model)
     with pytest.raises(KeyError, match="no denseil model 'my model'"):
         denseil.create_model("my model")
+
+
+def test_a_path_that_holds_no_model_says_what_it_holds(tmp_path):
+    (tmp_path / "run/final").mkdir(parents=True)
+    (tmp_path / "run/final/config.json").write_text("{}")
+    (tmp_path / "weights.pth").touch()
+    for name, said in (
+        ("run", "is the folder of a run, with its model in"),
+        ("", "has no config.json"),
+        ("weights.pth", "is a file"),
+    ):
+        with pytest.raises(KeyError, match=said):
+            denseil.create_model(str(tmp_path / name))
