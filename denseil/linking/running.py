@@ -6,7 +6,7 @@ from collections import deque
 
 import numpy as np
 
-from denseil.linking.threshold import FAR, MEAN, SPREAD, Threshold, value_of, without_doubles
+from denseil.linking.threshold import FAR, MEAN, SPREAD, Threshold, not_twice, value_of
 
 NEWEST = 1000  # pairs that the threshold rests on
 
@@ -47,7 +47,8 @@ class RunningThreshold:
     def threshold(self) -> Threshold:
         """The threshold now, and what it rests on."""
         if self._threshold is None:
-            similar, left_out = without_doubles(np.array(self._pairs, np.float32))
-            value = value_of(similar, MEAN, SPREAD, self.far)
-            self._threshold = Threshold(value, "auto", len(similar), far=self.far, left_out=left_out)
+            similar = np.sort(np.array(self._pairs, np.float32))
+            kept = not_twice(similar)
+            value = value_of(similar[kept], MEAN, SPREAD, self.far)
+            self._threshold = Threshold(value, "auto", int(kept.sum()), far=self.far, left_out=int((~kept).sum()))
         return self._threshold

@@ -25,6 +25,7 @@ MOST_PAIRS = 200_000  # co-visible pairs looked at
 CAP = 0.97  # no threshold is above
 KEPT = 0.95  # share of the halves that the threshold keeps together
 BLOCK = 512
+SURE, RESAMPLES, BISECTIONS = 0.6, 300, 30
 
 
 @dataclass(frozen=True)
@@ -36,7 +37,7 @@ class Threshold:
         how: "given" or "auto".
         pairs: Pairs of tracklets that surely show two persons, seen at once in one camera.
         halves: Pairs that surely show one person, halves of one track.
-        low: Lower end of the 95 % interval of the value, from resampled pairs; NaN without pairs.
+        low: Lower end of the interval that holds the value with 95 %, from resampled tracklets; NaN without pairs.
         high: Upper end.
         far: Wanted share of pairs of two persons that are linked; NaN if the value is given.
         left_out: Pairs seen at once that are not among `pairs`: so similar that a tracker may have shown one person
@@ -67,12 +68,12 @@ class Threshold:
 def auto_threshold(tracks: Tracks, rules: Rules, *, far: float = FAR, halves: Halves | None = None) -> Threshold:
     """Choose a threshold without labels.
 
-    It is the similarity that the wanted share of pairs of two persons reaches if similarities are normally distributed:
-    their mean plus z spreads, with z = 2.33 for 1 %. Mean and spread are those of tracklets seen at once in one camera,
-    which surely show two persons, together with 50 pairs' worth of a guess: the median of all pairs, at most one spread
-    above the mean of rendered people. Pairs above 0.85 and more than 3 spreads above the median (from the median
-    absolute deviation) are left out, since a tracker may show one person twice at once. If halves of tracks are given,
-    the value keeps at least 95 % of them together.
+    It is the similarity that the wanted share of pairs of two persons reaches, or less, with a probability of 60 %.
+    These are the pairs of tracklets seen at once in one camera, which surely show two persons, and 50 pairs' worth of a
+    guess: normally distributed around the median of all pairs, at most one spread above the mean of rendered people.
+    The probability is that of tracklets drawn again. Pairs above 0.85 and more than 3 spreads above the median (from
+    the median absolute deviation) are left out, since a tracker may show one person twice at once. If halves of tracks
+    are given, the value keeps at least 95 % of them together.
 
     Args:
         tracks: Tracklets.
@@ -85,12 +86,18 @@ def auto_threshold(tracks: Tracks, rules: Rules, *, far: float = FAR, halves: Ha
     """
     if not 0 < far <= 0.5:
         raise ValueError(f"far={far!r}: give a rate above 0 and at most 0.5, such as 0.01")
-    similar, left_out = without_doubles(_seen_at_once(tracks, rules))
+    similar, pairs = _seen_at_once(tracks, rules)
+    kept = not_twice(similar)
+    left_out = int((~kept).sum())
+    order = np.flatnonzero(kept)[np.argsort(similar[kept], kind="stable")]
+    similar, pairs = similar[order], pairs[order]
     guess = _guess(tracks)
-    value = value_of(similar, *guess, far)
-    rng = np.random.default_rng(0)
-    drawn = [value_of(rng.choice(similar, len(similar)), *guess, far) for _ in range(300 if len(similar) else 0)]
-    low, high = np.quantile(drawn, [0.025, 0.975]).tolist() if drawn else (float("nan"),) * 2
+    value, low, high = value_of(similar, *guess, far), float("nan"), float("nan")
+    if len(similar):
+        rng, size = np.random.default_rng(0), len(tracks)
+        times = (np.bincount(rng.integers(size, size=size), minlength=size) for _ in range(RESAMPLES))
+        drawn = [value_of(similar, *guess, far, np.prod(each[pairs], axis=1)) for each in times]
+        low, value, high = np.quantile(drawn, [0.025, SURE, 0.975]).tolist()
     count = 0
     if halves is not None:
         one, other = (check_vectors(half) for half in halves)
@@ -121,31 +128,36 @@ def warn_if_borrowed(threshold: Threshold, model_id: str | None, *, level: int) 
         )
 
 
-def without_doubles(similar: NDArray[np.float32]) -> tuple[NDArray[np.float32], int]:
-    """Leave out pairs (P,) that are far above the others, more than people who look alike, and count them."""
-    if not len(similar):
-        return similar, 0
-    median = np.median(similar)
-    spread = max(1.4826 * np.median(np.abs(similar - median)), SPREAD / 2)
-    kept = similar[similar <= max(median + OUTLIER * spread, TWICE)]
-    return kept, len(similar) - len(kept)
+def not_twice(similar: NDArray[np.float32]) -> NDArray[np.bool_]:
+    """Find the pairs (P,) that are not so far above the others, more than people who look alike, as one person is."""
+    median = np.median(similar) if len(similar) else 0.0
+    spread = max(1.4826 * np.median(np.abs(similar - median)), SPREAD / 2) if len(similar) else SPREAD
+    kept: NDArray[np.bool_] = similar <= max(median + OUTLIER * spread, TWICE)
+    return kept
 
 
-def value_of(similar: NDArray[np.float32], mean: float, spread: float, far: float) -> float:
-    """Threshold for a rate of false links, from pairs of two persons (P,) and a guess that weighs as much as `PRIOR`.
+def value_of(
+    similar: NDArray[np.float32], mean: float, spread: float, far: float, times: NDArray[np.int64] | None = None
+) -> float:
+    """Similarity that a share of pairs of two persons reaches: known ones, and `PRIOR` that are guessed.
 
     Args:
-        similar: Similarities of pairs that surely show two persons.
-        mean: The guess of their mean.
-        spread: And of their standard deviation.
-        far: The rate, in (0, 0.5].
+        similar: Similarities (P,) of pairs that surely show two persons, in ascending order.
+        mean: Mean of the guessed ones, which are normally distributed.
+        spread: Their standard deviation.
+        far: The share, in (0, 0.5].
+        times: How many times each known pair counts (P,); once by default.
     """
-    count = len(similar)
-    own, variance = (float(similar.mean()), float(similar.var())) if count else (0.0, 0.0)
-    total = count + PRIOR
-    middle = (count * own + PRIOR * mean) / total
-    width = np.sqrt((count * variance + PRIOR * spread**2) / total)
-    return float(np.clip(middle + NormalDist().inv_cdf(1 - far) * width, -1, CAP))
+    times = np.ones(len(similar), np.int64) if times is None else times
+    reach = np.append(np.cumsum(times[::-1])[::-1], 0)  # known pairs at each one's similarity or above
+    guessed, most = NormalDist(mean, spread), far * (reach[0] + PRIOR)
+    low, high = -1.0, CAP
+    for _ in range(BISECTIONS):
+        middle = (low + high) / 2
+        known = reach[np.searchsorted(similar, middle)]
+        enough = known + PRIOR * (1 - guessed.cdf(middle)) > most
+        low, high = (middle, high) if enough else (low, middle)
+    return high
 
 
 def _guess(tracks: Tracks) -> tuple[float, float]:
@@ -159,9 +171,9 @@ def _guess(tracks: Tracks) -> tuple[float, float]:
     return mean, SPREAD * (1 - mean) / (1 - MEAN)
 
 
-def _seen_at_once(tracks: Tracks, rules: Rules) -> NDArray[np.float32]:
-    """Similarities (P,) of pairs that one camera shows at once."""
-    found = [np.empty(0, np.float32)]
+def _seen_at_once(tracks: Tracks, rules: Rules) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+    """Similarities (P,) of pairs that one camera shows at once, and the pairs (P, 2)."""
+    found, pairs = [np.empty(0, np.float32)], [np.empty((0, 2), np.int64)]
     count = 0
     for camera in range(len(rules.names)):
         own = np.flatnonzero(rules.camids == camera)
@@ -173,7 +185,8 @@ def _seen_at_once(tracks: Tracks, rules: Rules) -> NDArray[np.float32]:
             at_once &= rows[:, None] < columns
             if at_once.any():
                 found.append((tracks.vectors[rows] @ tracks.vectors[columns].T)[at_once])
+                pairs.append(np.stack([rows[np.nonzero(at_once)[0]], columns[np.nonzero(at_once)[1]]], axis=1))
                 count += len(found[-1])
             if count > MOST_PAIRS:
-                return np.concatenate(found)
-    return np.concatenate(found)
+                return np.concatenate(found), np.concatenate(pairs)
+    return np.concatenate(found), np.concatenate(pairs)

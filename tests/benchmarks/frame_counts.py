@@ -1,7 +1,8 @@
 """mAP of models with 1, 4 and all frames of a tracklet: `python -m tests.benchmarks.frame_counts MODEL --on ROOT`.
 
-A MODEL is a packaged name or a saved folder; with `--half-way OLD NEW`, the mean of two folders' weights is judged as
-well. A ROOT holds a dataset in the layout of MARS, or `manifest.csv`.
+A MODEL is a packaged name or a saved folder. `--mean MODEL ...` judges the mean of the weights of several, and
+`--half-way OLD NEW ...` what lies half-way from one model to the mean of others. A ROOT holds a dataset in the layout
+of MARS, or `manifest.csv`.
 
     python -m tests.benchmarks.shifts runs/shifts none night compressed high --seed 1
     python -m tests.benchmarks.frame_counts denseil_mobilenetv2 runs/groups/final --on runs/shifts/*-1
@@ -10,6 +11,7 @@ well. A ROOT holds a dataset in the layout of MARS, or `manifest.csv`.
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -27,11 +29,16 @@ def opened(model: str) -> nn.Module:
     return create_model(f"local-dir:{model}" if Path(model).is_dir() else model, pretrained=True).eval()
 
 
-def half_way(old: str, new: str) -> nn.Module:
-    """A model with the mean of two models' weights and statistics."""
-    model, other = opened(new), opened(old).state_dict()
+def mean(names: Sequence[str], shares: Sequence[float]) -> nn.Module:
+    """A model with the weighted mean of several models' weights and statistics."""
+    model = opened(names[-1])
+    states = [opened(name).state_dict() for name in names]
     own = model.state_dict()
-    model.load_state_dict({name: ((own[name].double() + other[name]) / 2).to(own[name].dtype) for name in own})
+    for name, value in own.items():
+        own[name] = sum(share * state[name].double() for share, state in zip(shares, states, strict=True)).to(
+            value.dtype
+        )
+    model.load_state_dict(own)
     return model
 
 
@@ -53,11 +60,16 @@ def cut(tracklet: Tracklet, count: int | None) -> Tracklet:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("models", nargs="*", help="packaged names or saved folders")
-    parser.add_argument("--half-way", nargs=2, action="append", default=[], metavar=("OLD", "NEW"))
+    parser.add_argument("--mean", nargs="+", action="append", default=[], metavar="MODEL")
+    parser.add_argument("--half-way", nargs="+", action="append", default=[], metavar="MODEL", help="OLD NEW ...")
     parser.add_argument("--on", nargs="+", type=Path, required=True, metavar="ROOT")
     options = parser.parse_args()
-    for names in [[name] for name in options.models] + options.half_way:
-        model = opened(names[0]) if len(names) == 1 else half_way(*names)
+    models = {name: ([name], [1.0]) for name in options.models}
+    models |= {f"mean of {', '.join(names)}": (names, [1 / len(names)] * len(names)) for names in options.mean}
+    for old, *new in options.half_way:
+        models[f"half-way from {old} to {', '.join(new)}"] = [old, *new], [0.5, *[0.5 / len(new)] * len(new)]
+    for title, (names, shares) in models.items():
+        model = mean(names, shares)
         for root in options.on:
             people = read(root)
             found = [
@@ -72,7 +84,7 @@ def main() -> None:
                 for count in FRAMES
             ]
             row = "  ".join(f"{count or 'all'}: {100 * mAP:5.1f}" for count, mAP in zip(FRAMES, found, strict=True))
-            print(f"{' + '.join(names)}  {root.name}  {row}", flush=True)
+            print(f"{title}  {root.name}  {row}", flush=True)
 
 
 if __name__ == "__main__":
