@@ -11,7 +11,6 @@ of MARS, or `manifest.csv`.
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -20,6 +19,7 @@ from torch import nn
 
 from denseil import create_model, evaluate
 from denseil.data import Tracklet, VideoReIDDataset, read_dataset
+from denseil.models.average import average
 
 FRAMES = (1, 4, None)
 
@@ -27,19 +27,6 @@ FRAMES = (1, 4, None)
 def opened(model: str) -> nn.Module:
     """A packaged model, or one of a folder."""
     return create_model(f"local-dir:{model}" if Path(model).is_dir() else model, pretrained=True).eval()
-
-
-def mean(names: Sequence[str], shares: Sequence[float]) -> nn.Module:
-    """A model with the weighted mean of several models' weights and statistics."""
-    model = opened(names[-1])
-    states = [opened(name).state_dict() for name in names]
-    own = model.state_dict()
-    for name, value in own.items():
-        own[name] = sum(share * state[name].double() for share, state in zip(shares, states, strict=True)).to(
-            value.dtype
-        )
-    model.load_state_dict(own)
-    return model
 
 
 def read(root: Path) -> VideoReIDDataset:
@@ -69,7 +56,7 @@ def main() -> None:
     for old, *new in options.half_way:
         models[f"half-way from {old} to {', '.join(new)}"] = [old, *new], [0.5, *[0.5 / len(new)] * len(new)]
     for title, (names, shares) in models.items():
-        model = mean(names, shares)
+        model = average([opened(name) for name in names], shares)
         for root in options.on:
             people = read(root)
             found = [
