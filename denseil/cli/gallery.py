@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from denseil.cli import options, searching, values
-from denseil.cli.output import show
+from denseil.cli.output import note, show
 from denseil.cli.parser import Verb, Verbs
 from denseil.cli.times import seconds
 from denseil.common.text import plain
@@ -48,7 +48,7 @@ def _declare_forgetting(verbs: Verbs) -> None:
     verb = verbs.add(
         "gallery forget",
         forget,
-        "Remove one person, track or record, also from the files.",
+        "Remove one person, track or record, also from the files. The exit status is 1 if there was none.",
         examples=(
             "denseil gallery forget people --id c3/street.avi/9@1777617000",
             "denseil gallery forget people --pid 12 --alone",
@@ -135,7 +135,10 @@ def forget(
 
     with galleries.open(gallery) as held:
         gone = held.delete([id]) if id is not None else held.forget(pid=pid, track=track)
-        return _removed(held, gone, optimize=optimize, alone=alone, json=json)
+        _removed(held, gone, optimize=optimize, alone=alone, json=json)
+    if not gone:
+        note("nothing in the gallery matches: check the name, as denseil search prints it")
+    return 0 if gone else 1
 
 
 def expire(gallery: str, before: str, optimize: bool, alone: bool, json: bool) -> int:
@@ -145,16 +148,16 @@ def expire(gallery: str, before: str, optimize: bool, alone: bool, json: bool) -
     from denseil import gallery as galleries
 
     with galleries.open(gallery) as held:
-        return _removed(held, held.expire(limit), optimize=optimize, alone=alone, json=json)
+        _removed(held, held.expire(limit), optimize=optimize, alone=alone, json=json)
+    return 0
 
 
-def _removed(held: Gallery, gone: int, *, optimize: bool, alone: bool, json: bool) -> int:
+def _removed(held: Gallery, gone: int, *, optimize: bool, alone: bool, json: bool) -> None:
     if optimize:
         held.optimize(alone=alone)
     total = held.count()
     text = f"{gone:,} records removed; {plain(held.uri)} holds {total:,}"
     show({"removed": gone, "total": total}, as_json=json, text=text)
-    return 0
 
 
 def copy(source: str, target: str, json: bool) -> int:

@@ -102,6 +102,13 @@ def test_forgetting(uri: str, capsys: pytest.CaptureFixture[str]):
     assert "4 records, vectors 8 wide, 2 known persons" in capsys.readouterr().out
 
 
+def test_forgetting_what_is_not_there_says_so(uri: str, capsys: pytest.CaptureFixture[str]):
+    assert main(["gallery", "forget", uri, "--id", "a typo"]) == 1
+    printed = capsys.readouterr()
+    assert printed.out.startswith("0 records removed")
+    assert "nothing in the gallery matches" in printed.err
+
+
 def test_copy(uri: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     other = str(tmp_path / "other")
     assert main(["gallery", "copy", uri, other]) == 0
