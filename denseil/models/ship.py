@@ -45,7 +45,9 @@ def ship(name: str, *runs: str | Path, encoder_run: str | Path | None = None, pa
     model = average([create_model(f"local-dir:{Path(run, 'final')}", pretrained=True) for run in runs])
     if packaged:
         model = average([model, create_model(packaged, pretrained=True)])
-    model.pretrained_cfg["architecture"] = name.partition(".")[0]  # a model trained with explicit arguments gets a name
+    architecture, _, tag = name.partition(".")
+    model.pretrained_cfg |= {"architecture": architecture, "tag": tag}  # of explicit arguments, or of the first weights
+    model.pretrained_cfg.pop("custom_load", None)
     for parameter in model.parameters():
         if parameter.ndim > 1:  # norms and their statistics stay in float32
             parameter.data = parameter.data.half()

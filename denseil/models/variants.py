@@ -45,8 +45,11 @@ default_cfgs = generate_default_cfgs(
         "denseil_resnet50.mars": _cfg("denseil_resnet50.mars"),
         "denseil_densenet121.mars": _cfg("denseil_densenet121.mars"),
         "denseil_resnet50_d256.mars": _cfg("denseil_resnet50_d256.mars"),
-        "denseil_mobilenetv2.people_v1": _shipped_cfg("denseil_mobilenetv2.people_v1"),
-        "denseil_mobilenetv2_mean.people_v1": _shipped_cfg("denseil_mobilenetv2_mean.people_v1"),
+        **{
+            f"{name}.{tag}": _shipped_cfg(f"{name}.{tag}")
+            for name in ("denseil_mobilenetv2", "denseil_mobilenetv2_mean")
+            for tag in ("people_v1", "people_v2")  # the first is the default
+        },
         "denseil": _cfg(),
     }
 )

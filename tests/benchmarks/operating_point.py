@@ -16,7 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
-from denseil import create_model
+from denseil import create_model, list_pretrained
 from denseil.data import read_dataset
 from denseil.embedding import calibrate, embed_dataset
 from denseil.embedding.cache import weights_digest
@@ -66,9 +66,10 @@ def main() -> None:
     parser.add_argument(
         "--write", action="store_true", help="write thresholds measured on them into the packaged configs"
     )
+    parser.add_argument("--names", nargs="+", default=list_pretrained(), help="packaged weights; all by default")
     options = parser.parse_args()
     dataset = read_dataset("mars", options.root)
-    for folder in sorted(path for path in SHIPPED.iterdir() if path.is_dir()):
+    for folder in (SHIPPED / name for name in options.names):
         model = create_model(f"local-dir:{folder}", pretrained=True).eval()
         embeddings = embed_dataset(model, dataset)
         if options.write:

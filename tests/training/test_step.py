@@ -8,7 +8,8 @@ import pytest
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from denseil.training import train
+from denseil.synth import sample
+from denseil.training import TrainConfig, train
 from denseil.training.progress import read_metrics
 from denseil.training.setup import set_up
 from denseil.training.train import training_step
@@ -74,14 +75,19 @@ def test_a_frozen_encoder_has_no_gradient_and_stays(tmp_path: Path):
 
 @pytest.mark.slow
 def test_the_compiled_step_has_the_loss_curve_of_eager(tmp_path: Path):
-    """50 steps in float32 without dropout, whose random numbers torch.compile takes elsewhere."""
+    """52 steps in float32 without dropout, whose random numbers torch.compile takes elsewhere.
+
+    Adam divides by the size of past gradients, so differences in rounding grow with the learning rate.
+    """
     curves = []
+    small = {"backbone": "test_resnet", "dim": 64, "depth": 2, "num_heads": 4, "ffn_dim": 64, "drop": 0.0}
+    own = {"root": str(sample()), "model": "denseil", "model_args": small, "init": "random", "height": 64, "width": 32}
+    steps = {"num_ids": 12, "epochs": 13, "lr": 5e-5, "log_every": 1, "workers": 0, "cache": "ram"}
+    quiet = {"validate_every": 0, "test_frames": "none", "save_every": 13, "device": "cpu"}
     for mode in ("none", "default"):
-        args = {"backbone": "test_resnet", "dim": 64, "depth": 2, "num_heads": 4, "ffn_dim": 64, "drop": 0.0}
-        config = config_for(tmp_path / mode, compile=mode, model_args=args, epochs=50, save_every=50)
-        train(config)
-        curves.append([line["loss"] for line in read_metrics(config.output)])
-    assert len(curves[0]) == 50
-    # Rounding grows from step to step, in batches as small as these more than in large ones.
-    assert curves[1][:20] == pytest.approx(curves[0][:20], abs=1e-3)
-    assert curves[1] == pytest.approx(curves[0], abs=0.03)
+        output = str(tmp_path / mode)
+        train(TrainConfig.from_recipe("people", **own, **steps, **quiet, output=output, compile=mode))
+        curves.append([line["loss"] for line in read_metrics(output) if line["kind"] == "train"])
+    assert len(curves[0]) == 52
+    assert curves[0][-1] < curves[0][0] - 0.5
+    assert curves[1] == pytest.approx(curves[0], abs=1e-3)
