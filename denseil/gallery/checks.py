@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Sequence
 from typing import Protocol
 
@@ -35,19 +36,18 @@ def check_new(records: Sequence[Record], vectors: ArrayLike, dim: int) -> FloatA
         ValueError: As `gallery_vectors`, or if the numbers of vectors and records differ, or two records have the same
             id.
     """
-    wrong = next((record for record in records if not isinstance(record, Record)), None)
-    if wrong is not None:
+    if not all(issubclass(kind, Record) for kind in set(map(type, records))):
+        wrong = next(record for record in records if not isinstance(record, Record))
         raise TypeError(f"{wrong!r} is not a denseil.gallery.Record")
     if not len(records):
         return np.empty((0, dim), np.float32)
     units = gallery_vectors(vectors, dim)
     if len(units) != len(records):
         raise ValueError(f"{len(records)} records and {len(units)} vectors; give one vector a record")
-    seen: set[str] = set()
-    for record in records:
-        if record.id in seen:
-            raise ValueError(f"two records are called {record.id!r}; an id names one tracklet")
-        seen.add(record.id)
+    ids = [record.id for record in records]
+    if len(set(ids)) < len(ids):
+        twice, _ = Counter(ids).most_common(1)[0]
+        raise ValueError(f"two records are called {twice!r}; an id names one tracklet")
     return units
 
 

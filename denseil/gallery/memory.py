@@ -42,10 +42,12 @@ class MemoryGallery(Closing):
         with self._lock:
             held = [record.id for record in records if record.id in self._records]
             check_held(records, units, self._found(held), self.uri)
-            new = [at for at, record in enumerate(records) if record.id not in self._records]
-            self._vectors = np.concatenate([self._vectors, units[new]])
-            self._records.update((records[at].id, records[at]) for at in new)
-        return len(new)
+            if held:
+                new = [at for at, record in enumerate(records) if record.id not in self._records]
+                records, units = [records[at] for at in new], units[new]
+            self._vectors = np.concatenate([self._vectors, units])
+            self._records.update((record.id, record) for record in records)
+        return len(records)
 
     @checked
     def search(
