@@ -18,7 +18,10 @@ Halves: TypeAlias = tuple[ArrayLike, ArrayLike]
 
 FAR = 0.01
 MEAN, SPREAD = 0.04, 0.245  # of the similarity of two rendered persons, with the packaged weights
-MEASURED = "83255db2973b5731a915ee2ba0095e0034cc9b6d"  # identity of these weights, denseil_mobilenetv2.people_v1
+MEASURED = (  # identities of these weights, denseil_mobilenetv2.people_v1, and people_v2, whose values differ by 0.01
+    "83255db2973b5731a915ee2ba0095e0034cc9b6d",
+    "d0f9d09beadf8ae3bf425445c0d137377bf62ae3",
+)
 PRIOR = 50  # pairs that count as much as the rendered ones
 OUTLIER, TWICE = 3.0, 0.85  # spreads above the median, and similarity, above which a pair may be one person twice
 MOST_PAIRS = 200_000  # co-visible pairs looked at
@@ -118,11 +121,11 @@ def warn_if_borrowed(threshold: Threshold, model_id: str | None, *, level: int) 
         model_id: Identity of the model that made the vectors; None if unknown.
         level: Frames from here to the caller who is to be told.
     """
-    if threshold.how == "auto" and threshold.pairs < PRIOR and model_id != MEASURED:
+    if threshold.how == "auto" and threshold.pairs < PRIOR and model_id not in MEASURED:
         whose = "not" if model_id else "not known to be"
         warnings.warn(
             f"the threshold 'auto' rests on {threshold.pairs} pairs seen at once, fewer than {PRIOR}, so it is mostly "
-            f"that of denseil_mobilenetv2.people_v1, and the vectors are {whose} of it: give a threshold, such as from "
+            f"that of the packaged denseil_mobilenetv2, and the vectors are {whose} of it: give a threshold, such as from "
             "denseil calibrate, or recordings in which people are seen at once",
             stacklevel=level + 1,
         )

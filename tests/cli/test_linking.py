@@ -106,7 +106,7 @@ def test_vectors_of_another_model_are_told_to_need_a_threshold(two, tmp_path: Pa
     command = ["link", *two, "-o", str(tmp_path / "p.csv")]
     assert main(command) == 0
     error = capsys.readouterr().err
-    assert error.count("denseil_mobilenetv2.people_v1, and the vectors are not of it: give a threshold") == 1
+    assert error.count("the packaged denseil_mobilenetv2, and the vectors are not of it: give a threshold") == 1
     assert main([*command, "--threshold", "0.9"]) == 0
     assert "give a threshold" not in capsys.readouterr().err
 

@@ -43,7 +43,7 @@ def laws(examples: int) -> Callable[[], None]:
         if equal:
             vectors[:] = 1
         start, end = start.round(), end.round()  # many at the same instant
-        linker = OnlineLinker(threshold=threshold, expire=expire, gap=0, model_id=MEASURED)
+        linker = OnlineLinker(threshold=threshold, expire=expire, gap=0, model_id=MEASURED[0])
         play(linker, vectors, camids, start, np.maximum(start, end), np.random.default_rng(seed))
         kept = [row for row in range(tracks) if (int(camids[row]), row) in linker._tracks]
         for a in kept:
