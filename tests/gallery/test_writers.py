@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from denseil import gallery
-from tests.forked import CONTEXT
+from tests.forked import context
 from tests.gallery.conftest import DIM
 from tests.gallery.test_kill import EACH, PEOPLE, people
 
@@ -21,7 +21,7 @@ def write(uri: str, pids: list[int]) -> None:
 
 
 def run(uri: str, shares: list[list[int]]) -> None:
-    processes = [CONTEXT.Process(target=write, args=(uri, pids)) for pids in shares]
+    processes = [context().Process(target=write, args=(uri, pids)) for pids in shares]
     for process in processes:
         process.start()
     for process in processes:
