@@ -125,8 +125,8 @@ def warn_if_borrowed(threshold: Threshold, model_id: str | None, *, level: int) 
         whose = "not" if model_id else "not known to be"
         warnings.warn(
             f"the threshold 'auto' rests on {threshold.pairs} pairs seen at once, fewer than {PRIOR}, so it is mostly "
-            f"that of the packaged denseil_mobilenetv2, and the vectors are {whose} of it: give a threshold, such as from "
-            "denseil calibrate, or recordings in which people are seen at once",
+            f"that of the packaged denseil_mobilenetv2, and the vectors are {whose} of it: give a threshold, such as "
+            "from denseil calibrate, or recordings in which people are seen at once",
             stacklevel=level + 1,
         )
 
