@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import time
-from typing import Literal
+from typing import Any, Literal
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from denseil.common.arguments import checked
 from denseil.common.modes import evaluating
@@ -17,6 +17,7 @@ from denseil.models.optimized.model import OptimizedDenseIL
 
 MIN_COSINE = 0.98
 MIN_NEIGHBOURS = 0.8
+TINY = 8  # pixels
 _DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 
 
@@ -38,7 +39,8 @@ def optimize(
 
     The result is compared with the original on clips. It is refused if the mean cosine of the centred embeddings is
     below 0.98, or fewer than 0.8 of the nearest neighbours are the same; with "auto", float32 is used if bfloat16
-    fails.
+    fails. On a CPU "auto" also uses it if a convolution with a stride sees maps of at most 8 pixels: torch's bfloat16
+    kernels were seen to read memory there that nothing had written.
 
     Args:
         model: A model made by `create_model`.
@@ -60,8 +62,11 @@ def optimize(
     device = next(model.parameters()).device
     clips = (patterns(model.preprocessing.size) if clips is None else clips).to(device)
     expected = _embed(model, clips)
-    first = wanted or (torch.bfloat16 if _fast_bfloat16(device) else torch.float32)
     notes: list[str] = []
+    first = wanted or (torch.bfloat16 if _fast_bfloat16(device) else torch.float32)
+    if not wanted and first == torch.bfloat16 and device.type == "cpu" and _smallest_strided(model) <= TINY:
+        first = torch.float32
+        notes.append(f"bfloat16 was not tried: a convolution with a stride sees maps of at most {TINY} pixels")
     for choice in [first] if wanted or first == torch.float32 else [first, torch.float32]:
         fast = OptimizedDenseIL(model, choice, compile=compile)
         fast.agreement = agreement(expected, _embed(fast, clips))
@@ -97,6 +102,25 @@ def _embed(model: ClipModel, clips: Tensor) -> Tensor:
         embeddings = model.forward_head(features, pre_logits=True)
         assert isinstance(embeddings, Tensor)
         return embeddings.float()
+
+
+@torch.inference_mode()
+def _smallest_strided(model: DenseIL) -> int:
+    """Number of pixels of the smallest map that a convolution with a stride sees."""
+    found: list[int] = []
+
+    def see(module: Any, inputs: tuple[Tensor, ...]) -> None:
+        if max(module.stride) > 1:
+            found.append(inputs[0].shape[-2] * inputs[0].shape[-1])
+
+    hooks = [each.register_forward_pre_hook(see) for each in model.modules() if isinstance(each, nn.Conv2d)]
+    try:
+        with evaluating(model):
+            model.forward_features(torch.zeros(1, 1, 3, *model.preprocessing.size))
+    finally:
+        for hook in hooks:
+            hook.remove()
+    return min(found, default=TINY + 1)
 
 
 def _fast_bfloat16(device: torch.device) -> bool:

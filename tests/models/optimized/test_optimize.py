@@ -106,6 +106,17 @@ def test_what_bfloat16_cannot_hold_is_refused_or_falls_back(monkeypatch: pytest.
     assert "bfloat16 was refused" in fast.steps[-1]
 
 
+@pytest.mark.parametrize(("size", "tiny"), [((64, 32), True), ((128, 64), False)])
+def test_auto_takes_float32_where_a_stride_sees_tiny_maps(size: tuple[int, int], tiny: bool, monkeypatch: Any):
+    """The last stage of test_resnet halves maps of 4 x 2 or of 8 x 4 pixels."""
+    monkeypatch.setattr(sys.modules[denseil.optimize.__module__], "_fast_bfloat16", lambda device: True)
+    model = build()
+    model.pretrained_cfg["input_size"] = (3, *size)
+    fast = denseil.optimize(model, verbose=False)
+    assert (fast.dtype == torch.float32) is tiny
+    assert ("bfloat16 was not tried" in fast.steps[-1]) is tiny
+
+
 def test_non_finite_embeddings_never_pass():
     vectors = torch.randn(4, 8)
     assert agreement(vectors, vectors).same_neighbour == 1
