@@ -99,7 +99,7 @@ def auto_threshold(tracks: Tracks, rules: Rules, *, far: float = FAR, halves: Ha
     if len(similar):
         rng, size = np.random.default_rng(0), len(tracks)
         times = (np.bincount(rng.integers(size, size=size), minlength=size) for _ in range(RESAMPLES))
-        drawn = [value_of(similar, *guess, far, np.prod(each[pairs], axis=1)) for each in times]
+        drawn = [value_of(similar, *guess, far, each[pairs[:, 0]] * each[pairs[:, 1]]) for each in times]
         low, value, high = np.quantile(drawn, [0.025, SURE, 0.975]).tolist()
     count = 0
     if halves is not None:
