@@ -27,7 +27,7 @@ from tests.forked import finish, free_port, launcher, start
 KINDS: dict[str, dict[str, Any]] = {
     "workers 0": {"workers": 0},
     "workers 2": {"workers": 2},
-    "bf16": {"precision": "bf16", "workers": 0},
+    "bf16": {"precision": "bf16", "workers": 0, "height": 128, "width": 64},  # see docs/training.md on tiny maps
     "accumulation": {"accumulate": 2, "workers": 0},
     "two processes": {"workers": 0},
 }
