@@ -38,6 +38,15 @@ def check_output(path: Path) -> None:
         raise FileNotFoundError(f"cannot write {path}: there is no folder {path.parent}; create it")
 
 
+def is_utf8(path: str | Path) -> bool:
+    """Whether a path is text in UTF-8, and not a name of other bytes."""
+    try:
+        str(path).encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 def check_utf8(path: str | Path, *, of: str) -> None:
     """Check a path for a library that opens names in UTF-8 only.
 
@@ -48,24 +57,20 @@ def check_utf8(path: str | Path, *, of: str) -> None:
     Raises:
         ValueError: If it is not UTF-8.
     """
-    try:
-        str(path).encode()
-    except UnicodeEncodeError:
+    if not is_utf8(path):
         raise ValueError(
             f"{path} is not a name in UTF-8, which {of} needs: rename the file or its folder, or, if the locale is to "
             "blame, set PYTHONUTF8=1"
-        ) from None
+        )
 
 
 @contextmanager
 def readable(path: str | Path) -> Iterator[Path]:
     """Yield a path for libraries that read names in UTF-8 only: a temporary link if that of the file is another."""
-    try:
-        check_utf8(path, of="a file")
-    except ValueError:
-        with TemporaryDirectory() as folder:
-            link = Path(folder, "file")
-            link.symlink_to(Path(path).absolute())
-            yield link
-    else:
+    if is_utf8(path):
         yield Path(path)
+        return
+    with TemporaryDirectory() as folder:
+        link = Path(folder, "file")
+        link.symlink_to(Path(path).absolute())
+        yield link

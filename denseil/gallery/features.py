@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from denseil.common.arguments import checked
+from denseil.common.files import is_utf8
 from denseil.gallery.checks import check_opened
 from denseil.gallery.protocol import Gallery
 from denseil.gallery.record import FloatArray, Record
@@ -35,7 +36,8 @@ def read_features(path: str | Path) -> tuple[list[Record], FloatArray]:
         zip(embeddings.pids.tolist(), embeddings.camids.tolist(), known, strict=True)
     ):
         given = {name: values[name] for name in ("start", "end", "track", "thumbnail") if values.get(name) is not None}
-        if not _is_utf8(given.get("thumbnail")):
+        thumbnail = given.get("thumbnail")
+        if isinstance(thumbnail, str) and not is_utf8(thumbnail):  # what is not text is left to `Record`
             unnamed.append(given.pop("thumbnail"))
         name = values.get("id", f"{Path(path).stem}:{row}")
         try:
@@ -51,11 +53,6 @@ def read_features(path: str | Path) -> tuple[list[Record], FloatArray]:
             unnamed[0],
         )
     return records, embeddings.vectors.cpu().numpy()
-
-
-def _is_utf8(path: object) -> bool:
-    """Whether a path can be stored; others, which are not text, are left to `Record`."""
-    return not (isinstance(path, str) and any("\ud800" <= letter <= "\udfff" for letter in path))
 
 
 @checked
