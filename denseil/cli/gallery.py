@@ -120,7 +120,7 @@ def add(gallery: str, features: Path, json: bool) -> int:
     records, vectors = galleries.read_features(features)
     with galleries.open(gallery, vectors.shape[1], galleries.features_model(features)) as held:
         new, total = held.add(records, vectors), held.count()
-    text = f"{new:,} of {len(records):,} records were new; {plain(gallery)} holds {total:,}"
+    text = f"new records: {new:,} of {len(records):,}; {plain(gallery)} holds {total:,}"
     show({"new": new, "records": len(records), "total": total}, as_json=json, text=text)
     return 0
 
@@ -156,7 +156,7 @@ def _removed(held: Gallery, gone: int, *, optimize: bool, alone: bool, json: boo
     if optimize:
         held.optimize(alone=alone)
     total = held.count()
-    text = f"{gone:,} records removed; {plain(held.uri)} holds {total:,}"
+    text = f"removed records: {gone:,}; {plain(held.uri)} holds {total:,}"
     show({"removed": gone, "total": total}, as_json=json, text=text)
 
 
@@ -166,7 +166,7 @@ def copy(source: str, target: str, json: bool) -> int:
 
     with galleries.open(source) as held, galleries.open(target, held.dim, held.model) as other:
         new, records, total = galleries.copy(held, other), held.count(), other.count()
-    text = f"{new:,} of {records:,} records were new; {plain(target)} holds {total:,}"
+    text = f"new records: {new:,} of {records:,}; {plain(target)} holds {total:,}"
     show({"new": new, "records": records, "total": total}, as_json=json, text=text)
     return 0
 
@@ -187,7 +187,7 @@ def info(gallery: str, json: bool) -> int:
             first, last = min(first, record.start), max(last, record.until)
         dim, model, format = held.dim, held.model, held.format
     total = sum(cameras.values())
-    lines = [f"{plain(gallery)}: {total:,} records, vectors {dim} wide, {len(pids):,} known persons"]
+    lines = [f"{plain(gallery)}: records {total:,}, known persons {len(pids):,}, width of the vectors {dim}"]
     lines += [f"  camera {camid}: {count:,}" for camid, count in sorted(cameras.items())]
     lines += [f"  from {show_time(first)} to {show_time(last)}"] if cameras else []
     lines += [f"  model {plain(model)}"] if model else []

@@ -75,7 +75,7 @@ def reembed(source: str, target: str, model: str, device: str, seed: int, json: 
             bar.update(len(block))
         total = other.count()
     left_out = len(records) - len(there)
-    text = f"{len(missing):,} of {len(records):,} records embedded; {plain(target)} holds {total:,}"
+    text = f"embedded records: {len(missing):,} of {len(records):,}; {plain(target)} holds {total:,}"
     if left_out:
         text += f"\nleft out: {left_out:,} records whose crops are gone, or in a folder with those of others"
     found = {"embedded": len(missing), "records": len(records), "left_out": left_out, "total": total, "model": identity}

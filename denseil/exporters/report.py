@@ -37,7 +37,8 @@ class ExportReport:
     def __str__(self) -> str:
         tried = ", ".join(" x ".join(map(str, shape)) for shape in self.shapes)
         size = sum(file.stat().st_size for file in self.files) / 1e6
-        written = f"{plain(self.path)}: {', '.join(plain(file.name) for file in self.files)}, {size:.1f} MB"
+        names = ", ".join(plain(file.name) for file in self.files if file != self.path)
+        written = f"{plain(self.path)}: {names + ', ' if names else ''}{size:.1f} MB"
         clips = len(self.shapes[0]) == 2
         inputs = f"B x T of {tried}, with masks and without" if clips else f"N x H x W of {tried}"
         checked = f"run by {self.format} at {inputs}: within {self.error:.1e} of torch"

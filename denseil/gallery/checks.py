@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Protocol
 
 import numpy as np
@@ -49,6 +50,21 @@ def check_new(records: Sequence[Record], vectors: ArrayLike, dim: int) -> FloatA
         twice, _ = Counter(ids).most_common(1)[0]
         raise ValueError(f"two records are called {twice!r}; an id names one tracklet")
     return units
+
+
+def check_new_folder(folder: Path) -> None:
+    """Refuse a folder for a new gallery that holds other files than LanceDB's tables, such as crops.
+
+    Raises:
+        ValueError: If there is such a file.
+    """
+    inside = folder.iterdir() if folder.is_dir() else ()
+    others = sorted(path.name for path in inside if path.suffix != ".lance" and path.name[0] != ".")
+    if others:
+        raise ValueError(
+            f"the folder {folder} is no gallery: it holds {plain(others[0])}"
+            f"{' and other files' if others[1:] else ''}; give a new folder, or an empty one"
+        )
 
 
 class _Opened(Protocol):

@@ -25,7 +25,7 @@ from denseil.gallery._arrow import (
     table_of,
     vectors_of,
 )
-from denseil.gallery.checks import check_new, check_opened, gallery_vectors
+from denseil.gallery.checks import check_new, check_new_folder, check_opened, gallery_vectors
 from denseil.gallery.fields import check_time
 from denseil.gallery.nearest import Block, search_blocks
 from denseil.gallery.protocol import Closing
@@ -53,14 +53,17 @@ class LanceGallery(Closing):
     Raises:
         FileNotFoundError: If the gallery does not exist and `dim` is None.
         ModuleNotFoundError: If LanceDB is not installed.
-        ValueError: If the gallery has another model or width, or a table of that name is not a gallery.
+        ValueError: If the gallery has another model or width, a table of that name is not a gallery, or a folder without
+            one holds other files.
     """
 
     def __init__(self, uri: str, dim: int | None = None, model: str = "") -> None:
         lancedb = need("lancedb", to="keep a gallery on disk", extra="gallery")
         self.uri = uri
-        if "://" not in uri and dim is None and not Path(uri, f"{TABLE}.lance").is_dir():
-            raise FileNotFoundError(_absent(uri))
+        if "://" not in uri and not Path(uri, f"{TABLE}.lance").is_dir():
+            if dim is None:
+                raise FileNotFoundError(_absent(uri))
+            check_new_folder(Path(uri))
         with self._plainly("opening it"):
             database = lancedb.connect(uri, read_consistency_interval=timedelta(0))
             try:

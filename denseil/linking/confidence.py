@@ -6,9 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from denseil.linking.checks import Tracks
+from denseil.linking.graph import MOST
 from denseil.linking.rules import Rules
-
-MOST = 1 << 24  # similarities at a time
 
 
 def confidences(tracks: Tracks, person: NDArray[np.int64], rules: Rules, threshold: float) -> NDArray[np.float32]:

@@ -40,13 +40,13 @@ def features(tmp_path: Path) -> Path:
 def uri(features: Path, capsys: pytest.CaptureFixture[str]) -> str:
     place = str(features.parent / "g")
     assert main(["gallery", "add", place, str(features)]) == 0
-    assert capsys.readouterr().out == f"12 of 12 records were new; {place} holds 12\n"
+    assert capsys.readouterr().out == f"new records: 12 of 12; {place} holds 12\n"
     return place
 
 
 def test_adding_again_changes_nothing(uri: str, features: Path, capsys: pytest.CaptureFixture[str]):
     assert main(["gallery", "add", uri, str(features)]) == 0
-    assert "0 of 12 records were new" in capsys.readouterr().out
+    assert "new records: 0 of 12" in capsys.readouterr().out
 
 
 def test_search_by_record(uri: str, capsys: pytest.CaptureFixture[str]):
@@ -99,20 +99,20 @@ def test_forgetting(uri: str, capsys: pytest.CaptureFixture[str]):
     with gallery.open(uri) as held:
         assert held.count() == 4
     assert main(["gallery", "info", uri]) == 0
-    assert "4 records, vectors 8 wide, 2 known persons" in capsys.readouterr().out
+    assert "records 4, known persons 2, width of the vectors 8" in capsys.readouterr().out
 
 
 def test_forgetting_what_is_not_there_says_so(uri: str, capsys: pytest.CaptureFixture[str]):
     assert main(["gallery", "forget", uri, "--id", "a typo"]) == 1
     printed = capsys.readouterr()
-    assert printed.out.startswith("0 records removed")
+    assert printed.out.startswith("removed records: 0")
     assert "nothing in the gallery matches" in printed.err
 
 
 def test_copy(uri: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     other = str(tmp_path / "other")
     assert main(["gallery", "copy", uri, other]) == 0
-    assert "12 of 12 records were new" in capsys.readouterr().out
+    assert "new records: 12 of 12" in capsys.readouterr().out
     with gallery.open(uri) as a, gallery.open(other) as b:
         name = f"{HOSTILE[1]}1"
         assert a.get([name])[0].record == b.get([name])[0].record

@@ -112,6 +112,18 @@ def test_a_table_that_is_no_gallery(tmp_path: Path):
         gallery.open(str(tmp_path), DIM)
 
 
+def test_a_folder_of_crops_does_not_become_a_gallery(tmp_path: Path):
+    (tmp_path / "crops" / "0001").mkdir(parents=True)
+    (tmp_path / "crops" / "0002.jpg").touch()
+    with pytest.raises(ValueError, match=r"is no gallery: it holds 0001 and other files; give a new folder"):
+        gallery.open(str(tmp_path / "crops"), DIM)
+    assert sorted(path.name for path in (tmp_path / "crops").iterdir()) == ["0001", "0002.jpg"]
+    (tmp_path / "empty").mkdir()
+    gallery.open(str(tmp_path / "empty"), DIM).close()
+    (tmp_path / "empty" / "notes.txt").touch()  # beside an existing gallery
+    gallery.open(str(tmp_path / "empty"), DIM).close()
+
+
 def test_nobody_answers():
     pytest.importorskip("pymilvus")
     began = time.monotonic()
