@@ -25,7 +25,7 @@ def threshold_at(thresholds: Mapping[str, Any], far: float | None) -> float:
     by_rate = {float(rate): value for rate, value in thresholds["far"].items()}
     if far not in by_rate:
         raise ValueError(
-            f"no threshold for a false-accept rate of {far}; calibrated are {sorted(by_rate)}: give one of these, or run "
-            f"`denseil calibrate` with --far {far}"
+            f"no threshold for a false-accept rate of {far}; calibrated are {sorted(by_rate)}: give one of these, or "
+            f"run `denseil calibrate` with --far {far}"
         )
     return float(by_rate[far])

@@ -53,8 +53,8 @@ class LanceGallery(Closing):
     Raises:
         FileNotFoundError: If the gallery does not exist and `dim` is None.
         ModuleNotFoundError: If LanceDB is not installed.
-        ValueError: If the gallery has another model or width, a table of that name is not a gallery, or a folder without
-            one holds other files.
+        ValueError: If the gallery has another model or width, a table of that name is not a gallery, or a folder
+            without one holds other files.
     """
 
     def __init__(self, uri: str, dim: int | None = None, model: str = "") -> None:
