@@ -1,7 +1,7 @@
 """Compare methods of linking on rendered walks: precision, recall and F1 of pairs, at the best threshold of each.
 
     denseil data synth walks --walks --num-ids 60
-    denseil embed walks --model denseil_mobilenetv2.people_v1 -o walks.safetensors
+    denseil embed walks --model denseil_mobilenetv2 -o walks.safetensors
     python examples/link_methods.py walks.safetensors ...
 
 Give several files to average over. Needs scikit-learn, igraph and leidenalg. Each threshold is chosen with the labels,

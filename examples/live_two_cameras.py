@@ -18,7 +18,7 @@ from denseil.embedding import TrackletEmbedder
 from denseil.linking import OnlineLinker
 from denseil.models import model_id
 
-MODEL = "denseil_mobilenetv2.people_v1"
+MODEL = "denseil_mobilenetv2"
 EVERY = 5  # frames between two looks at a track
 
 

@@ -23,7 +23,7 @@ from denseil.metrics import Embeddings, nearest, rank
 from denseil.metrics.figures import new_figure, save_figure
 from denseil.viz import attend
 
-MODEL, BASELINE = "denseil_mobilenetv2.people_v1", "denseil_mobilenetv2_mean.people_v1"
+MODEL, BASELINE = "denseil_mobilenetv2.people_v2", "denseil_mobilenetv2_mean.people_v2"
 RIGHT, WRONG, QUERY = "#1a7f37", "#cf222e", "#57606a"
 
 

@@ -30,7 +30,7 @@ from tests.test_docs import ROOT
 
 cv2 = pytest.importorskip("cv2")
 pytestmark = [pytest.mark.slow, needs_pets]
-MODEL = "denseil_mobilenetv2.people_v1"
+MODEL = "denseil_mobilenetv2"
 FRAMES = 40
 FOUND = read_tracks(PETS_TRACKS)
 PEOPLE = len(set(FOUND.ids[FOUND.frames <= FRAMES]))

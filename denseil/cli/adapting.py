@@ -18,7 +18,7 @@ def declare(verbs: Verbs) -> None:
         adapt,
         "Adapt a model to the cameras that unlabelled tracklets are from.",
         examples=(
-            "denseil adapt denseil_mobilenetv2.people_v1 crops --output adapted",
+            "denseil adapt denseil_mobilenetv2 crops --output adapted",
             "denseil adapt runs/mars/final crops/manifest.csv --output adapted --minutes 20 --seed 1",
         ),
         more="Each stage is kept only if tracklets of two persons then match the same tracklet of another camera less "

@@ -15,8 +15,8 @@ from denseil.models import create_model
 from denseil.synth import sample
 from denseil.viz import Page
 
-DENSE = "denseil_mobilenetv2.people_v1"
-MODELS = {"dense interaction": DENSE, "frames averaged": "denseil_mobilenetv2_mean.people_v1"}
+DENSE = "denseil_mobilenetv2.people_v2"
+MODELS = {"dense interaction": DENSE, "frames averaged": "denseil_mobilenetv2_mean.people_v2"}
 
 
 def demo(

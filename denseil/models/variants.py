@@ -48,7 +48,7 @@ default_cfgs = generate_default_cfgs(
         **{
             f"{name}.{tag}": _shipped_cfg(f"{name}.{tag}")
             for name in ("denseil_mobilenetv2", "denseil_mobilenetv2_mean")
-            for tag in ("people_v1", "people_v2")  # the first is the default
+            for tag in ("people_v2", "people_v1")  # the first is the default
         },
         "denseil": _cfg(),
     }

@@ -7,7 +7,7 @@ import numpy as np
 
 from denseil.data import read_tracks
 
-MODEL = "denseil_mobilenetv2.people_v1"  # comes with the package
+MODEL = "denseil_mobilenetv2"  # comes with the package
 
 
 def detections(video: str, boxes: str) -> Iterator[tuple[np.ndarray, np.ndarray]]:

@@ -46,7 +46,7 @@ def embedders(model: DenseIL, folder: Path, calibration: list[Tracklet]) -> dict
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("root", nargs="?", default=denseil.synth.sample())
-    parser.add_argument("--model", default="denseil_mobilenetv2.people_v1")
+    parser.add_argument("--model", default="denseil_mobilenetv2")
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
     dataset = read_dataset("mars", options.root)

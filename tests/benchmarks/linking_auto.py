@@ -4,7 +4,7 @@
         --num-ids 30 --tracklets 3 --frames 4
     for set in none night compressed high; do for seed in 31 32 33; do
         denseil embed runs/shifts/$set-$seed/manifest.csv --dataset manifest \
-            --model denseil_mobilenetv2.people_v1 -o runs/$set-$seed.safetensors
+            --model denseil_mobilenetv2 -o runs/$set-$seed.safetensors
     done; done
     python -m tests.benchmarks.linking_auto runs/{none,night,compressed,high}-*.safetensors
 

@@ -113,8 +113,8 @@ def main() -> None:
     options = parser.parse_args()
     warnings.simplefilter("ignore")  # that "auto" was not measured with these vectors
     models: dict[str, Callable[[], Describe]] = {
-        "denseil_mobilenetv2": lambda: packaged("denseil_mobilenetv2.people_v1"),
-        "denseil_mobilenetv2_mean": lambda: packaged("denseil_mobilenetv2_mean.people_v1"),
+        "denseil_mobilenetv2": lambda: packaged("denseil_mobilenetv2"),
+        "denseil_mobilenetv2_mean": lambda: packaged("denseil_mobilenetv2_mean"),
         "ImageNet, mean of frames": lambda: imagenet(options.imagenet),
         "HSV histogram": lambda: histogram,
     }

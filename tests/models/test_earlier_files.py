@@ -12,11 +12,11 @@ from denseil.models import original_name, read_weights, renew_digests
 
 # of the packaged weights, by commit 6022594: the digest, and the start of the embedding of `clip()`
 SHIPPED = {
-    "denseil_mobilenetv2": (
+    "denseil_mobilenetv2.people_v1": (
         "29ec304b788553a80c12c8763d095825d0fceef2",
         [1.009504, -0.078609, -0.419321, -1.196028, 1.14818, -0.770157],
     ),
-    "denseil_mobilenetv2_mean": (
+    "denseil_mobilenetv2_mean.people_v1": (
         "51147ad4405c8cc106850da258b714ac6bdacb20",
         [-0.622663, -0.465556, -0.81499, -0.322914, 0.799702, -0.464755],
     ),

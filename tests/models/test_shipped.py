@@ -46,7 +46,7 @@ def test_weights_are_the_published_ones_and_small(name: str):
 @pytest.mark.usefixtures("offline")
 @pytest.mark.parametrize("name", ALL)
 def test_they_load_without_a_network_through_timm_too(name: str):
-    ours = denseil.create_model(name.removesuffix(".people_v1"), pretrained=True).eval()
+    ours = denseil.create_model(name.removesuffix(".people_v2"), pretrained=True).eval()
     theirs = timm.create_model(name, pretrained=True).eval()
     clips = torch.randn(2, 3, 3, 128, 64, generator=torch.Generator().manual_seed(0))
     with torch.inference_mode():
