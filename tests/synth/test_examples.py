@@ -11,8 +11,9 @@ from denseil.synth import sample
 from tests.test_examples import TRACKLETS, load
 
 
-def test_contact_sheet_has_a_row_for_each_person(tmp_path: Path):
-    options = ["--rows", "2", "--frames", "1", "--height", "64", "--difficulty", "hard"]
+@pytest.mark.parametrize("groups", [[], ["--groups", "1"]])
+def test_contact_sheet_has_a_row_for_each_person(groups: list[str], tmp_path: Path):
+    options = ["--rows", "2", "--frames", "1", "--height", "64", "--difficulty", "hard", *groups]
     load("contact_sheet").main([str(tmp_path / "sheet.png"), *options])
     with Image.open(tmp_path / "sheet.png") as sheet:
         assert sheet.size == (4 * 32, 2 * 64)
