@@ -35,8 +35,8 @@ def records(size: int) -> list[Record]:
 
 
 @contextmanager
-def run_milvus(folder: Path) -> Iterator[str]:
-    """The address of a real Milvus server with its data in this folder, stopped after."""
+def run_milvus(folder: Path, *, killed: bool = False) -> Iterator[str]:
+    """The address of a real Milvus server with its data in this folder, stopped after, or killed with signal 9."""
     import milvus
 
     with socket.socket() as free:
@@ -49,6 +49,9 @@ def run_milvus(folder: Path) -> Iterator[str]:
     try:
         yield f"http://127.0.0.1:{port}"
     finally:
+        if killed:
+            server.server_proc.kill()
+            server.server_proc.wait()
         server.stop()
 
 

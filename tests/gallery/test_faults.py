@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 import random
+import re
 import shutil
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -223,6 +225,39 @@ def test_a_server_that_goes_away(tmp_path: Path):
         assert "\n" not in str(raised.value)
     with run_milvus(tmp_path) as uri:  # the same data
         assert gallery.open(f"{uri}/gone").count() == 10
+
+
+@pytest.mark.slow
+def test_a_server_killed_while_records_are_added(tmp_path: Path):
+    pytest.importorskip("milvus", reason="no Milvus server: pip install milvus==2.3.5 (Linux, x86-64)")
+    from tests.gallery.conftest import run_milvus
+
+    batch, size = 50, 10_000
+    held, vectors, acknowledged = records(size), unit(size), 0
+    errors: list[Exception] = []
+
+    def add() -> None:
+        nonlocal acknowledged
+        try:
+            for start in range(0, size, batch):
+                opened.add(held[start : start + batch], vectors[start : start + batch])
+                acknowledged = start + batch
+        except Exception as error:
+            errors.append(error)
+
+    with run_milvus(tmp_path, killed=True) as uri:
+        opened = gallery.open(f"{uri}/killed", DIM)
+        adding = threading.Thread(target=add)
+        adding.start()
+        while acknowledged < 10 * batch and adding.is_alive():
+            time.sleep(0.01)
+    adding.join()
+    assert [type(error) for error in errors] == [ConnectionError]
+    assert re.search("nothing was changed|add them all again", str(errors[0]))
+    with run_milvus(tmp_path) as uri:  # the same data
+        again = gallery.open(f"{uri}/killed")
+        assert acknowledged <= again.count() <= acknowledged + batch
+        assert len(again.find([record.id for record in held[:acknowledged]])) == acknowledged
 
 
 def test_a_gallery_whose_maker_was_killed_at_once(tmp_path: Path):
