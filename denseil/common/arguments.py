@@ -12,6 +12,7 @@ import builtins
 import inspect
 import linecache
 import os
+import re
 import types
 import typing
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
@@ -90,7 +91,9 @@ def raised_by_us(error: BaseException) -> bool:
         trace = trace.tb_next
     if trace is None or PACKAGE not in Path(trace.tb_frame.f_code.co_filename).parents:
         return False
-    return linecache.getline(trace.tb_frame.f_code.co_filename, trace.tb_lineno).lstrip().startswith("raise")
+    line = linecache.getline(trace.tb_frame.f_code.co_filename, trace.tb_lineno).lstrip()
+    named = re.match(r"raise (?:\w+\.)*([A-Z]\w*)\(", line)  # another error may come from the message's own values
+    return line.startswith("raise") and (named is None or named[1] in {kind.__name__ for kind in type(error).__mro__})
 
 
 def _plain_hints(function: Callable[..., object]) -> dict[str, tuple[tuple[type, ...], object]]:

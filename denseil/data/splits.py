@@ -21,6 +21,8 @@ from denseil.common.extras import need
 from denseil.common.files import replacing
 from denseil.data.readers.files import load_mat
 
+MOST_SPLITS = 1000  # published protocols have 10
+
 
 class Split(NamedTuple):
     """Training and test persons, as sorted folder names."""
@@ -34,8 +36,10 @@ def make_splits(persons: Sequence[str], *, num_splits: int = 10, seed: int = 0) 
     """Make random half splits. For an odd number of persons the larger half is for training.
 
     Raises:
-        ValueError: If there are fewer than two persons, or one twice.
+        ValueError: If there are fewer than two persons, or one twice, or the number of splits is out of its range.
     """
+    if not 1 <= num_splits <= MOST_SPLITS:
+        raise ValueError(f"num_splits={num_splits}: give a number from 1 to {MOST_SPLITS:,}")
     people = sorted(set(persons))
     if len(people) != len(persons) or len(people) < 2:
         raise ValueError(f"splits need at least two different persons, got {len(persons)} ({len(people)} different)")

@@ -5,7 +5,7 @@ from torch import Tensor, nn
 from denseil.common.arguments import checked
 from denseil.layers._linear import xavier_linear
 from denseil.layers.attention import SelfAttention
-from denseil.layers.checks import check_dropout, check_size
+from denseil.layers.checks import check_dropout, check_heads, check_size
 from denseil.layers.dense_attention import DenseAttention
 
 
@@ -37,6 +37,7 @@ class DIDecoderBlock(nn.Module):
         attn_drop: float = 0.0,
     ) -> None:
         super().__init__()
+        check_heads(dim, num_heads)
         check_dropout("drop", drop)
         self.self_norm = nn.LayerNorm(dim)
         self.self_attn = SelfAttention(dim, num_heads, attn_drop=attn_drop)

@@ -68,6 +68,13 @@ def test_errors_of_ours_stay_as_they_are():
         PartPool(None)  # type: ignore[arg-type]
 
 
+def test_an_error_in_the_message_of_one_of_ours_is_explained_too():
+    from denseil.viz import attention_by_frame
+
+    with pytest.raises(TypeError, match=r"attention=tensor.* it must be AttentionMap"):
+        attention_by_frame(torch.ones(1, 1, 1, 1), clip=-1)  # type: ignore[arg-type]
+
+
 def test_a_dataclass():
     @checked_class
     @dataclass(frozen=True)

@@ -69,3 +69,6 @@ def test_what_cannot_be_written(tmp_path):
         write_splits([*make_splits(PEOPLE), *make_splits(PEOPLE[:4])], tmp_path / "splits.mat")
     with pytest.raises(ValueError, match="at least two"):
         make_splits(["one", "one"])
+    for number in (0, 2**31):
+        with pytest.raises(ValueError, match=f"num_splits={number}: give a number from 1 to 1,000"):
+            make_splits(PEOPLE, num_splits=number)

@@ -88,3 +88,8 @@ def test_dropout_is_on_the_branches_alone():
 def test_depth_zero_is_refused():
     with pytest.raises(ValueError, match="depth=0"):
         DIDecoder(16, 0)
+
+
+def test_a_negative_width_is_refused():
+    with pytest.raises(ValueError, match="dim=-1: give an integer from 1"):
+        DIDecoderBlock(-1)
