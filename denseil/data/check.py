@@ -10,7 +10,7 @@ from typing import Any, Literal, NamedTuple
 
 from denseil.common.arguments import checked
 from denseil.common.text import plain
-from denseil.data.datasets import find_reader
+from denseil.data.datasets import find_reader, read_by_name
 from denseil.data.images import decode_image
 from denseil.data.tracklet import Tracklet, VideoReIDDataset
 
@@ -80,7 +80,7 @@ def check_dataset(
         raise ValueError(f"counts must be 'published' or 'none', got {counts!r}")
     reader = find_reader(name)
     try:
-        dataset = reader.read(Path(root), **options)
+        dataset = read_by_name(name, Path(root), options)
     except (FileNotFoundError, ValueError) as error:
         return DatasetReport(name, str(root), (), (str(error),))
     problems = list(dataset.problems)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from difflib import get_close_matches
@@ -57,14 +58,26 @@ def read_dataset(name: str, root: Path | str, **options: Any) -> VideoReIDDatase
 
     Raises:
         KeyError: If the name is unknown.
+        TypeError: If the reader has no such option.
         FileNotFoundError: If files are missing.
         ValueError: If files are damaged or inconsistent; the message lists the problems.
     """
-    dataset = find_reader(name).read(Path(root), **options)
+    dataset = read_by_name(name, Path(root), options)
     if dataset.problems:
         shown = "\n".join(f"  {problem}" for problem in dataset.problems[:20])
         raise ValueError(f"{len(dataset.problems)} problems in {name} at {root} (the first 20 are shown):\n{shown}")
     return _with_source(dataset)
+
+
+def read_by_name(name: str, root: Path, options: Mapping[str, object]) -> VideoReIDDataset:
+    """Call the reader of a name, without a look at the problems that it found; errors are those of `read_dataset`."""
+    read = find_reader(name).read
+    known = inspect.signature(read).parameters.values()
+    names = [each.name for each in known][1:]
+    wrong = [option for option in options if option not in names]
+    if wrong and not any(each.kind is each.VAR_KEYWORD for each in known):
+        raise TypeError(f"the reader of {name} has no option {wrong[0]!r}: it has {', '.join(names) or 'none'}")
+    return read(root, **options)
 
 
 def _with_source(dataset: VideoReIDDataset) -> VideoReIDDataset:

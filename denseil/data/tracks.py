@@ -93,11 +93,17 @@ def _check(kept: list[Line], left_out: Counter[str], path: Path) -> None:
 
 @checked
 def crop_box(image: NDArray[np.uint8], left: float, top: float, width: float, height: float) -> NDArray[np.uint8]:
-    """Crop the pixels of an image (H, W, 3) that a box touches, without a copy; empty if there are none."""
+    """Crop the pixels of an image (H, W, 3) that a box touches, without a copy; empty if there are none.
+
+    Raises:
+        ValueError: If the image has another shape, or a box with an area is not finite.
+    """
     if getattr(image, "ndim", 0) != 3:
         raise ValueError(f"image has shape {np.shape(image)}; it must be (H, W, 3)")
     if width <= 0 or height <= 0:
         return image[:0, :0]
+    if not all(map(math.isfinite, (left, top, width, height))):
+        raise ValueError(f"the box ({left}, {top}, {width}, {height}) is not finite: give pixels")
     return image[_span(top, height), _span(left, width)]
 
 

@@ -92,6 +92,13 @@ def test_command_for_those_who_may_use_duke(tmp_path, capsys):
     assert main([*arguments, "--i-have-the-right-to-use-this"]) == 0
 
 
+def test_an_option_that_the_reader_has_not_is_named(root, capsys):
+    assert main(["data", "check", "mars", str(root), "--split", "1"]) == 2
+    assert "the reader of mars has no option 'split': it has none" in capsys.readouterr().err
+    with pytest.raises(TypeError, match="no option 'splits': it has split, split_file"):
+        read_dataset("ilids_vid", root, splits=1)
+
+
 def test_command_that_could_not_run(capsys):
     assert main(["data", "check", "nothing", "nowhere"]) == 2
     assert "unknown dataset 'nothing'" in capsys.readouterr().err

@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from denseil.data import read_tracks
+from denseil.data import crop_box, read_tracks
 from tests.data.videos import PETS_TRACKS
 
 
@@ -142,3 +142,9 @@ def test_boxes_that_are_not_confirmed_are_counted(tmp_path):
 def test_shares_of_the_picture_are_refused(tmp_path):
     with pytest.raises(ValueError, match="all boxes lie between 0 and 1, so they are fractions of the picture"):
         read_tracks(write(tmp_path / "t.txt", "1,1,0.5,0.25,0.1,0.3", "2,1,0.51,0.25,0.1,0.3"))
+
+
+@pytest.mark.parametrize("box", [(float("nan"), 0, 2, 2), (0, 0, 2, float("inf"))])
+def test_a_box_that_is_not_finite_is_refused(box):
+    with pytest.raises(ValueError, match=r"the box \(.*\) is not finite: give pixels"):
+        crop_box(np.zeros((4, 4, 3), np.uint8), *box)

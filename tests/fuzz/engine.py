@@ -19,7 +19,7 @@ import denseil
 from denseil.cli import main
 from denseil.cli.commands import all_verbs
 from denseil.common.arguments import raised_by_us
-from tests.fuzz.hostile import VALUES, WORDS, shown
+from tests.fuzz.hostile import VALUES, WORDS, OwnError, shown
 from tests.fuzz.targets import Target
 
 try:
@@ -94,6 +94,8 @@ def foreign(error: BaseException) -> tuple[str, str] | None:
     if isinstance(error, SlowError):
         return f"slow at {place}", text
     if isinstance(error, OSError) and error.filename:  # the system's own, which names the file
+        return None
+    if isinstance(error, OwnError):  # the caller's
         return None
     if not raised_by_us(error) or not isinstance(error, OURS):
         return place, text

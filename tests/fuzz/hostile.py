@@ -7,6 +7,16 @@ from pathlib import Path
 import numpy as np
 import torch
 
+
+class OwnError(Exception):
+    """An error of a function that the caller gave."""
+
+
+def fails(*args: object, **kwargs: object) -> None:
+    """A function of the caller's that fails."""
+    raise OwnError
+
+
 VALUES: tuple[object, ...] = (
     None,
     True,
@@ -40,7 +50,7 @@ VALUES: tuple[object, ...] = (
     ["nobody"],
     {"nobody": 1},
     object(),
-    len,
+    fails,
     int,
     np.zeros(0),
     np.full((2, 2), np.nan),
@@ -60,7 +70,7 @@ WORDS = (
         "{}",
         "null",
         "/dev/null",
-        "/",
+        "/dev/null/x",
         ".",
         "no/such/path",
         "none",
