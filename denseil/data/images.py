@@ -142,8 +142,11 @@ def read_frame(
 
     Raises:
         FileNotFoundError: If `on_corrupt` is "raise" and the file does not exist.
-        ValueError: If the frame, with "raise", or every frame, with "neighbour", is unreadable.
+        ValueError: If there is no such position, or if the frame, with "raise", or every frame, with "neighbour", is
+            unreadable.
     """
+    if not 0 <= position < len(frames):
+        raise ValueError(f"position={position}: the tracklet has {len(frames)} frames, numbered from 0")
     try:
         return decode_image(frames[position], buffer=buffer)
     except (FileNotFoundError, ValueError) as error:

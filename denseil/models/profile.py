@@ -14,6 +14,8 @@ from denseil.common.modes import evaluating
 from denseil.models.interface import FrameTokenEncoder
 from denseil.models.optimized import OptimizedDenseIL
 
+MOST = 10_000  # frames of a clip, and pixels of a side
+
 
 @dataclass(frozen=True)
 class Profile:
@@ -65,15 +67,15 @@ def profile(model: nn.Module, *, frames: int = 8, size: tuple[int, int] = (256, 
         The counts for a batch of one clip.
 
     Raises:
-        ValueError: If `frames` is less than 1, the frames are too small for the encoder, the model is optimised, or it
-            cannot be run on tensors without values (torch's "meta" device).
+        ValueError: If `frames` or `size` is out of its range, the frames are too small for the encoder, the model is
+            optimised, or it cannot be run on tensors without values (torch's "meta" device).
     """
     if isinstance(model, OptimizedDenseIL):
         raise ValueError("an optimised model computes in other products: profile the model that create_model made")
-    if frames < 1:
-        raise ValueError(f"frames={frames}: a clip has at least 1 frame")
-    if min(size) < 32:
-        raise ValueError(f"size={tuple(size)}: height and width are at least 32 pixels")
+    if not 1 <= frames <= MOST:
+        raise ValueError(f"frames={frames}: a clip has from 1 to {MOST:,} frames")
+    if min(size) < 32 or max(size) > MOST:
+        raise ValueError(f"size={tuple(size)}: height and width are from 32 to {MOST:,} pixels")
     clip = torch.empty(frames, 3, *size, device="meta")
     encoder = getattr(model, "encoder", None)
     in_parts = isinstance(model, FrameTokenEncoder)

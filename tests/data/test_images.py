@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import ExifTags, Image, ImageOps
 
-from denseil.data import decode_image, images
+from denseil.data import decode_image, images, read_frame
 from denseil.data.images import pillow_rgb, resize_image
 
 TINY = sorted((Path(__file__).parent / "mars_tiny").rglob("*.jpg"))
@@ -226,3 +226,11 @@ def test_memory_that_is_not_there_is_an_unreadable_image(tmp_path, monkeypatch):
     Image.fromarray(noise(4, 4, 3)).save(tmp_path / "image.png")
     with pytest.raises(ValueError, match="does not fit into memory"):
         decode_image(tmp_path / "image.png")
+
+
+@pytest.mark.parametrize(("frames", "position"), [((), 0), (TINY[:2], 2), (TINY[:2], -1)])
+def test_a_position_without_a_frame_is_refused(frames, position):
+    with pytest.raises(
+        ValueError, match=rf"position={position}: the tracklet has {len(frames)} frames, numbered from 0"
+    ):
+        read_frame(frames, position)

@@ -36,7 +36,7 @@ VALUES: tuple[object, ...] = (
     "\x1b[31m",
     "nobody",
     "a" * 5000,
-    "../../..",
+    "../../nowhere",
     "caf\udce9",
     b"bytes",
     Path("no/such/path"),
@@ -62,7 +62,21 @@ VALUES: tuple[object, ...] = (
     torch.device("meta"),
 )
 WORDS = (
-    *("", " ", "\x1b[31m", "nobody", "a" * 5000, "../../..", "caf\udce9", "-1", "0", "nan", "inf", "1e308", "2e-400"),
+    *(
+        "",
+        " ",
+        "\x1b[31m",
+        "nobody",
+        "a" * 5000,
+        "../../nowhere",
+        "caf\udce9",
+        "-1",
+        "0",
+        "nan",
+        "inf",
+        "1e308",
+        "2e-400",
+    ),
     *(
         str(2**63),
         "[]",

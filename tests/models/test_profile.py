@@ -46,10 +46,12 @@ def test_frames_scale_the_encoder_and_the_model_is_left_alone():
     assert four.encoder_macs == 4 * one.encoder_macs
     assert model.training
     assert all(torch.equal(value, before[key]) for key, value in model.state_dict().items())
-    with pytest.raises(ValueError, match="frames=0"):
-        denseil.profile(model, frames=0)
-    with pytest.raises(ValueError, match=r"size=\(0, 32\)"):
-        denseil.profile(model, size=(0, 32))
+    for frames in (0, 2**31):
+        with pytest.raises(ValueError, match=f"frames={frames}: a clip has from 1 to"):
+            denseil.profile(model, frames=frames)
+    for size in ((0, 32), (64, 2**31)):
+        with pytest.raises(ValueError, match=rf"size=\({size[0]}, {size[1]}\): height and width are from 32 to"):
+            denseil.profile(model, size=size)
 
 
 class Pooled(nn.Module):
