@@ -251,7 +251,8 @@ class Verbs:
             return f"{verb.name} takes no further word {word!r} {help}"
         name = word.partition("=")[0]
         known = [name for subject in verb.subjects for action in subject.actions for name in action.option_strings]
-        return f"{verb.name} has no option {name!r} {did_you_mean(name, known)}".rstrip() + f" {help}"
+        hint = did_you_mean(name, known)
+        return f"{verb.name} has no option {name!r}{f': {hint}' if hint else ''} {help}"
 
 
 def dashed(words: Iterable[str]) -> list[str]:

@@ -176,7 +176,7 @@ def test_no_verb_is_help_and_status_2(capsys: pytest.CaptureFixture[str]):
         ("evalute a b c", "did you mean 'evaluate'"),
         ("gallery serch x", "did you mean 'search'"),
         ("gallery", "gallery has the verbs add, copy"),
-        ("embed x --modle y --model m -o o", "did you mean '--model'"),
+        ("embed x --modle y --model m -o o", "embed has no option '--modle': did you mean '--model'? ("),
         ("train --no-such 3", "train has no option '--no-such'"),
         ("train --l 3", "no option '--l'"),
         ("evaluate a b c d", "no further word 'd'"),
