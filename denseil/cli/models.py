@@ -54,7 +54,10 @@ def models(filter: str, frames: int, json: bool) -> int:
     """List the models with their size and cost."""
     import denseil
 
-    pretrained = {name.partition(".")[0] for name in denseil.list_pretrained()}
+    tags: dict[str, list[str]] = {}
+    for whole in denseil.list_pretrained():
+        name, _, tag = whole.partition(".")
+        tags[name] = [tag, *tags.get(name, [])]  # the newest first, which a name without a tag loads
     rows = {name: _profile(name, frames, (256, 128), {}) for name in denseil.list_models(filter)}
     lines = [f"{'model':24} {'params':>9} {'encoder':>9} {'GMACs':>7} {'encoder':>8} {'decoder':>8}  weights"]
     for name, cost in rows.items():
@@ -62,11 +65,15 @@ def models(filter: str, frames: int, json: bool) -> int:
         params, encoder, decoder = (float("nan") if count is None else count for count in counts)
         lines.append(
             f"{name:24} {cost.params / 1e6:7.1f} M {params / 1e6:7.1f} M {cost.macs / 1e9:7.2f}"
-            f" {encoder / 1e9:8.2f} {decoder / 1e9:8.2f}  {'yes' if name in pretrained else 'none'}"
+            f" {encoder / 1e9:8.2f} {decoder / 1e9:8.2f}  {', '.join(tags.get(name, ['none']))}"
         )
     lines.append(f"GMACs: 10^9 multiply-adds of one clip of T = {frames} frames of 256 x 128.")
+    lines.append("weights: tags, as in create_model('NAME.TAG', pretrained=True); the first without a tag")
     show(
-        {name: {"profile": cost, "pretrained": name in pretrained} for name, cost in rows.items()},
+        {
+            name: {"profile": cost, "pretrained": name in tags, "tags": tags.get(name, [])}
+            for name, cost in rows.items()
+        },
         as_json=json,
         text="\n".join(lines),
     )

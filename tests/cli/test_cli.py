@@ -242,6 +242,13 @@ def test_models_lists_names_with_their_cost(capsys: pytest.CaptureFixture[str]):
     assert "T = 4 frames" in out
 
 
+def test_models_lists_the_tags_of_weights_with_the_default_first(capsys: pytest.CaptureFixture[str]):
+    assert main(["models", "--filter", "denseil_mobilenetv2*", "--json"]) == 0
+    for name, row in json.loads(capsys.readouterr().out).items():
+        assert len(row["tags"]) > 1
+        assert denseil.create_model(name, pretrained=True).pretrained_cfg["tag"] == row["tags"][0]
+
+
 def test_profile_of_any_backbone_as_text_and_json(capsys: pytest.CaptureFixture[str]):
     words = ["profile", "denseil", "--frames", "2", "--size", "[64, 32]", "--model_args"]
     assert main([*words, '{"backbone": "test_resnet", "dim": 64, "num_heads": 4}']) == 0
