@@ -15,7 +15,7 @@ from denseil.common.extras import need
 from denseil.common.processes import choose_device
 from denseil.data.batch_augmentation import augment_batch, put
 from denseil.data.clips import ClipDataset, Plan
-from denseil.data.images import resize_image
+from denseil.data.images import empty_frames, resize_image
 from denseil.data.tracklet import Tracklet
 from denseil.data.transforms import ClipTransform
 
@@ -69,14 +69,7 @@ class CachedClips(ClipDataset):
 
     def _decode(self, count: int, *, progress: bool) -> Tensor:
         """Decode and resize all frames."""
-        height, width = self.transform.size
-        try:
-            frames = torch.empty((count, 3, height, width), dtype=torch.uint8)
-        except RuntimeError as error:
-            raise MemoryError(
-                f"{count:,} frames of {height} x {width} need {count * 3 * height * width / 2**30:.1f} GiB, more than "
-                "there is: train with cache=none"
-            ) from error
+        frames = torch.from_numpy(empty_frames((count, 3, *self.transform.size), fix="train with cache=none"))
 
         def decode(index: int) -> None:
             tracklet, start = self.tracklets[index], int(self._starts[index])

@@ -160,6 +160,19 @@ def read_frame(
         raise ValueError(f"no frame of tracklet {name} can be read; {error}") from error
 
 
+def empty_frames(shape: tuple[int, ...], *, fix: str) -> NDArray[np.uint8]:
+    """Allocate memory for frames, of any shape.
+
+    Raises:
+        MemoryError: If there is not enough; the message ends with `fix`.
+    """
+    try:
+        return np.empty(shape, np.uint8)
+    except (MemoryError, ValueError) as error:
+        size = math.prod(shape) / 2**30
+        raise MemoryError(f"frames of shape {shape} need {size:,.1f} GiB, more than there is: {fix}") from error
+
+
 def decode_buffer(shape: tuple[int, ...]) -> NDArray[np.uint8]:
     """Allocate memory for `decode_image` that starts 16 bytes past a multiple of 32.
 

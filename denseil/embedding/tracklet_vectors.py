@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from denseil.common.arguments import checked
 from denseil.data import Tracklet, read_frame, sample_all, sample_even
-from denseil.data.images import decode_buffer, resize_image
+from denseil.data.images import decode_buffer, empty_frames, resize_image
 from denseil.embedding.clip_encoder import ClipEncoder, unit_vectors
 from denseil.models.interface import FramesPolicy as FramesPolicy
 from denseil.models.interface import Preprocessing
@@ -71,6 +71,7 @@ def embed_tracklets(
 
     Raises:
         ValueError: If an argument is out of its range, a tracklet has no frame, or its frames cannot be read.
+        MemoryError: If `budget` frames do not fit into memory.
         TypeError: If a frame is neither a path nor an array.
     """
     if frames not in get_args(FramesPolicy):
@@ -195,7 +196,7 @@ def _read_ahead(
     on_corrupt: Literal["neighbour", "raise"],
 ) -> Iterator[tuple[list[_Clip], Tensor]]:
     """Yield batches with their pixels; the next one is read into a second buffer while one is in use."""
-    memory = [np.empty(shape, dtype=np.uint8) for _ in range(2)]
+    memory = [empty_frames(shape, fix="give a smaller budget") for _ in range(2)]
     ahead: _Reading | None = None
     try:
         for number, clips in enumerate(batches):

@@ -17,6 +17,7 @@ def check_choice(name: str, value: str, choices: Sequence[str]) -> None:
 LARGEST = {
     "depth": 1000,
     "dim": 65536,
+    "in_channels": 1048576,
     "ffn_dim": 1048576,
     "num_heads": 65536,
     "num_parts": 1024,

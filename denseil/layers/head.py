@@ -164,6 +164,8 @@ class DenseInteractionHead(AttentionHead):
         super().__init__()
         if not in_channels:
             raise ValueError("in_channels is empty: give the width of at least one level, the highest last")
+        for width in in_channels:
+            check_size("in_channels", width)
         self.in_channels = list(in_channels)
         self.dim = dim
         check_size("dim", dim)

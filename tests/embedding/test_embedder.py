@@ -141,6 +141,8 @@ def test_what_is_wrong_is_said(embedder, images, tmp_path):
         Embedder(embedder.model, color_order="rgb")
     with pytest.raises(FileNotFoundError, match=r"no exported model at m\.onnx"):
         Embedder("m.onnx")
+    with pytest.raises(MemoryError, match="GiB, more than there is: give a smaller budget"):
+        Embedder(embedder.model, budget=2**40)([np.zeros((64, 32, 3), np.uint8)])
     with pytest.raises(ValueError, match="budget must be at least one clip"):
         Embedder(embedder.model, budget=1)
     with pytest.raises(TypeError, match=r"not made by denseil.create_model"):

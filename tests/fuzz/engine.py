@@ -28,7 +28,7 @@ except ModuleNotFoundError:  # Windows
     resource = None
 
 MEMORY = 4 * 2**30
-OURS = (ValueError, TypeError, KeyError, OSError, ImportError, NotImplementedError, RuntimeError)
+OURS = (ValueError, TypeError, KeyError, OSError, ImportError, MemoryError, NotImplementedError, RuntimeError)
 ROOT = Path(denseil.__file__).parent
 CLOSES = "closes a stream of the process"
 SECONDS = 60  # what hangs is meant; a busy machine makes anything take ten

@@ -104,6 +104,8 @@ def test_bad_masks(mask: Tensor, error: type[Exception], message: str):
 def test_bad_arguments():
     with pytest.raises(ValueError, match="in_channels is empty"):
         DenseInteractionHead([], 16)
+    with pytest.raises(ValueError, match="in_channels=-1: give an integer from 1"):
+        DenseInteractionHead([6, -1], 16)
     with pytest.raises(ValueError, match="tokens have width 6; it must be the sum"):
         make_head()(make_maps()[:1])
     with pytest.raises(ValueError, match="at least one level"):
