@@ -84,6 +84,12 @@ def checked_class(cls: type[T]) -> type[T]:
     return cls
 
 
+def check_seed(seed: int) -> None:
+    """Raise ValueError unless a random seed is from 0 to 2^63 - 1, as both torch and numpy take it."""
+    if not 0 <= seed < 2**63:
+        raise ValueError(f"seed={seed}: give an integer from 0 to 2^63 - 1")
+
+
 def raised_by_us(error: BaseException) -> bool:
     """Whether an error was raised by this library, and not by Python or another library."""
     trace = error.__traceback__

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler, get_worker_info
 
-from denseil.common.arguments import checked, checked_class
+from denseil.common.arguments import check_seed, checked, checked_class
 from denseil.data.images import decode_buffer, read_frame
 from denseil.data.sampling import sample_all, sample_even, sample_random
 from denseil.data.tracklet import Tracklet
@@ -78,6 +78,7 @@ class ClipDataset(Dataset[ClipBatch]):
     ) -> None:
         if clip_len < 1:
             raise ValueError(f"clip_len must be at least 1, got {clip_len}")
+        check_seed(seed)
         if sampling not in ("random", "even", "all"):
             raise ValueError(f"sampling must be 'random', 'even' or 'all', got {sampling!r}")
         if on_corrupt not in ("neighbour", "raise"):

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 import numpy as np
 from torch.utils.data import Sampler
 
-from denseil.common.arguments import checked_class
+from denseil.common.arguments import check_seed, checked_class
 from denseil.data.tracklet import Tracklet
 
 MEMBERS = 3  # identities of one group that a batch holds together
@@ -55,6 +55,7 @@ class PKSampler(Sampler[int]):
         groups: Mapping[int, int] | None = None,
         group_share: float = 0.5,
     ) -> None:
+        check_seed(seed)
         if num_ids < 1 or num_tracklets < 1:
             raise ValueError(f"num_ids and num_tracklets must be at least 1, got {num_ids} and {num_tracklets}")
         if not 0 <= rank < world:

@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from denseil.common.arguments import checked
+from denseil.common.arguments import check_seed, checked
 from denseil.common.extras import need
 from denseil.common.files import replacing
 from denseil.data.readers.files import load_mat
@@ -38,6 +38,7 @@ def make_splits(persons: Sequence[str], *, num_splits: int = 10, seed: int = 0) 
     Raises:
         ValueError: If there are fewer than two persons, or one twice, or the number of splits is out of its range.
     """
+    check_seed(seed)
     if not 1 <= num_splits <= MOST_SPLITS:
         raise ValueError(f"num_splits={num_splits}: give a number from 1 to {MOST_SPLITS:,}")
     people = sorted(set(persons))

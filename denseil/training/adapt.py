@@ -14,7 +14,7 @@ import torch
 from torch import nn
 from tqdm import tqdm
 
-from denseil.common.arguments import checked
+from denseil.common.arguments import check_seed, checked
 from denseil.common.processes import best_device
 from denseil.data import Tracklet
 from denseil.embedding.inputs import open_model
@@ -68,6 +68,7 @@ def adapt(
     output = Path(output)
     if len(tracklets) < LEAST_TRACKLETS:
         raise ValueError(f"{len(tracklets)} tracklets: adapting needs at least {LEAST_TRACKLETS}")
+    check_seed(seed)
     if not minutes > 0:
         raise ValueError(f"minutes={minutes}: it must be above 0")
     if output.exists() and (not output.is_dir() or any(output.iterdir())):

@@ -75,6 +75,15 @@ def test_an_error_in_the_message_of_one_of_ours_is_explained_too():
         attention_by_frame(torch.ones(1, 1, 1, 1), clip=-1)  # type: ignore[arg-type]
 
 
+@pytest.mark.parametrize("seed", [-1, 2**63])
+def test_a_seed_that_a_generator_would_refuse_is_named(seed: int):
+    from denseil.data import PKSampler, make_splits
+
+    for call in (lambda: make_splits(["a", "b"], seed=seed), lambda: PKSampler([], 1, 1, seed=seed)):
+        with pytest.raises((TypeError, ValueError), match=f"seed={seed}.*(give an integer from 0|64 bits)"):
+            call()
+
+
 def test_a_dataclass():
     @checked_class
     @dataclass(frozen=True)
