@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from denseil.common.arguments import shown
 from denseil.common.vectors import ArrayLike, unit_vectors
 
 
@@ -94,10 +95,10 @@ def check_pairs(name: str, pairs: Sequence[tuple[int, int]], count: int) -> list
     found = []
     for pair in pairs:
         if not isinstance(pair, Iterable):
-            raise TypeError(f"{name} holds {pair!r}; give pairs of two different rows")
+            raise TypeError(f"{name} holds {shown(pair)}; give pairs of two different rows")
         rows = tuple(pair)
-        if len(rows) != 2 or rows[0] == rows[1] or not all(_is_row(row, count) for row in rows):
-            raise ValueError(f"{name} holds {pair!r}; give pairs of two different rows from 0 to {count - 1}")
+        if len(rows) != 2 or not all(_is_row(row, count) for row in rows) or rows[0] == rows[1]:
+            raise ValueError(f"{name} holds {shown(pair)}; give pairs of two different rows from 0 to {count - 1}")
         found.append((int(rows[0]), int(rows[1])))
     return found
 

@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.cluster.hierarchy import fcluster, linkage
@@ -233,3 +234,9 @@ def test_a_threshold_borrowed_from_the_packaged_weights_warns_for_vectors_of_ano
         link(np.eye(11), camids=np.zeros(11), start=np.zeros(11))  # 55 pairs
         OnlineLinker(model_id=MEASURED[0])
         OnlineLinker(threshold=0.5)
+
+
+@pytest.mark.parametrize("pair", [(0, 0), (0, 9), torch.ones(2, 3), (np.ones(2), np.ones(2)), (0, 1, 2), 3])
+def test_what_is_no_pair_of_rows_is_named(pair: object):
+    with pytest.raises((TypeError, ValueError), match=r"cannot_link holds .*; give pairs of two different rows"):
+        link(np.eye(3), camids=[1, 2, 3], threshold=0.5, cannot_link=[pair])
