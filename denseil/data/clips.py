@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler, get_worker_info
 
-from denseil.common.arguments import check_seed, checked, checked_class
+from denseil.common.arguments import check_seed, checked, checked_class, shown
 from denseil.data.images import decode_buffer, read_frame
 from denseil.data.sampling import sample_all, sample_even, sample_random
 from denseil.data.tracklet import Tracklet
@@ -80,9 +80,9 @@ class ClipDataset(Dataset[ClipBatch]):
             raise ValueError(f"clip_len must be at least 1, got {clip_len}")
         check_seed(seed)
         if sampling not in ("random", "even", "all"):
-            raise ValueError(f"sampling must be 'random', 'even' or 'all', got {sampling!r}")
+            raise ValueError(f"sampling must be 'random', 'even' or 'all', got {shown(sampling)}")
         if on_corrupt not in ("neighbour", "raise"):
-            raise ValueError(f"on_corrupt must be 'neighbour' or 'raise', got {on_corrupt!r}")
+            raise ValueError(f"on_corrupt must be 'neighbour' or 'raise', got {shown(on_corrupt)}")
         unknown = [] if labels is None else sorted({tracklet.pid for tracklet in tracklets} - set(labels))
         if unknown:
             raise KeyError(f"{len(unknown)} identities are not in the label map, such as {unknown[:3]}")

@@ -7,7 +7,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from denseil.common.arguments import checked
+from denseil.common.arguments import checked, shown
 
 MOST_FRAMES, MOST_CLIP_LEN = 10**7, 10**5  # more is a mistake, and would fill the memory
 
@@ -66,7 +66,7 @@ def sample_all(
     elif order == "contiguous":
         positions = np.arange(clips * clip_len).reshape(clips, clip_len)
     else:
-        raise ValueError(f"order must be 'interleaved' or 'contiguous', got {order!r}")
+        raise ValueError(f"order must be 'interleaved' or 'contiguous', got {shown(order)}")
     mask = positions < num_frames
     last = np.where(mask, positions, -1).max(axis=1, keepdims=True)
     return np.where(mask, positions, last), mask

@@ -7,6 +7,7 @@ import inspect
 import torch
 from torch import Tensor, nn
 
+from denseil.common.arguments import shown
 from denseil.common.modes import evaluating
 from denseil.data import normalize
 from denseil.embedding.image_network import ImageNetwork
@@ -37,7 +38,7 @@ class ClipEncoder:
         self, model: nn.Module, preprocessing: Preprocessing | None = None, *, dtype: torch.dtype | None = None
     ) -> None:
         if not isinstance(model, nn.Module):
-            raise TypeError(f"model={model!r}: give a torch.nn.Module")
+            raise TypeError(f"model={shown(model)}: give a torch.nn.Module")
         self.model = model
         inner = unwrap(model)
         width = getattr(inner, "num_features", None)
@@ -47,7 +48,7 @@ class ClipEncoder:
                 "eval mode"
             )
         if isinstance(width, bool) or not isinstance(width, int) or width < 1:
-            raise ValueError(f"{type(inner).__name__}.num_features={width!r}: it must be an int of at least 1")
+            raise ValueError(f"{type(inner).__name__}.num_features={shown(width)}: it must be an int of at least 1")
         self.num_features: int = width
         # An image network has its own, in which a clip is one frame.
         self.preprocessing = preprocessing_of(inner, None if isinstance(inner, ImageNetwork) else preprocessing)

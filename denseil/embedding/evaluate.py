@@ -10,7 +10,7 @@ import torch.distributed as dist
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from denseil.common.arguments import checked
+from denseil.common.arguments import checked, shown
 from denseil.common.processes import rank_and_world
 from denseil.data import Tracklet, VideoReIDDataset
 from denseil.embedding.cache import cached_vectors, features_key, keep_vectors, label, model_name
@@ -70,7 +70,7 @@ def evaluate(
             "nothing can be evaluated"
         )
     if metric not in METRICS:
-        raise ValueError(f"no metric is named {metric!r}; choose from {', '.join(METRICS)}")
+        raise ValueError(f"no metric is named {shown(metric)}; choose from {', '.join(METRICS)}")
     get_protocol(protocol)  # before hours of computing
     everything = embed_dataset(
         model,

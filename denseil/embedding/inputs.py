@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor, nn
 
+from denseil.common.arguments import shown
 from denseil.common.processes import choose_device
 from denseil.data.images import pillow_rgb
 from denseil.embedding.exported import ExportedModel, open_network
@@ -43,7 +44,9 @@ def open_model(
         return model.eval()  # it computes where its runtime does
     if not isinstance(model, nn.Module):
         if not isinstance(model, (str, os.PathLike)):
-            raise TypeError(f"model={model!r}: give a torch.nn.Module, the name of a model with weights, or a folder")
+            raise TypeError(
+                f"model={shown(model)}: give a torch.nn.Module, the name of a model with weights, or a folder"
+            )
         folder = os.path.isdir(model)  # noqa: PTH112 (a str or a path)
         model = create_model(f"local-dir:{os.fspath(model)}" if folder else os.fspath(model), pretrained=True)
     inner = unwrap(model)
@@ -55,7 +58,7 @@ def open_model(
 def check_color_order(color_order: str) -> None:
     """Raise a ValueError unless it is RGB or BGR."""
     if color_order not in ("RGB", "BGR"):
-        raise ValueError(f"color_order is 'RGB' or 'BGR' (what OpenCV reads), got {color_order!r}")
+        raise ValueError(f"color_order is 'RGB' or 'BGR' (what OpenCV reads), got {shown(color_order)}")
 
 
 def is_path(frame: object) -> bool:

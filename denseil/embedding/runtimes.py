@@ -18,6 +18,7 @@ from typing import Any, Literal, TypeAlias, get_args
 import numpy as np
 from numpy.typing import NDArray
 
+from denseil.common.arguments import shown
 from denseil.common.extras import need
 
 Precision: TypeAlias = Literal["float32", "bfloat16"]
@@ -54,13 +55,13 @@ def find_opener(path: Path, precision: Precision) -> Callable[[], Opened]:
     if path.suffix not in OPENERS:
         raise ValueError(f"{path} ends in {path.suffix!r}; exported models end in {', '.join(OPENERS)}")
     if precision not in get_args(Precision):
-        raise ValueError(f"precision={precision!r}: choose one of {', '.join(get_args(Precision))}")
+        raise ValueError(f"precision={shown(precision)}: choose one of {', '.join(get_args(Precision))}")
     if path.suffix == ".xml" and not path.with_suffix(".bin").is_file():
         raise FileNotFoundError(f"the weights of {path} are missing: {path.with_suffix('.bin')} belongs beside it")
     opener, module, extra = OPENERS[path.suffix]
     runtime = need(module, to=f"run {path.name}", extra=extra)
     if precision != "float32" and path.suffix != ".xml":
-        raise ValueError(f"precision={precision!r} is for OpenVINO; {path.name} computes in the file's own")
+        raise ValueError(f"precision={shown(precision)} is for OpenVINO; {path.name} computes in the file's own")
     return functools.partial(opener, runtime, path, precision)
 
 

@@ -17,7 +17,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from denseil.common.arguments import checked
+from denseil.common.arguments import checked, shown
 from denseil.data import Tracklet, read_frame, sample_all, sample_even
 from denseil.data.images import decode_buffer, empty_frames, resize_image
 from denseil.embedding.clip_encoder import ClipEncoder, unit_vectors
@@ -75,11 +75,11 @@ def embed_tracklets(
         TypeError: If a frame is neither a path nor an array.
     """
     if frames not in get_args(FramesPolicy):
-        raise ValueError(f"frames must be one of {', '.join(get_args(FramesPolicy))}, got {frames!r}")
+        raise ValueError(f"frames must be one of {', '.join(get_args(FramesPolicy))}, got {shown(frames)}")
     encoder = ClipEncoder(model, preprocessing, dtype=dtype)
     clip_len = 8 if frames == "even8" else encoder.preprocessing.clip_len
     if on_corrupt not in ("neighbour", "raise"):
-        raise ValueError(f"on_corrupt must be 'neighbour' or 'raise', got {on_corrupt!r}")
+        raise ValueError(f"on_corrupt must be 'neighbour' or 'raise', got {shown(on_corrupt)}")
     if budget < clip_len or threads < 1 or (chunk is not None and chunk < 1):
         raise ValueError(
             f"budget must be at least one clip ({clip_len} frames), threads and chunk at least 1; "
@@ -145,7 +145,7 @@ def _clips(tracklets: Iterable[Tracklet | Sequence[Frame]], frames: FramesPolicy
             source: Sequence[Frame] = tracklet.frames
             name = f"{tracklet.name!r} (pid {tracklet.pid})"
         elif isinstance(tracklet, (str, bytes, os.PathLike)):
-            raise TypeError(f"tracklet number {number} is {tracklet!r}; a tracklet is a sequence of frames")
+            raise TypeError(f"tracklet number {number} is {shown(tracklet)}; a tracklet is a sequence of frames")
         else:
             source, name = tracklet, f"number {number}"
         if not len(source):

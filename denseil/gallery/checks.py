@@ -10,6 +10,7 @@ from typing import Protocol
 
 import numpy as np
 
+from denseil.common.arguments import shown
 from denseil.common.text import plain
 from denseil.common.vectors import ArrayLike, unit_vectors
 from denseil.gallery.record import FloatArray, Record
@@ -39,7 +40,7 @@ def check_new(records: Sequence[Record], vectors: ArrayLike, dim: int) -> FloatA
     """
     if not all(issubclass(kind, Record) for kind in set(map(type, records))):
         wrong = next(record for record in records if not isinstance(record, Record))
-        raise TypeError(f"{wrong!r} is not a denseil.gallery.Record")
+        raise TypeError(f"{shown(wrong)} is not a denseil.gallery.Record")
     if not len(records):
         return np.empty((0, dim), np.float32)
     units = gallery_vectors(vectors, dim)
@@ -48,7 +49,7 @@ def check_new(records: Sequence[Record], vectors: ArrayLike, dim: int) -> FloatA
     ids = [record.id for record in records]
     if len(set(ids)) < len(ids):
         twice, _ = Counter(ids).most_common(1)[0]
-        raise ValueError(f"two records are called {twice!r}; an id names one tracklet")
+        raise ValueError(f"two records are called {shown(twice)}; an id names one tracklet")
     return units
 
 

@@ -55,10 +55,10 @@ def check_text(name: str, value: Any) -> None:
         ValueError: If it is not UTF-8, holds a zero byte, or is longer than `MAX_TEXT`.
     """
     if not isinstance(value, str):
-        raise TypeError(f"a record's {name} is {value!r}; it must be text")
+        raise TypeError(f"a record's {name} is {shown(value)}; it must be text")
     try:
         size = len(value.encode())
     except UnicodeEncodeError as error:
-        raise ValueError(f"a record's {name} {value!r} cannot be written as UTF-8: {error.reason}") from error
+        raise ValueError(f"a record's {name} {shown(value)} cannot be written as UTF-8: {error.reason}") from error
     if size > MAX_TEXT or "\0" in value:
         raise ValueError(f"a record's {name} is {size:,} bytes long; at most {MAX_TEXT:,} without a zero byte are held")

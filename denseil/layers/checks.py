@@ -6,11 +6,13 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from denseil.common.arguments import shown
+
 
 def check_choice(name: str, value: str, choices: Sequence[str]) -> None:
     """Raise ValueError unless `value` is one of `choices`."""
     if value not in choices:
-        raise ValueError(f"{name}={value!r} is unknown; choose one of {', '.join(map(repr, choices))}")
+        raise ValueError(f"{name}={shown(value)} is unknown; choose one of {', '.join(map(repr, choices))}")
 
 
 # No published model comes near these; a config that exceeds them is damaged or hostile.
@@ -35,15 +37,15 @@ def check_size(name: str, value: int, least: int = 1) -> None:
     """
     try:
         if isinstance(value, bool) or not least <= operator.index(value) <= LARGEST[name]:
-            raise ValueError(f"{name}={value!r}: give an integer from {least} to {LARGEST[name]}")
+            raise ValueError(f"{name}={shown(value)}: give an integer from {least} to {LARGEST[name]}")
     except TypeError:
-        raise TypeError(f"{name}={value!r}: give an integer from {least} to {LARGEST[name]}") from None
+        raise TypeError(f"{name}={shown(value)}: give an integer from {least} to {LARGEST[name]}") from None
 
 
 def check_dropout(name: str, value: float) -> None:
     """Raise ValueError unless a dropout probability is in [0, 1)."""
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < 1:  # NaN too
-        raise ValueError(f"{name}={value!r}: give a dropout probability of at least 0 and below 1")
+        raise ValueError(f"{name}={shown(value)}: give a dropout probability of at least 0 and below 1")
 
 
 def check_heads(dim: int, num_heads: int) -> None:

@@ -60,7 +60,9 @@ class OnlineLinker:
         model_id: str | None = None,
     ) -> None:
         if (expire is not None and not expire > 0) or not gap >= 0:
-            raise ValueError(f"expire={expire!r}, gap={gap!r}: give seconds, expire above 0 and gap at least 0")
+            raise ValueError(
+                f"expire={shown(expire)}, gap={shown(gap)}: give seconds, expire above 0 and gap at least 0"
+            )
         self.gallery, self.expire, self.gap = gallery, expire, gap
         self._limit = RunningThreshold(threshold, far)
         warn_if_borrowed(self._limit.threshold, model_id, level=3)
@@ -105,7 +107,7 @@ class OnlineLinker:
         key = track_key(camera, track_id)
         track = self._tracks.get(key)
         if not np.isfinite(time) or (track is not None and time < track.last):
-            raise ValueError(f"time={time!r} of track {track_id!r}: give finite seconds that do not go back")
+            raise ValueError(f"time={shown(time)} of track {shown(track_id)}: give finite seconds that do not go back")
         self._pool = self._pool or Pool(len(unit))
         if len(unit) != self._pool.sums.shape[1]:
             raise ValueError(f"vector has {len(unit)} components, those before {self._pool.sums.shape[1]}")

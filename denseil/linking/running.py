@@ -6,6 +6,7 @@ from collections import deque
 
 import numpy as np
 
+from denseil.common.arguments import shown
 from denseil.linking.threshold import FAR, MEAN, SPREAD, Threshold, not_twice, value_of
 
 NEWEST = 1000  # pairs that the threshold rests on
@@ -24,9 +25,9 @@ class RunningThreshold:
 
     def __init__(self, threshold: float | str, far: float = FAR) -> None:
         if threshold != "auto" and (isinstance(threshold, str) or not -1 <= threshold <= 1):
-            raise ValueError(f"threshold={threshold!r}: give a cosine similarity from -1 to 1, or 'auto'")
+            raise ValueError(f"threshold={shown(threshold)}: give a cosine similarity from -1 to 1, or 'auto'")
         if not 0 < far <= 0.5:
-            raise ValueError(f"far={far!r}: give a rate above 0 and at most 0.5, such as 0.01")
+            raise ValueError(f"far={shown(far)}: give a rate above 0 and at most 0.5, such as 0.01")
         self.far = far
         self._pairs: deque[float] = deque(maxlen=NEWEST)
         self._given = not isinstance(threshold, str)

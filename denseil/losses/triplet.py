@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from denseil.common.arguments import checked
+from denseil.common.arguments import checked, shown
 from denseil.losses._gather import whole_batch
 
 
@@ -40,7 +40,7 @@ class BatchHardTriplet(nn.Module):
         if margin is not None and not 0 <= margin < math.inf:
             raise ValueError(f"margin={margin}: give a number of at least 0, or None for the soft margin")
         if distance not in ("euclidean", "cosine"):
-            raise ValueError(f"distance={distance!r}: choose 'euclidean' or 'cosine'")
+            raise ValueError(f"distance={shown(distance)}: choose 'euclidean' or 'cosine'")
         self.margin, self.distance, self.gather = margin, distance, gather
 
     def forward(self, features: Tensor, labels: Tensor) -> Tensor:

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch.nn import functional as F
 
-from denseil.common.arguments import checked
+from denseil.common.arguments import checked, shown
 from denseil.metrics.counting import METRICS, IntArray, KeyArray
 from denseil.metrics.embeddings import JUNK_PID, Embeddings
 from denseil.metrics.equal_rows import EqualRows
@@ -49,7 +49,7 @@ def nearest(
         ValueError: If the metric is unknown, vectors differ in length, or k or block is below 1.
     """
     if metric not in METRICS:
-        raise ValueError(f"no metric is named {metric!r}; choose from {', '.join(METRICS)}")
+        raise ValueError(f"no metric is named {shown(metric)}; choose from {', '.join(METRICS)}")
     if min(k, block) < 1:
         raise ValueError(f"k is {k}, block is {block}; both must be at least 1")
     if query.vectors.shape[1] != gallery.vectors.shape[1]:

@@ -13,6 +13,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from denseil.common.arguments import shown
+
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
 
@@ -80,5 +82,5 @@ def get_protocol(name: str) -> Protocol:
     if name not in PROTOCOLS:
         near = difflib.get_close_matches(name, PROTOCOLS, n=1)
         hint = f" Did you mean {near[0]!r}?" if near else ""
-        raise ValueError(f"no protocol is named {name!r}; choose from {', '.join(PROTOCOLS)}.{hint}")
+        raise ValueError(f"no protocol is named {shown(name)}; choose from {', '.join(PROTOCOLS)}.{hint}")
     return PROTOCOLS[name]

@@ -53,7 +53,7 @@ def rank(
     """
     rules = get_protocol(protocol)
     if metric not in METRICS:
-        raise ValueError(f"no metric is named {metric!r}; choose from {', '.join(METRICS)}")
+        raise ValueError(f"no metric is named {shown(metric)}; choose from {', '.join(METRICS)}")
     if min(block) < 1:
         raise ValueError(f"block is {block}; it must hold at least one query and one gallery item")
     if gallery is None:

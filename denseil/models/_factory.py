@@ -9,7 +9,7 @@ from typing import Any
 import timm
 import torch
 
-from denseil.common.arguments import checked
+from denseil.common.arguments import checked, shown
 from denseil.models import variants
 from denseil.models._builder import MODEL_ARGS
 from denseil.models._config import CONFIG_NAME, read_architecture, read_config
@@ -134,7 +134,7 @@ def _resolve_name(name: str | Path, cache_dir: str | Path | None, *, weights: bo
     if isinstance(name, Path):
         name = f"local-dir:{name}"
     if not isinstance(name, str):
-        raise TypeError(f"name={name!r}: give a model name, such as 'denseil_resnet50'")
+        raise TypeError(f"name={shown(name)}: give a model name, such as 'denseil_resnet50'")
     source, _, place = name.partition(":")
     if source not in ("local-dir", "hf-hub"):
         if is_model(name) or not Path(name, CONFIG_NAME).is_file():
@@ -162,8 +162,8 @@ def _check_architecture(folder: Path) -> None:
     if architecture not in registered_models():
         way = "timm.create_model" if timm.is_model(architecture) else "your own code and denseil.models.load_weights"
         raise KeyError(
-            f"{folder} holds a {architecture!r}, which is not registered here and not a denseil model; register it "
-            f"(denseil.register_model), or open it with {way}"
+            f"{folder} holds a {shown(architecture)}, which is not registered here and not a denseil model; register "
+            f"it (denseil.register_model), or open it with {way}"
         )
 
 
@@ -175,7 +175,7 @@ def _resolve_registered(name: str) -> tuple[str, str]:
         known = [*registered_models(), *variants.ALIASES]
         near = difflib.get_close_matches(architecture, known, n=2)
         hint = f"did you mean {' or '.join(near)}?" if near else f"known: {', '.join(known)}"
-        raise KeyError(f"no denseil model {name!r}; {_no_model_in(name)}{hint}")
+        raise KeyError(f"no denseil model {shown(name)}; {_no_model_in(name)}{hint}")
     return architecture, tag
 
 
@@ -193,14 +193,16 @@ def _no_model_in(name: str) -> str:
 
 def _check_call(pretrained: object, num_classes: object, checkpoint_path: object, cache_dir: object) -> None:
     if not isinstance(pretrained, bool):
-        raise TypeError(f"pretrained={pretrained!r}: give True or False; a tag is part of the name, as in 'name.tag'")
+        raise TypeError(
+            f"pretrained={shown(pretrained)}: give True or False; a tag is part of the name, as in 'name.tag'"
+        )
     if isinstance(num_classes, bool) or not isinstance(num_classes, int):
-        raise TypeError(f"num_classes={num_classes!r}: give an integer, 0 for no classifier")
+        raise TypeError(f"num_classes={shown(num_classes)}: give an integer, 0 for no classifier")
     if not 0 <= num_classes <= MOST_CLASSES:
         raise ValueError(f"num_classes={num_classes}: give 0 for no classifier, at most {MOST_CLASSES:,}")
     for name, path in {"checkpoint_path": checkpoint_path, "cache_dir": cache_dir}.items():
         if not isinstance(path, str | os.PathLike | None):
-            raise TypeError(f"{name}={path!r}: give a path")
+            raise TypeError(f"{name}={shown(path)}: give a path")
 
 
 def _check_model_args(model_args: dict[str, Any]) -> None:
@@ -215,4 +217,6 @@ def _device(name: str | torch.device) -> torch.device:
     try:
         return torch.device(name)
     except RuntimeError as error:
-        raise ValueError(f"device={name!r} is not a device of torch: give cpu, cuda, cuda:1, mps or meta") from error
+        raise ValueError(
+            f"device={shown(name)} is not a device of torch: give cpu, cuda, cuda:1, mps or meta"
+        ) from error

@@ -15,6 +15,7 @@ from safetensors import SafetensorError
 from torch import Tensor
 
 from denseil.common.arguments import checked
+from denseil.common.text import plain
 from denseil.models._config import WEIGHTS_NAME
 
 ENCODER = "encoder.net."
@@ -64,7 +65,7 @@ def read_weights_and_digest(path: str | Path) -> tuple[dict[str, Tensor], str]:
     ) as error:
         raise ValueError(
             f"cannot read {path}: it is damaged, or its pickle holds more than tensors and plain data and was refused, "
-            f"since that could run code. Copy it again, or save its state dict alone as safetensors ({error})"
+            f"since that could run code. Copy it again, or save its state dict alone as safetensors ({plain(error)})"
         ) from error
     tensors = {name: value for name, value in weights.items() if isinstance(value, Tensor)}
     if not tensors:

@@ -15,6 +15,7 @@ import timm.models
 from timm.models import PretrainedCfg
 from torch import nn
 
+from denseil.common.arguments import shown
 from denseil.common.text import did_you_mean
 
 _MOST = 4096  # largest number among the backbone's arguments, which are sizes of layers and images
@@ -50,20 +51,20 @@ def check_backbone(backbone: Any, backbone_args: Any) -> None:
         TypeError: If the arguments are not a mapping.
     """
     if backbone_args is not None and not isinstance(backbone_args, Mapping):
-        raise TypeError(f"backbone_args={backbone_args!r}: give a dict of arguments for timm.create_model")
+        raise TypeError(f"backbone_args={shown(backbone_args)}: give a dict of arguments for timm.create_model")
     if not isinstance(backbone, str):
         return
     if ":" in backbone:
         raise ValueError(
-            f"backbone={backbone!r}: give the name of an architecture of timm; weights from elsewhere are loaded by "
-            "denseil.models.load_backbone, or by init= of a training"
+            f"backbone={shown(backbone)}: give the name of an architecture of timm; weights from elsewhere are loaded "
+            "by denseil.models.load_backbone, or by init= of a training"
         )
     if backbone_args and timm.is_model(backbone.partition(".")[0]):
         known = _backbone_params(backbone.partition(".")[0])
         if unknown := sorted(set(backbone_args) - known):
             hint = did_you_mean(unknown[0], known) or "weights and files are given elsewhere"
             raise ValueError(
-                f"backbone_args may not hold {unknown[0]!r}: backbone {backbone!r} has no such argument; {hint}"
+                f"backbone_args may not hold {unknown[0]!r}: backbone {shown(backbone)} has no such argument; {hint}"
             )
 
 
@@ -89,4 +90,4 @@ def _check_plain(name: str, value: Any) -> None:
         for entry in value:
             _check_plain(name, entry)
     elif isinstance(value, (int, float)) and abs(value) > _MOST:
-        raise ValueError(f"{name}={value!r} in the saved arguments; numbers must be at most {_MOST}")
+        raise ValueError(f"{name}={shown(value)} in the saved arguments; numbers must be at most {_MOST}")

@@ -10,7 +10,7 @@ import torch
 from timm.models import FeatureInfo
 from torch import Tensor, nn
 
-from denseil.common.arguments import checked
+from denseil.common.arguments import checked, shown
 from denseil.layers.checks import check_frames
 from denseil.models._fetch_backbone import backbone_weights
 from denseil.models.last_stride import remove_last_stride
@@ -183,16 +183,16 @@ class FrameEncoder(nn.Module):
 def check_levels(levels: object) -> None:
     """Raise TypeError unless `levels` are integers, ValueError unless each is one of 1 to 4."""
     if not isinstance(levels, Collection) or not all(type(level) is int for level in levels):
-        raise TypeError(f"levels={levels!r}: give integers among 1, 2, 3, 4, such as (2, 3, 4)")
+        raise TypeError(f"levels={shown(levels)}: give integers among 1, 2, 3, 4, such as (2, 3, 4)")
     if not set(levels) <= {1, 2, 3, 4}:
         raise ValueError(f"levels={tuple(levels)}: choose among 1, 2, 3, 4; 4 is the highest")
 
 
 def _check(backbone: object, args: object) -> None:
     if not isinstance(backbone, str | nn.Module):
-        raise TypeError(f"backbone={backbone!r}: give the name of a timm model, or a feature network")
+        raise TypeError(f"backbone={shown(backbone)}: give the name of a timm model, or a feature network")
     if not isinstance(args, Mapping | None):
-        raise TypeError(f"backbone_args={args!r}: give a dict of arguments for timm.create_model")
+        raise TypeError(f"backbone_args={shown(args)}: give a dict of arguments for timm.create_model")
 
 
 def _create_features(name: str, taps: Sequence[int], pretrained: bool, args: Mapping[str, Any]) -> Any:
@@ -201,7 +201,7 @@ def _create_features(name: str, taps: Sequence[int], pretrained: bool, args: Map
         raise ValueError(f"backbone_args may not hold {sorted(clash)}: FrameEncoder sets them")
     if ":" not in name and not timm.is_model(name.split(".")[0]):
         near = difflib.get_close_matches(name, timm.list_models(), n=3)
-        raise KeyError(f"timm has no backbone {name!r}" + (f"; did you mean {', '.join(near)}?" if near else ""))
+        raise KeyError(f"timm has no backbone {shown(name)}" + (f"; did you mean {', '.join(near)}?" if near else ""))
     try:
         net: Any = timm.create_model(
             name,
@@ -214,7 +214,7 @@ def _create_features(name: str, taps: Sequence[int], pretrained: bool, args: Map
         info = net.feature_info
     except (RuntimeError, AssertionError, TypeError, AttributeError, KeyError, IndexError) as error:
         raise ValueError(
-            f"backbone {name!r} gives no feature maps for levels {list(taps)}; timm says: "
+            f"backbone {shown(name)} gives no feature maps for levels {list(taps)}; timm says: "
             f"{type(error).__name__}: {str(error).strip() or 'nothing more'}"
         ) from error
     if len(info) > 4 and len({info[i]["reduction"] for i in range(len(info))}) == 1:

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias, get_args, runtime_checkable
 
-from denseil.common.arguments import checked_class
+from denseil.common.arguments import checked_class, shown
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -120,7 +120,7 @@ def preprocessing_of(model: nn.Module, given: Preprocessing | None = None) -> Pr
     """
     if given is not None:
         if not isinstance(given, Preprocessing):
-            raise TypeError(f"preprocessing={given!r}: give a denseil.Preprocessing(size=..., mean=..., std=...)")
+            raise TypeError(f"preprocessing={shown(given)}: give a denseil.Preprocessing(size=..., mean=..., std=...)")
         return given
     own = getattr(model, "preprocessing", None)
     if not isinstance(own, Preprocessing):

@@ -8,6 +8,9 @@ from typing import Any, Literal, get_args, get_origin
 
 import torch
 
+from denseil.common.arguments import shown
+from denseil.common.text import plain
+
 
 def typed(name: str, value: Any, kind: Any) -> Any:
     """Return a value as its field's type; text that is a number counts as one, because YAML reads `1e-4` as text.
@@ -18,7 +21,7 @@ def typed(name: str, value: Any, kind: Any) -> Any:
     """
     if get_origin(kind) is dict:
         if not isinstance(value, dict):
-            raise TypeError(f"{name}={value!r}: it must be a mapping of names to values")
+            raise TypeError(f"{name}={shown(value)}: it must be a mapping of names to values")
         return {key: typed(f"{name}.{key}", each, get_args(kind)[1]) for key, each in value.items()}
     if get_origin(kind) is Literal:
         choices = get_args(kind)
@@ -34,14 +37,14 @@ def typed(name: str, value: Any, kind: Any) -> Any:
         return None
     if kind is bool:
         if not isinstance(value, bool):
-            raise TypeError(f"{name}={value!r}: it must be true or false")
+            raise TypeError(f"{name}={shown(value)}: it must be true or false")
     elif int in kinds or float in kinds:
         return _number(name, value, whole=int in kinds)
     elif kind is str:
         if isinstance(value, os.PathLike):
             return os.fspath(value)
         if not isinstance(value, str):
-            raise TypeError(f"{name}={value!r}: it must be text")
+            raise TypeError(f"{name}={shown(value)}: it must be text")
     return value
 
 
@@ -51,9 +54,9 @@ def _number(name: str, value: Any, *, whole: bool) -> int | float:
         try:
             return int(value) if whole else float(value)
         except ValueError as error:
-            raise TypeError(f"{name}={value!r}: it must be {rule}") from error
+            raise TypeError(f"{name}={shown(value)}: it must be {rule}") from error
     if isinstance(value, bool) or not isinstance(value, numbers.Integral if whole else numbers.Real):
-        raise TypeError(f"{name}={value!r}: it must be {rule}")
+        raise TypeError(f"{name}={shown(value)}: it must be {rule}")
     return int(value) if isinstance(value, numbers.Integral) else float(value)
 
 
@@ -70,7 +73,7 @@ def check(holds: bool, name: str, value: Any, rule: str) -> None:
         ValueError: If the rule does not hold.
     """
     if not holds:
-        raise ValueError(f"{name}={value}: it must be {rule}")
+        raise ValueError(f"{name}={plain(str(value))[:60]}: it must be {rule}")
 
 
 def check_device(name: str) -> None:
@@ -80,4 +83,6 @@ def check_device(name: str) -> None:
     try:
         torch.device(name)
     except RuntimeError as error:
-        raise ValueError(f"device={name!r}: it must be auto or a torch device, such as cpu, cuda or cuda:1") from error
+        raise ValueError(
+            f"device={shown(name)}: it must be auto or a torch device, such as cpu, cuda or cuda:1"
+        ) from error

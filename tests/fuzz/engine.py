@@ -99,6 +99,8 @@ def foreign(error: BaseException) -> tuple[str, str] | None:
         return None
     if not raised_by_us(error) or not isinstance(error, OURS):
         return place, text
+    if "\n" in str(error) and "are shown" not in str(error):  # but for lists of problems in a dataset
+        return f"several lines at {place}", text
     return (f"says nothing at {place}", text) if not str(error).strip() else None
 
 
