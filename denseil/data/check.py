@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
-from denseil.common.arguments import checked
+from denseil.common.arguments import checked, shown
 from denseil.common.text import plain
 from denseil.data.datasets import find_reader, read_by_name
 from denseil.data.images import decode_image
@@ -77,7 +77,7 @@ def check_dataset(
         KeyError: If the name is unknown.
     """
     if counts not in ("published", "none"):
-        raise ValueError(f"counts must be 'published' or 'none', got {counts!r}")
+        raise ValueError(f"counts must be 'published' or 'none', got {shown(counts)}")
     reader = find_reader(name)
     try:
         dataset = read_by_name(name, Path(root), options)

@@ -9,6 +9,7 @@ from typing import Any, get_args
 import torch
 from torch import Tensor, nn
 
+from denseil.common.arguments import shown
 from denseil.common.extras import need
 from denseil.data import Tracklet
 from denseil.exporters.report import Format
@@ -37,7 +38,7 @@ def check_output(path: Path, format: Format | None, *, parts: bool) -> Format:
     if format is None:
         format = next((name for name, end in SUFFIXES.items() if path.suffix == end), "onnx")
     if format not in SUFFIXES:
-        raise ValueError(f"format={format!r}: choose one of {', '.join(get_args(Format))}")
+        raise ValueError(f"format={shown(format)}: choose one of {', '.join(get_args(Format))}")
     suffix = SUFFIXES[format]
     if parts and path.suffix in SUFFIXES.values():
         raise ValueError(f"{path} is a file's name: give a folder for an encoder and a decoder, or leave parts out")
@@ -72,13 +73,13 @@ def check_options(
     if int8 is not None and (half or crops):
         raise ValueError(f"int8 and {'half' if half else 'crops'} do not go together: choose one")
     if int8 is not None and format != "openvino":
-        raise ValueError(f"int8 is for format='openvino', not {format!r}")
+        raise ValueError(f"int8 is for format='openvino', not {shown(format)}")
     if int8 is not None and len(int8) < 3:
         raise ValueError(f"int8 holds {len(int8)} tracklets: it takes at least 3 to calibrate on, better 64")
     if size is not None and not (
         isinstance(size, Sequence) and len(size) == 2 and all(isinstance(pixels, int) and pixels > 0 for pixels in size)
     ):
-        raise ValueError(f"size={size!r}: give the height and the width of frames in pixels, such as (256, 128)")
+        raise ValueError(f"size={shown(size)}: give the height and the width of frames in pixels, such as (256, 128)")
     for module in () if format == "pt2" else ("onnx", "onnxscript", "onnxruntime" if format == "onnx" else "openvino"):
         need(module, to=f"export to {format}", extra="export")
     if int8 is not None:

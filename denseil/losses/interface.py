@@ -7,7 +7,7 @@ from typing import Protocol, TypeAlias
 
 from torch import Tensor
 
-from denseil.common.arguments import checked
+from denseil.common.arguments import checked, shown
 
 Losses: TypeAlias = "Tensor | Mapping[str, Tensor] | tuple[Tensor, ...]"
 """A scalar, or scalars by name with "total" among them (a NamedTuple too). `total` is minimised, all are logged."""
@@ -45,5 +45,5 @@ def named_losses(losses: Losses) -> dict[str, Tensor]:
     for name, value in named.items():
         if not isinstance(value, Tensor) or value.numel() != 1:
             shape = tuple(value.shape) if isinstance(value, Tensor) else type(value).__name__
-            raise TypeError(f"the objective's {name!r} is {shape}: return scalar tensors, such as losses.mean()")
+            raise TypeError(f"the objective's {shown(name)} is {shape}: return scalar tensors, such as losses.mean()")
     return {"total": named["total"], **named}

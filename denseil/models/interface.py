@@ -53,15 +53,15 @@ class Preprocessing:
         for name in ("size", "mean", "std"):
             object.__setattr__(self, name, tuple(getattr(self, name)))
         if len(self.size) != 2 or not all(isinstance(n, int) and 1 <= n <= 4096 for n in self.size):
-            raise ValueError(f"size={self.size}: give height and width in pixels, 1 to 4096 each")
+            raise ValueError(f"size={shown(self.size)}: give height and width in pixels, 1 to 4096 each")
         if len(self.mean) != 3 or len(self.std) != 3 or not all(value > 0 for value in self.std):
-            raise ValueError(f"mean={self.mean}, std={self.std}: give three numbers each, std above 0")
+            raise ValueError(f"mean={shown(self.mean)}, std={shown(self.std)}: give three numbers each, std above 0")
         if isinstance(self.clip_len, bool) or not isinstance(self.clip_len, int) or self.clip_len < 1:
-            raise ValueError(f"clip_len={self.clip_len!r}: give the number of frames of a clip, at least 1")
+            raise ValueError(f"clip_len={shown(self.clip_len)}: give the number of frames of a clip, at least 1")
         if self.frames not in get_args(FramesPolicy):
-            raise ValueError(f"frames={self.frames!r}: choose one of {', '.join(get_args(FramesPolicy))}")
+            raise ValueError(f"frames={shown(self.frames)}: choose one of {', '.join(get_args(FramesPolicy))}")
         if self.color_order not in get_args(ColorOrder):
-            raise ValueError(f"color_order={self.color_order!r}: choose 'RGB' or 'BGR' (what OpenCV reads)")
+            raise ValueError(f"color_order={shown(self.color_order)}: choose 'RGB' or 'BGR' (what OpenCV reads)")
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain data for JSON."""

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
+from denseil.common.arguments import shown
 from denseil.synth.passage import Difficulty
 from denseil.synth.people import Identity, People, Recipe, Take
 from denseil.synth.sensor import to_jpeg
@@ -131,7 +132,9 @@ def walks(
     """
     root = Path(root)
     if not (0 < minutes <= 10_000 and frames >= 2):
-        raise ValueError(f"minutes={minutes!r}, frames={frames!r}: give up to 10,000 minutes and at least 2 frames")
+        raise ValueError(
+            f"minutes={shown(minutes)}, frames={shown(frames)}: give up to 10,000 minutes and at least 2 frames"
+        )
     people = People(Recipe(num_ids, num_cameras, frames, seed=seed, difficulty=difficulty, test_share=1.0))
     _claim(root, json.dumps({**asdict(people.recipe), "minutes": minutes}, indent=1))
     rng = np.random.default_rng([seed, STREAM])

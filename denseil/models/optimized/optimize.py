@@ -8,7 +8,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
-from denseil.common.arguments import checked
+from denseil.common.arguments import checked, shown
 from denseil.common.modes import evaluating
 from denseil.models.clip_model import ClipModel
 from denseil.models.denseil import DenseIL, check_made_float32
@@ -58,7 +58,7 @@ def optimize(
     _check(model)
     wanted = _DTYPES.get(dtype) if isinstance(dtype, str) else dtype
     if dtype != "auto" and wanted not in _DTYPES.values():
-        raise ValueError(f"dtype={dtype!r}: choose 'auto', 'float32' or 'bfloat16'")
+        raise ValueError(f"dtype={shown(dtype)}: choose 'auto', 'float32' or 'bfloat16'")
     device = next(model.parameters()).device
     clips = (patterns(model.preprocessing.size) if clips is None else clips).to(device)
     expected = _embed(model, clips)
