@@ -116,8 +116,10 @@ def _declare_upkeep(verbs: Verbs) -> None:
 def add(gallery: str, features: Path, json: bool) -> int:
     """Add the vectors and records of a features file; records that it already holds are kept."""
     from denseil import gallery as galleries
+    from denseil.common.vectors import unit_vectors
 
     records, vectors = galleries.read_features(features)
+    unit_vectors(vectors, what=str(features))  # what cannot be added makes no gallery
     with galleries.open(gallery, vectors.shape[1], galleries.features_model(features)) as held:
         new, total = held.add(records, vectors), held.count()
     text = f"new records: {new:,} of {len(records):,}; {plain(gallery)} holds {total:,}"

@@ -44,6 +44,13 @@ def uri(features: Path, capsys: pytest.CaptureFixture[str]) -> str:
     return place
 
 
+def test_vectors_that_cannot_be_added_make_no_gallery(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    save_features(tmp_path / "zero.safetensors", Embeddings(np.zeros((2, 8)), [1, 2], [1, 1]))
+    assert main(["gallery", "add", str(tmp_path / "g"), str(tmp_path / "zero.safetensors")]) == 2
+    assert "row 0 holds NaN or infinity, or zeros alone" in capsys.readouterr().err
+    assert not (tmp_path / "g").exists()
+
+
 def test_adding_again_changes_nothing(uri: str, features: Path, capsys: pytest.CaptureFixture[str]):
     assert main(["gallery", "add", uri, str(features)]) == 0
     assert "new records: 0 of 12" in capsys.readouterr().out
