@@ -150,7 +150,10 @@ def expire(gallery: str, before: str, optimize: bool, alone: bool, json: bool) -
     from denseil import gallery as galleries
 
     with galleries.open(gallery) as held:
+        undated = held.count() - held.count(galleries.Where(after=1)) if limit > 1 else 0
         _removed(held, held.expire(limit), optimize=optimize, alone=alone, json=json)
+    if undated:
+        note(f"of these, {undated:,} had no time: such records count as the oldest")
     return 0
 
 

@@ -109,6 +109,17 @@ def test_forgetting(uri: str, capsys: pytest.CaptureFixture[str]):
     assert "records 4, known persons 2, width of the vectors 8" in capsys.readouterr().out
 
 
+def test_expiring_says_how_many_had_no_time(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    uri = str(tmp_path / "g")
+    with gallery.open(uri, 8) as held:
+        held.add([gallery.Record("timeless", camid=1), gallery.Record("old", camid=1, start=1e9)], unit(2, dim=8))
+        held.add([gallery.Record("new", camid=1, start=4e9)], unit(1, seed=1, dim=8))
+    assert main(["gallery", "expire", uri, "30d"]) == 0
+    printed = capsys.readouterr()
+    assert printed.out.startswith("removed records: 2;")
+    assert "of these, 1 had no time: such records count as the oldest" in printed.err
+
+
 def test_forgetting_what_is_not_there_says_so(uri: str, capsys: pytest.CaptureFixture[str]):
     assert main(["gallery", "forget", uri, "--id", "a typo"]) == 1
     printed = capsys.readouterr()
