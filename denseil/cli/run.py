@@ -14,6 +14,7 @@ import denseil
 from denseil.cli.commands import all_verbs
 from denseil.cli.options import MODULE_HELP, QUIET_HELP
 from denseil.cli.output import OutputClosedError, complain, messages, say
+from denseil.cli.outputs import check_outputs
 from denseil.cli.parser import InterruptedRunError, Parser, UsageError, Verb, Verbs, dashed
 from denseil.common.arguments import raised_by_us
 from denseil.common.heap import keep_heap
@@ -51,6 +52,7 @@ def _main(words: list[str], *, own: bool) -> int:
             return _answer(verbs, words)
         verb, rest = verbs.find(words)
         options = verbs.options(verb, rest)
+        check_outputs(options)
     except UsageError as error:
         complain(error)
         return COULD_NOT
