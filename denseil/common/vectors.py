@@ -38,12 +38,17 @@ def unit_vectors(vectors: ArrayLike, *, what: str = "vectors") -> npt.NDArray[np
         if array.ndim != 2 or array.shape[1] == 0:
             raise ValueError(f"{what} have shape {array.shape}; they must be (N, D), one row a tracklet")
         lengths = np.linalg.norm(array, axis=1, keepdims=True)
-    wrong = np.flatnonzero(~np.isfinite(lengths[:, 0]) | (lengths[:, 0] == 0))
-    if wrong.size:
-        raise ValueError(
-            f"{what}: row {wrong[0]} holds NaN or infinity, or zeros alone, in float32; nothing was done: leave out "
-            "tracklets that could not be embedded"
-        )
+    odd = np.flatnonzero(~np.isfinite(lengths[:, 0]) | (lengths[:, 0] == 0))
+    if odd.size:
+        largest = np.abs(array[odd]).max(axis=1, keepdims=True)
+        wrong = odd[~(np.isfinite(largest) & (largest > 0))[:, 0]]
+        if wrong.size:
+            raise ValueError(
+                f"{what}: row {wrong[0]} holds NaN or infinity, or zeros alone, in float32; nothing was done: leave "
+                "out tracklets that could not be embedded"
+            )
+        array[odd] /= largest  # whose squares float32 does not hold
+        lengths[odd] = np.linalg.norm(array[odd], axis=1, keepdims=True)
     lengths[np.abs(lengths - 1) < 1e-6] = 1  # copies of copies stay bit-identical
     units: npt.NDArray[np.float32] = array / lengths
     return units

@@ -43,3 +43,11 @@ def test_vectors_of_any_kind_of_numbers(vectors):
 def test_what_is_refused(vectors, error, words):
     with pytest.raises(error, match=words):
         unit_vectors(vectors)
+
+
+@pytest.mark.parametrize("scale", [1e-30, 1e30])
+def test_squares_beyond_float32_do_not_matter(scale: float):
+    vectors = np.array([[3.0, 4], [0, -2]], np.float32)
+    mixed = np.concatenate([vectors, vectors * np.float32(scale)])
+    np.testing.assert_allclose(unit_vectors(mixed), unit_vectors(np.concatenate([vectors, vectors])), rtol=1e-6)
+    assert np.array_equal(unit_vectors(mixed)[:2], unit_vectors(vectors))
