@@ -16,6 +16,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("output", help="the picture to write")
     parser.add_argument("--difficulty", default="standard", help="easy, standard or hard")
     parser.add_argument("--groups", type=float, default=0.0, help="share of the people in wardrobe groups")
+    parser.add_argument("--heads", default="painted", help="painted or photographed")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--first", type=int, default=0, help="how many identities to leave out")
     parser.add_argument("--rows", type=int, default=10)
@@ -24,8 +25,9 @@ def main(arguments: list[str] | None = None) -> None:
     options = parser.parse_args(arguments)
 
     size = {"height": options.height, "width": options.height // 2}
-    version = {"version": 2, "groups": options.groups} if options.groups else {}
-    recipe = Recipe(400, frames=options.frames, seed=options.seed, difficulty=options.difficulty, **version, **size)
+    version = 3 if options.heads == "photographed" else 2 if options.groups else 1
+    size |= {"frames": options.frames, "seed": options.seed, "difficulty": options.difficulty}
+    recipe = Recipe(400, version=version, groups=options.groups, **size)
     people = People(recipe)
     rows = []
     for identity in people.identities[options.first : options.first + options.rows]:

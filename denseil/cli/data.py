@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from denseil.cli import options, values
 from denseil.cli.output import progressing, say, show
-from denseil.cli.parser import Verbs
+from denseil.cli.parser import UsageError, Verbs
 from denseil.common.text import plain
 
 
@@ -86,44 +86,78 @@ def _declare_synth(verbs: Verbs) -> None:
     verb.subject("output").add("root", type=values.path, help="output folder")
     what = verb.subject("people and cameras")
     what.add("--benchmark", metavar="NAME", help="a named benchmark, such as people-v1, which sets all other options")
-    what.add("--num-ids", type=values.whole(1, 10**6), default=100, metavar="N", help="identities")
+    what.add("--num-ids", type=values.whole(1, 10**6), default=100, metavar="N", help="identities", unset=True)
     what.add(
         "--num-cameras",
         type=values.whole(1, 9),
         default=4,
         metavar="N",
         help="cameras, at most 9; MARS readers of other libraries refuse more than 6",
+        unset=True,
     )
-    what.add("--frames", type=values.whole(1, 10**5), default=8, metavar="N", help="frames of a tracklet")
+    what.add("--frames", type=values.whole(1, 10**5), default=8, metavar="N", help="frames of a tracklet", unset=True)
     what.add(
-        "--tracklets", type=values.whole(1, 1000), default=1, metavar="N", help="tracklets per identity and camera"
+        "--tracklets",
+        type=values.whole(1, 1000),
+        default=1,
+        metavar="N",
+        help="tracklets per identity and camera",
+        unset=True,
     )
-    what.add("--test-share", type=values.number(0, 1), default=0.5, metavar="X", help="share of identities for testing")
-    what.add("--seed", type=values.whole(0, 2**32 - 1), default=0, metavar="N", help="random seed")
+    what.add(
+        "--test-share",
+        type=values.number(0, 1),
+        default=0.5,
+        metavar="X",
+        help="share of identities for testing",
+        unset=True,
+    )
+    what.add("--seed", type=values.whole(0, 2**32 - 1), default=0, metavar="N", help="random seed", unset=True)
     what.add(
         "--groups",
         type=values.number(0, 1),
         default=0.0,
         metavar="X",
         help="share of identities in groups of six who wear nearly the same clothes",
+        unset=True,
     )
     what.flag("--walks", help="people who pass the cameras one to six times, with times: a benchmark of linking")
-    what.add("--minutes", type=values.number(0, above=True), default=20, metavar="N", help="length of the walks")
+    what.add(
+        "--minutes", type=values.number(0, above=True), default=20, metavar="N", help="length of the walks", unset=True
+    )
     look = verb.subject("appearance")
     look.add(
         "--difficulty",
         choices=("easy", "standard", "hard"),
         default="standard",
         help="how similar people are, and how often occluded",
+        unset=True,
     )
     look.add(
         "--colours",
         choices=("street", "vivid"),
         default="street",
         help="clothes: mostly dark and muted, or all colours",
+        unset=True,
     )
-    look.add("--height", type=values.whole(16, 4096), default=128, metavar="PX", help="height of the crops in pixels")
-    look.add("--width", type=values.whole(8, 4096), default=64, metavar="PX", help="width of the crops in pixels")
+    look.add(
+        "--heads",
+        choices=("painted", "photographed"),
+        default="painted",
+        help="plain faces, as in people-v1, or photographed skins and hair with a shape",
+        unset=True,
+    )
+    look.add(
+        "--height",
+        type=values.whole(16, 4096),
+        default=128,
+        metavar="PX",
+        help="height of the crops in pixels",
+        unset=True,
+    )
+    look.add(
+        "--width", type=values.whole(8, 4096), default=64, metavar="PX", help="width of the crops in pixels", unset=True
+    )
     verb.subject("computing").add(
         "--workers",
         type=values.whole(0, 1024),
@@ -170,64 +204,43 @@ def splits(
     return 0
 
 
-def synth(
-    root: Path,
-    benchmark: str | None,
-    num_ids: int,
-    num_cameras: int,
-    frames: int,
-    tracklets: int,
-    test_share: float,
-    seed: int,
-    groups: float,
-    walks: bool,
-    minutes: float,
-    difficulty: Literal["easy", "standard", "hard"],
-    colours: Literal["street", "vivid"],
-    height: int,
-    width: int,
-    workers: int,
-) -> int:
+def synth(root: Path, benchmark: str | None, walks: bool, workers: int, **settings: Any) -> int:
     """Render synthetic people in the layout of MARS."""
     from denseil import synth as people
 
-    progress = _progress_of("identities") if progressing() else None
+    _check_used(settings, benchmark=benchmark, walks=walks)
+    progress = _progress_of("tracks" if walks else "identities") if progressing() else None
     if benchmark:
         people.benchmark(benchmark, root, workers=workers, progress=progress)
     elif walks:
-        people.walks(
-            root,
-            num_ids,
-            num_cameras,
-            minutes=minutes,
-            frames=frames,
-            seed=seed,
-            difficulty=difficulty,
-            progress=_progress_of("tracks") if progressing() else None,
-        )
+        people.walks(root, progress=progress, **{"num_ids": 100, **settings})
     else:
-        people.synthesize(
-            root,
-            num_ids,
-            num_cameras,
-            frames=frames,
-            tracklets=tracklets,
-            seed=seed,
-            difficulty=difficulty,
-            colours=colours,
-            height=height,
-            width=width,
-            test_share=test_share,
-            groups=groups,
-            workers=workers,
-            progress=progress,
-        )
+        people.synthesize(root, workers=workers, progress=progress, **{"num_ids": 100, **settings})
     say(plain(f"written to {root}"))
     return 0
 
 
+def _check_used(settings: Mapping[str, object], *, benchmark: str | None, walks: bool) -> None:
+    """Raise UsageError for an option that the kind of people does not have."""
+    if benchmark:
+        kind, used = "--benchmark", set()
+    elif walks:
+        kind, used = "--walks", {"num_ids", "num_cameras", "minutes", "frames", "seed", "difficulty"}
+    else:
+        kind, used = "people without --walks", set(settings) - {"minutes"}
+    unused = ["--" + name.replace("_", "-") for name in settings if name not in used]
+    if unused:
+        raise UsageError(f"{kind}: {', '.join(unused)} would change nothing: leave it out")
+
+
 def _progress_of(what: str) -> Callable[[int, int], None]:
+    """Report progress in one line of a terminal; elsewhere in a line for every tenth."""
+    on_terminal = sys.stderr.isatty()
+
     def progress(done: int, total: int) -> None:
-        print(f"\r{done} of {total} {what}", end="\n" if done == total else "", file=sys.stderr, flush=True)
+        if on_terminal:
+            print(f"\r{done} of {total} {what}", end="\n" if done == total else "", file=sys.stderr, flush=True)
+        elif done * 10 // max(total, 1) > (done - 1) * 10 // max(total, 1):
+            print(f"{done} of {total} {what}", file=sys.stderr, flush=True)
 
     return progress

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from denseil.synth.body import JOINT, Array, BodySpace, f32
+from denseil.synth.heads import style
 from denseil.synth.look import Look
 from denseil.synth.raster import noise, vertex_normals
 
@@ -33,6 +34,7 @@ class Fitting:
         coords: Coordinates for painting (V, 5).
         joints: Positions of joints (J, 3) in metres.
         scale: Height relative to the mean body.
+        bare: Vertices of the body without clothes (V, 3).
     """
 
     space: BodySpace
@@ -40,17 +42,18 @@ class Fitting:
     coords: Array
     joints: Array
     scale: float
+    bare: Array
 
     def at(self, joint: str) -> Array:
         """Position (3,) of a joint."""
         return self.joints[JOINT[joint]]
 
 
-def dress(space: BodySpace, look: Look) -> Fitting:
+def dress(space: BodySpace, look: Look, version: int) -> Fitting:
     """Put clothes, hair and hats on a body by moving its surface outwards."""
     bare, joints = space.rest(look.body)
-    vertices, coords = _dress(space, look, bare)
-    return Fitting(space, vertices, coords, joints, float(bare[:, 2].max() / space.canonical[:, 2].max()))
+    vertices, coords = _dress(space, look, bare, version)
+    return Fitting(space, vertices, coords, joints, float(bare[:, 2].max() / space.canonical[:, 2].max()), bare)
 
 
 def _smooth(space: BodySpace, vertices: Array, amount: Array, rounds: int) -> Array:
@@ -63,17 +66,21 @@ def _smooth(space: BodySpace, vertices: Array, amount: Array, rounds: int) -> Ar
     return vertices
 
 
-def _dress(space: BodySpace, look: Look, bare: Array) -> tuple[Array, Array]:
+def _dress(space: BodySpace, look: Look, bare: Array, version: int) -> tuple[Array, Array]:
     """Return the vertices of the dressed body (V, 3), and their coordinates for painting (V, 5)."""
     _, y, z, arm, leg = space.canonical.T
     trunk = (arm <= 0.05) & (z < NECK + 0.02) & ((z < 1.47) | (y > -0.08))  # not the chin
     covered = (trunk | (arm > 0) & (arm < look.sleeve) | (leg > 0)).astype(np.float32)
+    cloth, natural = _cloth_offset(look, space.canonical), version >= 3
+    if natural:  # the jaw, which is as low as a collar, is no cloth
+        body = 1 - smoothstep(0.3, 0.7, space.weights[:, JOINT["head"]])
+        covered, cloth = covered * body, cloth * body
     rounds = 6 + int(look.thick * 400)
     relax = covered * np.where(trunk, 0.6, 0.35).astype(np.float32)
     both = _smooth(space, np.hstack([bare, space.canonical[:, :3]]), relax, rounds)  # patterns follow the cloth
     vertices, coords = both[:, :3], np.hstack([both[:, 3:], space.canonical[:, 3:]])
     vertices = _loose_fists(space, vertices, arm)
-    offset = _cloth_offset(look, space.canonical) + _head_offset(look, space.canonical)
+    offset = cloth + _head_offset(look, space.canonical, shaped=natural and bool(style(look)))
     out = vertices + offset[:, None] * vertex_normals(
         vertices, space.faces, np.arange(len(space.faces), dtype=np.int32)
     )
@@ -130,12 +137,12 @@ def hairline(canonical: Array) -> Array:
     return np.interp(y, [-0.15, -0.115, -0.075, -0.03, 0.01, 0.05], [1.738, 1.728, 1.662, 1.632, 1.575, 1.545])
 
 
-def _head_offset(look: Look, canonical: Array) -> Array:
-    """Thickness of hair, hats and hoods on the head (V,) in metres."""
+def _head_offset(look: Look, canonical: Array, *, shaped: bool) -> Array:
+    """Thickness of hair, hats and hoods on the head (V,) in metres; `shaped` hair has its own mesh."""
     z = canonical[:, 2]
     above = z - hairline(canonical).astype(np.float32)
     grown = smoothstep(-0.005, 0.025, above) * (0.75 + 0.5 * noise(canonical[:, :3], 0.03, look.texture))
-    hair = VOLUME.get(look.hair, 0.0) * grown
+    hair = (0.0 if shaped else VOLUME.get(look.hair, 0.0)) * grown
     if look.hair == "short":
         hair = hair * (0.6 + 0.9 * smoothstep(1.68, 1.76, z))
     if look.headwear in ("cap", "beanie"):

@@ -1,17 +1,13 @@
-"""Colours of a person, point by point: skin, hair, cloth with its patterns, prints, seams, straps and shoes.
-
-Over 250 lines because every part of a person has a function here, and they share their small helpers.
-"""
+"""Colours of a person, point by point: cloth with its patterns, prints, seams and straps, shoes, bags."""
 
 from __future__ import annotations
 
 import numpy as np
 
 from denseil.synth.body import Array, f32
-from denseil.synth.cloth import NECK, hairline, hat_rim, hood_depth, smoothstep
+from denseil.synth.cloth import NECK, smoothstep
 from denseil.synth.look import Look
-from denseil.synth.loops import scale_rows
-from denseil.synth.palette import Colour
+from denseil.synth.paint_head import Head, fill, hair, mane, natural_head, painted_head, skin, weave
 from denseil.synth.pieces import SHAFT
 from denseil.synth.raster import noise
 
@@ -25,13 +21,17 @@ def paint(look: Look, part: str, coords: Array) -> Array:
         coords: Their coordinates (N, 5), as in `Mesh`.
     """
     if part == "body":
-        colour = _body(look, coords)
+        colour = _body(look, coords, painted_head)
+    elif part == "person":
+        colour = _body(look, coords, natural_head)
     elif part == "cloth":
         colour = _top(look, coords)
     elif part == "skirt":
-        colour = _weave(look, _fill(look.bottom_colour, coords), coords, 1)
+        colour = weave(look, fill(look.bottom_colour, coords), coords, 1)
     elif part == "hair":
-        colour = _hair(look, coords)
+        colour = hair(look, coords)
+    elif part == "mane":
+        colour = mane(look, coords)
     elif part == "shoe":
         colour = _shoe(look, coords)
     else:
@@ -42,30 +42,14 @@ def paint(look: Look, part: str, coords: Array) -> Array:
             "phone": (0.06, 0.06, 0.07),
             "paper": (0.86, 0.85, 0.82),
         }[part]
-        colour = _fill(plain, coords)
+        colour = fill(plain, coords)
         if part == "bag":
             band = np.abs(coords[:, 2] - 0.35) < 0.05
             colour[band] = 0.6 * colour[band] + 0.4 * f32(look.bag_accent)
     return np.clip(colour, 0.01, 0.98)
 
 
-def _fill(colour: Colour, coords: Array) -> Array:
-    return np.tile(f32(colour), (len(coords), 1))
-
-
-def _weave(look: Look, colour: Array, coords: Array, salt: int) -> Array:
-    """Vary the brightness of cloth, by large folds and a fine grain."""
-    large = noise(coords[:, :3] * f32([1, 1, 0.45]), 0.05, look.texture + salt)
-    fine = noise(coords[:, :3], 0.009, look.texture + salt + 1)
-    return scale_rows(colour, 1 + 0.26 * (large - 0.5) + 0.10 * (fine - 0.5))
-
-
-def _hair(look: Look, coords: Array) -> Array:
-    strands = noise(coords[:, :3] * f32([1, 1, 0.15]), 0.012, look.texture)
-    return scale_rows(f32([look.hair_colour]), 0.75 + 0.6 * strands)
-
-
-def _body(look: Look, coords: Array) -> Array:
+def _body(look: Look, coords: Array, paint_head: Head) -> Array:
     x, y, z, arm, leg = coords.T
     limb = arm > 0.02
     neckline = NECK + 0.35 * (y + 0.012) - _opening(look, x, y)
@@ -76,8 +60,8 @@ def _body(look: Look, coords: Array) -> Array:
     below = ~limb & ~head & ~trunk & ~foot
     out = np.empty((len(coords), 3), dtype=np.float32)
     rest = limb & ~sleeve
-    out[rest] = _skin(look, coords[rest])
-    out[head] = _head(look, coords[head])
+    out[rest] = skin(look, coords[rest])
+    out[head] = paint_head(look, coords[head])
     cloth = sleeve | trunk
     out[cloth] = _top(look, coords[cloth])
     out[below] = _bottom(look, coords[below])
@@ -92,43 +76,6 @@ def _opening(look: Look, x: Array, y: Array) -> Array:
         return np.where(front, -0.012, -0.03).astype(np.float32)
     deep = 0.035 + 0.025 * ((look.texture >> 3) % 3) / 2
     return np.where(front, np.maximum(0, deep - 0.6 * np.abs(x)), 0).astype(np.float32)
-
-
-def _skin(look: Look, coords: Array) -> Array:
-    return scale_rows(f32([look.skin]), 0.94 + 0.12 * noise(coords[:, :3], 0.02, look.texture))
-
-
-def _head(look: Look, coords: Array) -> Array:
-    x, y, z = coords[:, :3].T
-    colour = _skin(look, coords)
-    face = y < -0.09
-    side = np.abs(x)
-    eyes = face & (np.abs(z - 1.648) < 0.007) & (np.abs(side - 0.031) < 0.015)
-    brows = face & (np.abs(z - 1.668 + 0.15 * (side - 0.03)) < 0.005) & (np.abs(side - 0.032) < 0.022)
-    lips = face & (np.abs(z - 1.567) < 0.006) & (side < 0.024)
-    colour[eyes] = 0.35 * colour[eyes] + 0.04
-    colour[brows] = 0.45 * colour[brows] + 0.4 * f32(look.hair_colour)
-    colour[lips] = colour[lips] * f32([0.88, 0.70, 0.70])
-    if look.beard:
-        beard = (z < 1.592) & (y < -0.05) & (z > 1.505) & ~((z > 1.558) & (z < 1.575) & (side < 0.022))
-        colour[beard] = 0.3 * colour[beard] + 0.7 * f32(look.hair_colour)
-    if look.hair != "bald":
-        ear = (side > 0.066) & (y > -0.07) & (y < 0.0) & (z < 1.665) & (look.hair not in ("long", "bob", "curly"))
-        ragged = 0.012 * (noise(coords[:, :3], 0.012, look.texture + 5) - 0.5)
-        hair = (z + ragged > hairline(coords)) & ~ear
-        cover = 0.7 if look.hair == "buzz" else 1.0
-        colour[hair] = (1 - cover) * colour[hair] + cover * _hair(look, coords[hair])
-    if look.headwear in ("cap", "beanie"):
-        hat = z > hat_rim(look, coords)
-        knit = 1 + (0.12 * np.sin(x[hat] * 400) if look.headwear == "beanie" else 0)
-        colour[hat] = _weave(look, _fill(look.headwear_colour, coords[hat]), coords[hat], 3) * np.reshape(knit, (-1, 1))
-    if look.headwear in ("hood", "scarf"):
-        hood = (hood_depth(coords) > 0) | (z < 1.53)
-        cloth = (
-            look.top_colour if look.headwear == "hood" and look.top in ("hoodie", "jacket") else look.headwear_colour
-        )
-        colour[hood] = _weave(look, _fill(cloth, coords[hood]), coords[hood], 3)
-    return colour
 
 
 def _along(coords: Array) -> Array:
@@ -160,7 +107,7 @@ def _top(look: Look, coords: Array) -> Array:
         & (np.abs(z - 1.03) < 0.07)
     )
     colour[seams] *= 0.78
-    colour = _weave(look, colour, coords, 0)
+    colour = weave(look, colour, coords, 0)
     strap = _straps(look, coords)
     colour[strap] = f32(look.bag_colour)
     return colour
@@ -243,7 +190,7 @@ def _bottom(look: Look, coords: Array) -> Array:
     if look.top == "dress":
         end = 2.1
     tights = (0.07, 0.07, 0.08) if look.bottom == "skirt" or look.top == "dress" else look.bottom_colour
-    colour = _fill(tights if skirted else look.bottom_colour, coords)
+    colour = fill(tights if skirted else look.bottom_colour, coords)
     if not skirted:
         if look.bottom == "jeans":  # worn pale on the thighs
             pale = smoothstep(0.05, 0.35, leg) * smoothstep(1.1, 0.6, leg) * (y < -0.01)
@@ -255,9 +202,9 @@ def _bottom(look: Look, coords: Array) -> Array:
             colour[stripe] = f32([0.86, 0.86, 0.84])
         colour[(np.abs(z - 0.93) < 0.05) & (y > 0.03) & (np.abs(np.abs(np.abs(x) - 0.075) - 0.045) < 0.005)] *= 0.75
         colour[np.abs(leg - end) < 0.02] *= 0.8
-    colour = _weave(look, colour, coords, 2)
+    colour = weave(look, colour, coords, 2)
     bare = look.bare_legs & (leg > (0.35 if skirted else end)) & (z < 0.80)
-    colour[bare] = _skin(look, coords[bare])
+    colour[bare] = skin(look, coords[bare])
     ankle = (leg > end) & ~bare
     colour[ankle] = f32([0.12, 0.12, 0.13]) if look.texture % 3 else f32([0.8, 0.8, 0.78])
     return colour
@@ -265,7 +212,7 @@ def _bottom(look: Look, coords: Array) -> Array:
 
 def _shoe(look: Look, coords: Array) -> Array:
     _, y, z = coords[:, :3].T  # metres from the middle of the sole; toes at -y
-    colour = _fill(look.shoe_colour, coords)
+    colour = fill(look.shoe_colour, coords)
     if look.shoes in ("sneakers", "high"):
         toe = (y < -0.10) & (z < 0.03) & (look.texture % 4 < 2)
         mark = (np.abs(y + 0.02) < 0.018) & (z > 0.022) & (z < 0.055) & (look.texture % 2 == 0)

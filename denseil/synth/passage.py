@@ -86,8 +86,8 @@ Passer = tuple[int, Array, float, float, bool]  # which extra, where at first, h
 
 
 @lru_cache(maxsize=EXTRAS)
-def _extra(number: int) -> Figure:
-    return Figure(body_space(), draw_look(np.random.default_rng([77, number]), body_space()))
+def _extra(number: int, version: int) -> Figure:
+    return Figure(body_space(), draw_look(np.random.default_rng([77, number]), body_space()), version)
 
 
 @dataclass(frozen=True)
@@ -160,7 +160,7 @@ class Passage:
         actor = act(figure, where, facing, self.phase + gait.cadence * self.step * t, self.moving)
         view = View(self.site.height, 0.7 * float(np.arctan2(self.site.height - 0.9, where[1])))
         view = replace(view, window=box_window(view.plane(actor.points()), self.errors[t]))
-        others = [_pass(passer, t * self.step) for passer in self.passers]
+        others = [_pass(passer, t * self.step, figure.version) for passer in self.passers]
         return Shot([actor, *others], view, where[1])
 
 
@@ -219,9 +219,9 @@ def _draw_passer(rng: np.random.Generator, middle: Array, beside: float, behind:
     return int(rng.integers(EXTRAS)), where, float(rng.uniform(-np.pi, np.pi)), float(rng.random()), behind < 0
 
 
-def _pass(passer: Passer, seconds: float) -> Actor:
+def _pass(passer: Passer, seconds: float, version: int) -> Actor:
     number, start, heading, phase, _ = passer
-    figure = _extra(number)
+    figure = _extra(number, version)
     gait = figure.look.gait
     where = start + _forward(heading) * f32(SPEED * gait.stride * gait.cadence * seconds)
     return act(figure, where, heading, phase + gait.cadence * seconds, 1.0)

@@ -19,7 +19,7 @@ from denseil.synth.palette import Colours
 from denseil.synth.passage import LEVELS, Difficulty, Passage, Site, draw_passage, draw_site
 from denseil.synth.wardrobe import wear
 
-VERSIONS = (1, 2)  # of the sampling; 2 has wardrobe groups
+VERSIONS = (1, 2, 3)  # 2 has wardrobe groups, 3 also photographed faces and shaped hair
 GROUP_SIZE = 6  # members of a wardrobe group
 WARDROBE = "wardrobe"  # the `detail` of their members
 _POPULATION, _LOOK, _SITE, _PASSAGE = range(4)  # streams of random numbers
@@ -40,7 +40,8 @@ class Recipe:
         height: Height of the crops in pixels.
         width: Width of the crops in pixels.
         test_share: Share of the identities that are for testing.
-        version: Version of the sampling, 1 or 2.
+        version: 1 as published in people-v1; 2 with wardrobe groups; 3 also with photographed faces and shaped hair, on
+            people, cameras and tracklets that are those of version 2.
         groups: Share of the identities in wardrobe groups of six who wear nearly the same clothes; needs version 2.
 
     Raises:
@@ -79,7 +80,7 @@ class Recipe:
             if getattr(self, name) not in options:
                 raise ValueError(f"{name}={getattr(self, name)!r}: choose one of {', '.join(options)}")
         if self.version not in VERSIONS:
-            raise ValueError(f"version={self.version}: this release renders versions 1 and 2; install a later one")
+            raise ValueError(f"version={self.version}: this release renders versions 1 to 3; install a later one")
         if self.groups and self.version == 1:
             raise ValueError(f"groups={self.groups}: version 1 has no wardrobe groups; give version=2 as well")
 
@@ -131,7 +132,7 @@ class People:
         self._looks: dict[int, Look] = {}
 
     def _rng(self, *stream: int) -> np.random.Generator:
-        return np.random.default_rng([self.recipe.seed, self.recipe.version, *stream])
+        return np.random.default_rng([self.recipe.seed, min(self.recipe.version, 2), *stream])
 
     @cached_property
     def identities(self) -> list[Identity]:
@@ -186,7 +187,7 @@ class People:
 
     def figure(self, identity: Identity) -> Figure:
         """Return the dressed figure of an identity."""
-        return _figure(self.look(identity))
+        return _figure(self.look(identity), self.recipe.version)
 
     def render(self, take: Take) -> list[Image.Image]:
         """Render the crops of one tracklet, in time order."""
@@ -227,8 +228,8 @@ class People:
 
 
 @lru_cache(maxsize=2)
-def _figure(look: Look) -> Figure:
-    return Figure(body_space(), look)
+def _figure(look: Look, version: int) -> Figure:
+    return Figure(body_space(), look, version)
 
 
 def _split(identity: Identity) -> Literal["train", "test"]:

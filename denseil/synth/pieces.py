@@ -8,31 +8,44 @@ import numpy as np
 
 from denseil.synth.body import JOINT, Array, Posed, f32, rotation
 from denseil.synth.cloth import Fitting, smoothstep
+from denseil.synth.hair import hair_mesh
 from denseil.synth.look import Look
 from denseil.synth.mesh import Mesh, blob, grid_mesh
 
 
 @dataclass(frozen=True)
 class Piece:
-    """A mesh that moves with one joint; if it is held at a point, `grip` (3,) at rest, it stays upright."""
+    """A mesh that moves with one joint.
+
+    Attributes:
+        mesh: The mesh at rest.
+        joint: The joint.
+        grip: Point (3,) at rest at which it is held; it stays upright then.
+        share: How much each vertex goes with the joint (N,), rather than with the chest; None for entirely.
+    """
 
     mesh: Mesh
     joint: str
     grip: Array | None = None
+    share: Array | None = None
 
     def carried(self, posed: Posed, heading: float) -> Mesh:
         """Move the mesh with the joint of a posed body."""
         mesh = self.mesh
         if self.grip is None:
             vertices = posed.carry(mesh.vertices, self.joint)
+            if self.share is not None:
+                chest = posed.carry(mesh.vertices, "chest")
+                vertices = (chest + self.share[:, None] * (vertices - chest)).astype(np.float32)
         else:
             vertices = (mesh.vertices - self.grip) @ rotation("z", heading).T + posed.carry(self.grip, self.joint)
         return Mesh(vertices, mesh.faces, mesh.coords, mesh.part)
 
 
-def pieces(look: Look, fit: Fitting) -> list[Piece]:
-    """Make all pieces of a person."""
-    return [*_shoes(look, fit), *_hair(look, fit), *_headwear(look, fit), *_bags(look, fit)]
+def pieces(look: Look, fit: Fitting, version: int) -> list[Piece]:
+    """Make all pieces of a person, as of a version of the pictures."""
+    hair = _natural_hair if version >= 3 else _hair
+    return [*_shoes(look, fit), *hair(look, fit), *_headwear(look, fit), *_bags(look, fit)]
 
 
 SHAFT = {"sneakers": 0.085, "shoes": 0.075, "high": 0.125, "boots": 0.21}  # canonical height of a shoe's upper edge
@@ -98,6 +111,18 @@ def _hair(look: Look, fit: Fitting) -> list[Piece]:
         ring.append(np.stack([x + lift, y + lift, np.full_like(angle, h)], -1))
     points = f32(ring) * s + head
     return [Piece(grid_mesh(points.astype(np.float32), "hair", closed=False), "head")]
+
+
+def _natural_hair(look: Look, fit: Fitting) -> list[Piece]:
+    found = hair_mesh(look, fit)
+    if found is None:
+        return []
+    pieces = [Piece(found[0], "head", share=found[1])]
+    if look.hair == "bun":
+        low = 0.02 if look.headwear else 0.105  # under a hat or above the nape
+        knot = fit.at("head") + f32([0, 0.105, low]) * fit.scale
+        pieces.append(Piece(blob(knot, (0.045, 0.04, 0.042), "hair"), "head"))
+    return pieces
 
 
 def _headwear(look: Look, fit: Fitting) -> list[Piece]:

@@ -10,6 +10,7 @@ from concurrent.futures import BrokenExecutor
 from dataclasses import asdict
 from functools import lru_cache
 from pathlib import Path
+from typing import Literal, get_args
 
 import joblib
 import numpy as np
@@ -24,6 +25,7 @@ from denseil.synth.sensor import to_jpeg
 logger = logging.getLogger(__name__)
 MARS_CAMERAS = 6
 Progress = Callable[[int, int], None]
+Heads = Literal["painted", "photographed"]
 
 
 def synthesize(
@@ -40,6 +42,7 @@ def synthesize(
     width: int = 64,
     test_share: float = 0.5,
     groups: float = 0.0,
+    heads: Heads = "painted",
     workers: int = 2,
     progress: Progress | None = None,
 ) -> Path:
@@ -62,6 +65,8 @@ def synthesize(
         test_share: Share of the identities that are for testing.
         groups: Share of the identities in wardrobe groups: six people who wear nearly the same clothes and differ in
             hair, build, skin, shoes, bags and gait.
+        heads: "painted" for plain faces, as in `people-v1`, or "photographed" for photographed skins and hair with a
+            shape.
         workers: Number of worker processes; 0 renders in this process.
         progress: Called with the numbers of finished and of all identities.
 
@@ -72,6 +77,8 @@ def synthesize(
         ValueError: If an argument is out of its range, or the folder contains people of another recipe.
         ModuleNotFoundError: If the extra `synth` is not installed.
     """
+    if heads not in get_args(Heads):
+        raise ValueError(f"heads={heads!r}: choose one of {', '.join(get_args(Heads))}")
     recipe = Recipe(
         num_ids=num_ids,
         num_cameras=num_cameras,
@@ -83,7 +90,7 @@ def synthesize(
         height=height,
         width=width,
         test_share=test_share,
-        version=2 if groups else 1,
+        version=3 if heads == "photographed" else 2 if groups else 1,
         groups=groups,
     )
     return write_people(recipe, Path(root), workers=workers, progress=progress)

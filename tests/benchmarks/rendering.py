@@ -23,7 +23,7 @@ from denseil.synth import People, Recipe
 from denseil.synth.passage import EXTRAS, _extra
 
 for number in range(EXTRAS):
-    _extra(number)
+    _extra(number, 1)
 rates = {}
 for name, difficulty, frames, height in (
     ("128 x 64, hard", "hard", 8, 128), ("128 x 64, standard", "standard", 4, 128), ("256 x 128", "standard", 4, 256)

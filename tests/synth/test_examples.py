@@ -11,7 +11,15 @@ from denseil.synth import sample
 from tests.test_examples import TRACKLETS, load
 
 
-@pytest.mark.parametrize("groups", [[], ["--groups", "1"]])
+def test_heads_sheet_has_both_kinds(tmp_path: Path):
+    load("heads_sheet").main([str(tmp_path / "sheet.png"), "--columns", "2", "--height", "64"])
+    with Image.open(tmp_path / "sheet.png") as sheet:
+        assert sheet.size == (2 * 32, 2 * 64)
+        painted, photographed = sheet.crop((0, 0, 64, 64)), sheet.crop((0, 64, 64, 128))
+    assert painted.tobytes() != photographed.tobytes()
+
+
+@pytest.mark.parametrize("groups", [[], ["--groups", "1"], ["--heads", "photographed"]])
 def test_contact_sheet_has_a_row_for_each_person(groups: list[str], tmp_path: Path):
     options = ["--rows", "2", "--frames", "1", "--height", "64", "--difficulty", "hard", *groups]
     load("contact_sheet").main([str(tmp_path / "sheet.png"), *options])

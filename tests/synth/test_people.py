@@ -72,8 +72,8 @@ def test_members_of_a_wardrobe_group_wear_the_same_and_differ_in_the_rest():
 def test_groups_need_version_2_and_versions_draw_other_people():
     with pytest.raises(ValueError, match="version=2"):
         Recipe(num_ids=12, groups=0.5)
-    with pytest.raises(ValueError, match="version=3"):
-        Recipe(num_ids=12, version=3)
+    with pytest.raises(ValueError, match="version=4"):
+        Recipe(num_ids=12, version=4)
     one, two = People(Recipe(**SMALL)), People(Recipe(**SMALL, version=2))
     assert one.checksum() != two.checksum()
 

@@ -13,6 +13,7 @@ from joblib.externals.loky import reusable_executor
 from PIL import Image
 
 from denseil.cli import main
+from denseil.cli.data import _progress_of
 from denseil.data import check_dataset, read_dataset
 from denseil.synth import People, Recipe, synthesize
 from denseil.synth.sensor import to_jpeg
@@ -143,6 +144,39 @@ def test_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     assert "2 of 2 identities" in captured.err
     assert str(tmp_path / "set") in captured.out
     assert read_dataset("mars", tmp_path / "set").train
+
+
+def test_progress_in_a_log_file_is_a_line_for_every_tenth(capsys: pytest.CaptureFixture[str]):
+    progress = _progress_of("identities")
+    for done in range(241):
+        progress(done, 240)
+    lines = capsys.readouterr().err.splitlines()
+    assert lines == [f"{done} of 240 identities" for done in range(0, 241, 24)]
+
+
+@pytest.mark.parametrize(
+    ("words", "named"),
+    [
+        (["--walks", "--groups", "0.5"], "--groups"),
+        (["--walks", "--heads", "photographed"], "--heads"),
+        (["--benchmark", "people-v1", "--seed", "3"], "--seed"),
+        (["--minutes", "3"], "--minutes"),
+    ],
+)
+def test_an_option_that_would_change_nothing_is_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], words: list[str], named: str
+):
+    assert main(["data", "synth", str(tmp_path / "set"), *words]) == 2
+    assert f"{named} would change nothing" in capsys.readouterr().err
+    assert not (tmp_path / "set").exists()
+
+
+def test_photographed_heads_are_version_3(tmp_path: Path):
+    settings = {"num_ids": 2, "num_cameras": 2, "frames": 1, "height": 64, "width": 32, "workers": 0}
+    root = synthesize(tmp_path / "set", **settings, heads="photographed")
+    assert json.loads((root / "recipe.json").read_text())["version"] == 3
+    with pytest.raises(ValueError, match="heads='real': choose one of painted, photographed"):
+        synthesize(tmp_path / "other", **settings, heads="real")
 
 
 @pytest.mark.parametrize("cameras", [6, 7])
