@@ -86,6 +86,7 @@ def render(
     tracklets: int = 2,
     frames: int = 6,
     families: float = 0.0,
+    heads: str = "painted",
     seed: int = 1,
 ) -> Path:
     """Render a set, unless it is there, and return its manifest: each person's first tracklet is a query."""
@@ -100,6 +101,7 @@ def render(
         num_cameras=num_cameras,
         tracklets=tracklets,
         frames=frames,
+        version=3 if heads == "photographed" else 1,
     )
     rng = np.random.default_rng([seed, SHIFTS.index(shift)])
     query, gallery = [], []
@@ -135,6 +137,7 @@ if __name__ == "__main__":
     parser.add_argument("--tracklets", type=int, default=2, help="of each person and camera")
     parser.add_argument("--frames", type=int, default=6)
     parser.add_argument("--families", type=float, default=0.0, help="share of people in families of lookalikes")
+    parser.add_argument("--heads", choices=("painted", "photographed"), default="painted")
     given = vars(parser.parse_args())
     root, shifts, seeds = (given.pop(name) for name in ("root", "shifts", "seed"))
     for seed in seeds:
