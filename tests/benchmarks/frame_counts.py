@@ -49,6 +49,7 @@ def main() -> None:
     parser.add_argument("models", nargs="*", help="packaged names or saved folders")
     parser.add_argument("--mean", nargs="+", action="append", default=[], metavar="MODEL")
     parser.add_argument("--half-way", nargs="+", action="append", default=[], metavar="MODEL", help="OLD NEW ...")
+    parser.add_argument("--flip", action="store_true", help="with the mirrored frames as well")
     parser.add_argument("--on", nargs="+", type=Path, required=True, metavar="ROOT")
     options = parser.parse_args()
     models = {name: ([name], [1.0]) for name in options.models}
@@ -67,6 +68,7 @@ def main() -> None:
                         query=[cut(each, count) for each in people.query],
                         gallery=[cut(each, count) for each in people.gallery],
                     ),
+                    flip=options.flip,
                 ).mAP
                 for count in FRAMES
             ]
