@@ -29,7 +29,12 @@ def declare(verbs: Verbs) -> None:
     what.add("model", help="a saved folder, a name with weights, or hf-hub:OWNER/NAME; it is not changed")
     what.add("tracklets", type=values.path, help="a manifest, as denseil tracklets writes it, or a folder of crops")
     what.add(
-        "-o", "--output", type=values.path, required=True, metavar="FOLDER", help="the folder of the adapted model"
+        "-o",
+        "--output",
+        type=values.new_folder,
+        required=True,
+        metavar="FOLDER",
+        help="the folder of the adapted model",
     )
     what.add(
         "--minutes",

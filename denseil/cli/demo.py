@@ -32,7 +32,7 @@ def declare(verbs: Verbs) -> None:
         metavar="FILE",
         help="a tracker's boxes in it: frame,id,left,top,width,height in each line",
     )
-    what.add("-o", "--output", type=values.path, default=Path("demo"), metavar="FOLDER", help="output folder")
+    what.add("-o", "--output", type=values.new_folder, default=Path("demo"), metavar="FOLDER", help="output folder")
     options.device(verb.subject("computing"))
     options.general(verb)
 

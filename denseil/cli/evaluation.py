@@ -45,17 +45,23 @@ def declare(verbs: Verbs) -> None:
     out.add(
         "-o",
         "--output",
-        type=values.path,
+        type=values.new_folder,
         default=Path("evaluation"),
         metavar="FOLDER",
         help="folder for the result and the embeddings, which are reused for another protocol",
     )
     out.add(
-        "--json", type=values.path, nargs="?", metavar="FILE", help="write the result as JSON; - or no FILE prints it"
+        "--json",
+        type=values.new_file,
+        nargs="?",
+        metavar="FILE",
+        help="write the result as JSON; - or no FILE prints it",
     )
     out.actions[-1].const = STDOUT
-    out.add("--plot", type=values.path, metavar="FILE", help="plot the CMC curve; the suffix gives the format")
-    out.add("--page", type=values.path, metavar="FILE.html", help="write a page with scores and the 200 worst queries")
+    out.add("--plot", type=values.new_file, metavar="FILE", help="plot the CMC curve; the suffix gives the format")
+    out.add(
+        "--page", type=values.new_file, metavar="FILE.html", help="write a page with scores and the 200 worst queries"
+    )
     out.flag("--attention", help="show the attention on each query on the page")
     options.general(verb, modules=True)
 
@@ -127,7 +133,9 @@ def evaluate(
         assert model is not None
         assert root is not None
         import denseil
+        from denseil.common.files import check_output_folder
 
+        check_output_folder(output)
         where, main = begin(device, seed)
         net = _open(model, checkpoint, model_args, random_weights=random_weights).to(where).eval()
         data = denseil.data.read_dataset(str(dataset), root, **(data_args or {}))

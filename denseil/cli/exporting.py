@@ -27,7 +27,7 @@ def declare(verbs: Verbs) -> None:
     what.add("model", help="a saved model's folder, or the name of a model with weights")
     options.weights(what)
     out = verb.subject("output")
-    out.add("output", type=values.path, help="output file, .onnx, .xml (OpenVINO) or .pt2; with --parts a folder")
+    out.add("output", type=values.new_path, help="output file, .onnx, .xml (OpenVINO) or .pt2; with --parts a folder")
     out.add("--format", choices=("onnx", "openvino", "pt2"), help="format of the runtime (default: that of the suffix)")
     out.flag("--parts", help="export the frame encoder and the decoder separately")
     out.add(

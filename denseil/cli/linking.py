@@ -31,11 +31,11 @@ def declare(verbs: Verbs) -> None:
     )
     what = verb.subject("input and output")
     what.add("features", type=values.path, nargs="+", help="features files, from denseil embed with one model")
-    what.add("-o", "--output", type=values.path, required=True, metavar="FILE.csv", help="a row per tracklet")
-    what.add("--page", type=values.path, metavar="FILE.html", help="write a page with pictures of each person")
+    what.add("-o", "--output", type=values.new_file, required=True, metavar="FILE.csv", help="a row per tracklet")
+    what.add("--page", type=values.new_file, metavar="FILE.html", help="write a page with pictures of each person")
     what.add(
         "--mot",
-        type=values.path,
+        type=values.new_folder,
         metavar="FOLDER",
         help="write the boxes of --tracks with persons as ids, a file per camera and video",
     )
@@ -66,7 +66,7 @@ def declare(verbs: Verbs) -> None:
         help="times between cameras: columns from, to, least, most (seconds)",
     )
     asked = verb.subject("answers of a person")
-    asked.add("--questions", type=values.path, metavar="FILE.csv", help="write the doubtful pairs, to be answered")
+    asked.add("--questions", type=values.new_file, metavar="FILE.csv", help="write the doubtful pairs, to be answered")
     asked.add(
         "--confirm",
         type=values.path,

@@ -8,6 +8,8 @@ from argparse import ArgumentTypeError
 from collections.abc import Callable
 from pathlib import Path
 
+from denseil.common.files import check_output, check_output_folder, check_parent
+
 DEVICE = re.compile(r"auto|cpu|(cuda|mps|xpu|hpu|npu)(:\d+)?")
 
 
@@ -16,6 +18,30 @@ def path(word: str) -> Path:
     if not word or "\0" in word:
         raise ArgumentTypeError(f"{word!r} is not a path")
     return Path(word)
+
+
+def new_file(word: str) -> Path:
+    """Convert the path of a file to write, in a folder that exists, before any work is done for it."""
+    return Path(word) if word == "-" else _writable(word, check_output)  # that of --json is stdout
+
+
+def new_folder(word: str) -> Path:
+    """Convert the path of a folder to write into, which is created if it does not exist."""
+    return _writable(word, check_output_folder)
+
+
+def new_path(word: str) -> Path:
+    """Convert the path of a file or folder to write, in a folder that exists."""
+    return _writable(word, check_parent)
+
+
+def _writable(word: str, check: Callable[[Path], None]) -> Path:
+    found = path(word)
+    try:
+        check(found)
+    except (OSError, ValueError) as error:
+        raise ArgumentTypeError(str(error)) from error
+    return found
 
 
 def whole(least: int, most: int = 2**63 - 1) -> Callable[[str], int]:

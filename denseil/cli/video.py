@@ -42,7 +42,7 @@ def _declare_tracklets(verbs: Verbs) -> None:
         type=values.path,
         help="boxes of a tracker in the format of MOT Challenge: frame,id,left,top,width,height in each line",
     )
-    what.add("output", type=values.path, help="output folder for the crops and manifest.csv")
+    what.add("output", type=values.new_folder, help="output folder for the crops and manifest.csv")
     how = verb.subject("camera and time")
     how.add("--camid", type=values.whole(0), default=1, metavar="N", help="number of the camera")
     how.add("--start", metavar="TIME", help="start of the video, such as 2026-05-01T08:30:00+02:00; times are then UTC")
@@ -88,7 +88,7 @@ def _declare_embed(verbs: Verbs) -> None:
         help="saved folder, model name with weights, or hf-hub:OWNER/NAME",
         metavar="MODEL",
     )
-    what.add("-o", "--output", type=values.path, required=True, metavar="FILE", help="output file")
+    what.add("-o", "--output", type=values.new_file, required=True, metavar="FILE", help="output file")
     what.add("--dataset", metavar="NAME", help=options.DATASETS)
     what.add(
         "--split",

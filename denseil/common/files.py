@@ -15,6 +15,7 @@ def replacing(path: str | Path) -> Iterator[Path]:
 
     Raises:
         FileNotFoundError: If the folder does not exist.
+        PermissionError: If the folder is read-only.
         ValueError: If the path names no file, or is a folder, a device or a pipe, which renaming would replace.
     """
     path = Path(path)
@@ -34,8 +35,32 @@ def check_output(path: Path) -> None:
         raise ValueError(f"{str(path)!r} names no file to write: give the name of a file")
     if path.exists() and not path.is_file():
         raise ValueError(f"{path} is a folder, a device or a pipe: give the name of a file")
+    check_parent(path)
+
+
+def check_parent(path: Path) -> None:
+    """Raise an error if there is no folder to write `path` in, or it is read-only."""
     if not path.parent.is_dir():
         raise FileNotFoundError(f"cannot write {path}: there is no folder {path.parent}; create it")
+    _check_writable(path, path.parent)
+
+
+def check_output_folder(path: Path) -> None:
+    """Raise an error if files cannot be written into the folder `path`, which need not exist yet.
+
+    Raises:
+        NotADirectoryError: If it, or a folder above it, is a file.
+        PermissionError: If the folder that it is in is read-only.
+    """
+    there = next(folder for folder in (path, *path.absolute().parents) if os.path.lexists(folder))
+    if not there.is_dir():
+        raise NotADirectoryError(f"cannot write into {path}: {there} is no folder; give the name of a folder")
+    _check_writable(path, there)
+
+
+def _check_writable(path: Path, folder: Path) -> None:
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise PermissionError(f"cannot write {path}: the folder {folder} is read-only; choose another one")
 
 
 def is_utf8(path: str | Path) -> bool:

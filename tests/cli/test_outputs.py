@@ -1,5 +1,7 @@
-"""A command does not write over what it reads."""
+"""A command does not write over what it reads, and knows that it can write before it reads."""
 
+import os
+import re
 from pathlib import Path
 
 import numpy as np
@@ -45,3 +47,44 @@ def test_other_files_are_written(features: Path, capsys: pytest.CaptureFixture[s
     assert main(["evaluate", "--features", str(features), str(features), "--json", "-"]) == 0
     assert Path("new.csv").exists()
     assert capsys.readouterr().out.strip().endswith("}")
+
+
+@pytest.mark.parametrize(
+    ("words", "text"),
+    [
+        ("link f.safetensors -o no/p.csv", "argument -o/--output: cannot write no/p.csv: there is no folder"),
+        ("link f.safetensors -o p.csv --page no/p.html", "argument --page: cannot write no/p.html: there is no folder"),
+        ("link f.safetensors -o p.csv --questions no/q.csv", "argument --questions: cannot write no/q.csv: there"),
+        ("link f.safetensors -o p.csv --mot f.safetensors --tracks a=b", "--mot: cannot write into f.safetensors: f."),
+        ("link f.safetensors -o p.csv --mot f.safetensors/x --tracks a=b", "f.safetensors is no folder; give the name"),
+        ("features merge f.safetensors -o no/m.safetensors", "argument -o/--output: cannot write no/m.safetensors"),
+        ("calibrate f.safetensors model --plot no/t.png", "argument --plot: cannot write no/t.png: there is no folder"),
+        ("search a --gallery people --page no/s.html", "argument --page: cannot write no/s.html: there is no folder"),
+        ("evaluate --features f.safetensors f.safetensors --plot no/c.png", "argument --plot: cannot write no/c.png"),
+        ("evaluate --features f.safetensors f.safetensors --json no/c.json", "argument --json: cannot write no/c.json"),
+        ("evaluate --features f.safetensors f.safetensors --page .", "argument --page: '.' names no file to write"),
+        ("evaluate model mars root -o f.safetensors", "argument -o/--output: cannot write into f.safetensors: f.safe"),
+        ("embed crops --model m -o no/v.safetensors", "argument -o/--output: cannot write no/v.safetensors: there is"),
+        ("adapt model crops -o f.safetensors/adapted", "argument -o/--output: cannot write into f.safetensors/adapted"),
+        ("tracklets a.mp4 a.txt f.safetensors", "argument output: cannot write into f.safetensors: f.safe"),
+        ("export model no/m.onnx", "argument output: cannot write no/m.onnx: there is no folder no; create it"),
+    ],
+)
+def test_what_cannot_be_written_is_refused_before_anything_is_read(
+    features: Path, words: str, text: str, capsys: pytest.CaptureFixture[str]
+):
+    features.write_bytes(b"is not read")
+    assert main(words.split()) == 2
+    assert text in capsys.readouterr().err
+    assert {path.name for path in features.parent.iterdir()} == {"f.safetensors", "other.safetensors"}
+
+
+@pytest.mark.parametrize(
+    "words", ["link f.safetensors -o p.csv", "link f.safetensors -o - --mot new/x", "evaluate model mars root"]
+)
+def test_a_read_only_folder_is_refused_before_anything_is_read(
+    features: Path, words: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(os, "access", lambda *_: False)  # as root, any folder can be written to
+    assert main(words.split()) == 2
+    assert re.search(r"cannot write \S+: the folder \S+ is read-only; choose another", capsys.readouterr().err)
