@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -85,7 +86,8 @@ def read_together(paths: Sequence[str | Path]) -> tuple[Embeddings, list[dict[st
 
     Raises:
         FileNotFoundError: If a file does not exist.
-        ValueError: If there is no file, one is damaged, files differ in model or width, or two tracklets have one id.
+        ValueError: If there is no file, one is damaged, files differ in model or width, two tracklets have one id, or
+            a record's `start` or `end` is not a number of seconds, or its end is before its start.
     """
     if not paths:
         raise ValueError("no features files to read: give at least one")
@@ -98,7 +100,10 @@ def read_together(paths: Sequence[str | Path]) -> tuple[Embeddings, list[dict[st
         _check_width(files[0], (path, file))
         name = path.stem if names[path.stem] == 1 else path
         known = load_records(path) or [{} for _ in range(len(file.embeddings))]
-        records += [{"id": f"{name}:{row}"} | record for row, record in enumerate(known)]
+        named = [{"id": f"{name}:{row}"} | record for row, record in enumerate(known)]
+        for record in named:
+            _check_times(path, record)
+        records += named
     counts = Counter(str(record["id"]) for record in records)
     twice = sorted(name for name, count in counts.items() if count > 1)
     if twice:
@@ -107,6 +112,18 @@ def read_together(paths: Sequence[str | Path]) -> tuple[Embeddings, list[dict[st
             "another --camid, --source or --start"
         )
     return _joined([file for _, file in files]), records
+
+
+def _check_times(path: Path, record: dict[str, Any]) -> None:
+    known = {name: record[name] for name in ("start", "end") if record.get(name) is not None}
+    where = f"{path}, tracklet {shown(record['id'])}"
+    for name, value in known.items():
+        if isinstance(value, bool) or not isinstance(value, (int, float)) or abs(value) > sys.float_info.max:
+            raise ValueError(f"{where}: {name} is {shown(value)}; give finite seconds as a number, or leave it out")
+    if len(known) == 2 and known["end"] < known["start"]:
+        raise ValueError(
+            f"{where} ends at {known['end']}, before it starts at {known['start']}; swap or correct its times"
+        )
 
 
 def _joined(files: Sequence[Features]) -> Embeddings:

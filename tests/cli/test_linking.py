@@ -191,3 +191,25 @@ def test_files_without_ids_are_told_apart_by_as_much_of_the_path_as_it_takes(tmp
     assert [record["id"] for record in read_together(paths[:1])[1]] == ["x:0"]
     with pytest.raises(ValueError, match="1 ids occur twice"):
         read_together([paths[0]] * 2)
+
+
+@pytest.mark.parametrize(
+    ("times", "text"),
+    [
+        ({"start": "ten"}, "b.safetensors, tracklet 'd': start is 'ten'; give finite seconds as a number"),
+        ({"start": True}, "b.safetensors, tracklet 'd': start is True; give finite seconds as a number"),
+        ({"start": 0, "end": 10**400}, "b.safetensors, tracklet 'd': end is 1000"),
+        ({"start": 9.5, "end": 2}, "b.safetensors, tracklet 'd' ends at 2, before it starts at 9.5; swap or correct"),
+    ],
+)
+def test_a_wrong_time_is_named_by_file_and_tracklet(
+    two: list[str], tmp_path: Path, times: dict[str, object], text: str, capsys: pytest.CaptureFixture[str]
+):
+    embeddings = Embeddings(torch.eye(3)[:2], torch.tensor([-1, -1]), torch.tensor([2, 2]))
+    records = [{"id": "c", "start": None}, {"id": "d"} | times]
+    save_features(two[1], embeddings, metadata={"model_id": "m"}, records=records)
+    assert main(["link", *two, "-o", str(tmp_path / "p.csv")]) == 2
+    error = capsys.readouterr().err
+    assert text in error
+    assert error.count("\n") == 1
+    assert len(error) < 400
