@@ -78,15 +78,22 @@ def same_model(one: str, other: str) -> bool:
     """Decide whether two names stand for one model.
 
     Two names that end in an identity (40 hexadecimal digits, from `denseil.models.model_id`) are compared by it;
-    otherwise by the part before it, because galleries and files of earlier versions have only that.
+    otherwise by the part before it, because galleries and files of earlier versions have only that. If one of them is
+    an architecture alone, as in files of other code bases, the digest of the other's weights is left out.
     """
     (first, first_id), (second, second_id) = (_split(name) for name in (one, other))
-    return first_id == second_id if first_id and second_id else first == second
+    if first_id and second_id:
+        return first_id == second_id
+    return first == second or _without_weights(first) == second or first == _without_weights(second)
 
 
 def _split(name: str) -> tuple[str, str]:
     before, _, last = name.rpartition(" ")
     return (before, last) if re.fullmatch("[0-9a-f]{40}", last) else (name, "")
+
+
+def _without_weights(name: str) -> str:
+    return re.sub(" [0-9a-f]{16}$", "", name)
 
 
 def check_opened(gallery: _Opened, dim: int | None, model: str) -> None:

@@ -79,10 +79,9 @@ def name_model(architecture: str, weights: str, model_id: str = "") -> str:
         model_id: Its identity, from `denseil.models.model_id`.
 
     Returns:
-        The three, as far as they are known; "" if neither weights nor identity are.
+        The three, as far as they are known.
     """
-    words = [architecture, weights[:16], model_id] if weights or model_id else []
-    return " ".join(word for word in words if word)
+    return " ".join(word for word in (architecture, weights[:16], model_id) if word)
 
 
 @checked

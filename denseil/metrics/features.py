@@ -184,13 +184,17 @@ def check_same_model(one: tuple[str | Path, Mapping[str, str]], other: tuple[str
         other: Path and metadata of the other.
 
     Raises:
-        ValueError: If they record different identities, or different weights.
+        ValueError: If they record different identities; without these, different weights; without these, models of
+            different names.
     """
     (path, first), (path_2, second) = one, other
-    for name in ("model_id", "weights"):
+    for name in ("model_id", "weights", "model"):
         if name in first and name in second:
             if first[name] != second[name]:
-                models = [f"{file.get('model', 'a model')} {file[name][:12]}" for file in (first, second)]
+                models = [
+                    file[name] if name == "model" else f"{file.get('model', 'a model')} {file[name][:12]}"
+                    for file in (first, second)
+                ]
                 raise ValueError(
                     plain(f"{path} was made by {models[0]}, {path_2} by {models[1]}: vectors of two models cannot be ")
                     + "compared; embed both with one"

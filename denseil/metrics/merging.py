@@ -92,11 +92,11 @@ def read_together(paths: Sequence[str | Path]) -> tuple[Embeddings, list[dict[st
     if not paths:
         raise ValueError("no features files to read: give at least one")
     files = [(Path(path), load_features(path)) for path in paths]
-    first, reference = files[0]
     names = Counter(path.stem for path, _ in files)
     records: list[dict[str, Any]] = []
-    for path, file in files:
-        check_same_model((first, reference.metadata), (path, file.metadata))
+    for place, (path, file) in enumerate(files):
+        for earlier, other in files[:place]:  # each of them: some may record no model
+            check_same_model((earlier, other.metadata), (path, file.metadata))
         _check_width(files[0], (path, file))
         name = path.stem if names[path.stem] == 1 else path
         known = load_records(path) or [{} for _ in range(len(file.embeddings))]

@@ -269,3 +269,24 @@ def test_unknown_people_are_not_a_person(uri: str, capsys: pytest.CaptureFixture
     assert "'-1': it must be a whole number of at least 0" in capsys.readouterr().err
     with gallery.open(uri) as held:
         assert held.count() == 12
+
+
+def test_names_decide_where_files_record_no_more_of_their_models(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    digest, paths, uri = "0123456789abcdef", {}, str(tmp_path / "g")
+    for name, made in {
+        "a": {"model": "net a"},
+        "b": {"model": "net b"},
+        "c": {"model": "net a", "weights": digest},
+    }.items():
+        paths[name] = str(tmp_path / f"{name}.safetensors")
+        save_features(paths[name], Embeddings(unit(3), np.zeros(3, int), np.zeros(3, int)), metadata=made)
+    assert main(["gallery", "add", uri, paths["a"]]) == 0
+    assert main(["search", paths["c"], "--gallery", uri]) == 0
+    capsys.readouterr()
+    for words in (["gallery", "add", uri, paths["b"]], ["search", paths["b"], "--gallery", uri]):
+        assert main(words) == 2
+        assert "was filled by the model net a, not by net b: their vectors cannot" in capsys.readouterr().err
+    assert main(["gallery", "add", str(tmp_path / "other"), paths["c"]]) == 0
+    assert main(["search", paths["a"], "--gallery", str(tmp_path / "other")]) == 0
+    assert main(["search", paths["b"], "--gallery", str(tmp_path / "other")]) == 2
+    assert f"by the model net a {digest}, not by net b" in capsys.readouterr().err

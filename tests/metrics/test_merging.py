@@ -94,3 +94,33 @@ def test_files_without_records(tmp_path: Path):
         save_features(tmp_path / name, Embeddings(VECTORS[:2], [1, 2], [1, 1]))
     assert merge_features([tmp_path / "a", tmp_path / "b"], tmp_path / "all").vectors == 4
     assert load_records(tmp_path / "all") is None
+
+
+@pytest.mark.parametrize(
+    ("made", "text"),
+    [
+        ([{"model": "net a"}, {"model": "net b"}], "a was made by net a, b by net b: vectors of two models cannot"),
+        ([{"model": "net a"}, {"model": "net a"}], ""),
+        ([{"model": "net a"}, {}], ""),
+        ([{"model": "net a"}, {}, {"model": "net b"}], "a was made by net a, c by net b: vectors of two models cannot"),
+        ([{"model": "a", "weights": "12"}, {"model": "b", "weights": "12"}], ""),
+        ([{"model": "a", "weights": "12"}, {"weights": "34"}], "a was made by a 12, b by a model 34: vectors of two"),
+    ],
+)
+def test_names_decide_where_files_record_no_more_of_their_models(
+    made: list[dict[str, str]],
+    text: str,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+):
+    monkeypatch.chdir(tmp_path)
+    names = "abc"[: len(made)]
+    for name, metadata in zip(names, made, strict=True):
+        save_features(name, Embeddings(VECTORS, [1, 1, 2, 2, 3, 3], [1, 2, 1, 2, 1, 2]), metadata=metadata)
+    commands = [["link", *names, "-o", "p.csv", "--threshold", "0.5"], ["evaluate", "--features", "a", names[-1]]]
+    for words in commands:
+        assert main(words) == (2 if text else 0)
+        error = capsys.readouterr().err
+        assert text in error
+        assert error.count("\n") == bool(text)
