@@ -87,9 +87,11 @@ def _sort_metadata(path: Path) -> None:
 
 def _check_present(path: str | Path) -> None:
     """Raise FileNotFoundError if there is no file."""
-    hint = f": that is a folder; `denseil embed {path}` makes a file of its crops" if Path(path).is_dir() else ""
+    hint = "check the path; `denseil embed` and denseil.metrics.save_features make one"
+    if Path(path).is_dir():
+        hint = f"that is a folder; `denseil embed {path}` makes a file of its crops"
     if not Path(path).is_file():
-        raise FileNotFoundError(f"no features file {path}{hint}")
+        raise FileNotFoundError(f"no features file {path}: {hint}")
 
 
 @checked

@@ -63,8 +63,11 @@ def merge_features(paths: Sequence[str | Path], output: str | Path) -> MergeRepo
     files = _in_order([(Path(path), load_features(path)) for path in paths])
     _check_metadata(files)
     records = [load_records(path) for path, _ in files]
-    if any(one is None for one in records) and any(one is not None for one in records):
-        raise ValueError("some of the files have records and some have none: merge those of one kind")
+    without = [path for (path, _), one in zip(files, records, strict=True) if one is None]
+    if 0 < len(without) < len(files):
+        raise ValueError(
+            f"some of the files have records and some have none, first {without[0]}: merge those of one kind"
+        )
     joined = _joined([file for _, file in files])
     metadata = {key: value for key, value in files[0][1].metadata.items() if key != SHARD}
     if records[0] is None:
@@ -135,7 +138,10 @@ def _joined(files: Sequence[Features]) -> Embeddings:
 def _check_width(one: tuple[Path, Features], other: tuple[Path, Features]) -> None:
     widths = [file.embeddings.vectors.shape[1] for _, file in (one, other)]
     if widths[0] != widths[1]:
-        raise ValueError(f"{one[0]} has vectors of {widths[0]} numbers, {other[0]} of {widths[1]}")
+        raise ValueError(
+            f"{one[0]} has vectors of {widths[0]} numbers, {other[0]} of {widths[1]}: they are of two models; embed "
+            "all with one"
+        )
 
 
 def _in_order(files: list[tuple[Path, Features]]) -> list[tuple[Path, Features]]:
@@ -170,7 +176,10 @@ def _check_metadata(files: list[tuple[Path, Features]]) -> None:
         for key in sorted((reference.metadata.keys() | file.metadata.keys()) - {SHARD}):
             one, other = reference.metadata.get(key), file.metadata.get(key)
             if one != other:
-                raise ValueError(f"{first} has {key} {one!r}, {path} {other!r}: vectors made differently do not mix")
+                raise ValueError(
+                    f"{first} has {key} {shown(one)}, {path} {shown(other)}: vectors made differently do not mix; "
+                    "embed all in one way"
+                )
         _check_width(files[0], (path, file))
 
 

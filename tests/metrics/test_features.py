@@ -134,7 +134,7 @@ def test_command_line_errors(
         assert cli.main(["evaluate", *too_few]) == 2
         assert "features" in capsys.readouterr().err
     assert cli.main(["evaluate", "--features", files[0], "absent"]) == 2
-    assert "denseil: no features file absent" in capsys.readouterr().err
+    assert "denseil: no features file absent: check the path; `denseil embed` and" in capsys.readouterr().err
     assert cli.main(["evaluate", "--features", *files, "--protocol", "mars"]) == 2
     assert "standard, mars-official" in capsys.readouterr().err
     save_features(files[0], pair[0], metadata={"frames": "8"})

@@ -77,13 +77,13 @@ def test_shards_that_are_not_one_run(tmp_path: Path, shards: list[str | None], s
 
 def test_vectors_made_differently_do_not_mix(tmp_path: Path):
     one, other = write(tmp_path / "a", [0]), write(tmp_path / "b", [1], model="other")
-    with pytest.raises(ValueError, match=r"has model 'a', .*b 'other': vectors made differently do not mix"):
+    with pytest.raises(ValueError, match=r"has model 'a', .*b 'other': vectors made differently do not mix; embed all"):
         merge_features([one, other], tmp_path / "all")
     save_features(tmp_path / "c", Embeddings(VECTORS[:1, :3], [1], [1]), metadata={"model": "a", "frames": "all"})
-    with pytest.raises(ValueError, match=r"has vectors of 4 numbers, .*c of 3"):
+    with pytest.raises(ValueError, match=r"has vectors of 4 numbers, .*c of 3: they are of two models; embed all"):
         merge_features([one, tmp_path / "c"], tmp_path / "all")
     save_features(tmp_path / "d", Embeddings(VECTORS[:1], [1], [1]), metadata={"model": "a", "frames": "all"})
-    with pytest.raises(ValueError, match="some have none"):
+    with pytest.raises(ValueError, match=r"some have none, first \S+/d: merge those"):
         merge_features([one, tmp_path / "d"], tmp_path / "all")
     with pytest.raises(ValueError, match="no features files"):
         merge_features([], tmp_path / "all")
