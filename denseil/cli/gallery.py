@@ -168,7 +168,9 @@ def _removed(held: Gallery, gone: int, *, optimize: bool, alone: bool, json: boo
 def copy(source: str, target: str, json: bool) -> int:
     """Add all records of one gallery to another, such as from a folder to Milvus."""
     from denseil import gallery as galleries
+    from denseil.gallery.opening import check_two
 
+    check_two(source, target)
     with galleries.open(source) as held, galleries.open(target, held.dim, held.model) as other:
         new, records, total = galleries.copy(held, other), held.count(), other.count()
     text = f"new records: {new:,} of {records:,}; {plain(target)} holds {total:,}"

@@ -44,8 +44,10 @@ def reembed(source: str, target: str, model: str, device: str, seed: int, json: 
 
     from denseil import gallery as galleries
     from denseil.embedding import Embedder
+    from denseil.gallery.opening import check_two
     from denseil.models import model_id
 
+    check_two(source, target)
     where, _ = begin(device, seed)
     with galleries.open(source) as held:
         records = [item.record for block in held.scan() for item in block]

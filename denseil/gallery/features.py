@@ -10,6 +10,7 @@ import numpy as np
 from denseil.common.arguments import checked
 from denseil.common.files import is_utf8
 from denseil.gallery.checks import check_opened
+from denseil.gallery.opening import check_two
 from denseil.gallery.protocol import Gallery
 from denseil.gallery.record import FloatArray, Record
 from denseil.gallery.same import differences, refuse
@@ -92,9 +93,10 @@ def copy(source: Gallery, target: Gallery) -> int:
         The number of new records.
 
     Raises:
-        ValueError: If the target holds vectors of another model or width, or ids of the source with another camera,
-            time or vector; nothing is added.
+        ValueError: If both are one gallery, or the target holds vectors of another model or width, or ids of the source
+            with another camera, time or vector; nothing is added.
     """
+    check_two(source.uri, target.uri)
     check_opened(target, source.dim, source.model)
     if target.count():
         differing: dict[str, list[str]] = {}

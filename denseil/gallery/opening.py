@@ -7,12 +7,35 @@ from difflib import get_close_matches
 
 from denseil.common.arguments import shown
 from denseil.common.files import check_utf8
+from denseil.common.text import plain
+from denseil.gallery._milvus_rows import FILE, address_of
 from denseil.gallery.fields import MAX_WIDTH, check_integer
 from denseil.gallery.protocol import Gallery
 
 STORES = ("s3", "gs", "az")
 SERVERS = ("http", "https", "milvus")
 SCHEMES = ("memory", *STORES, *SERVERS)
+
+
+def check_two(source: str, target: str) -> None:
+    """Check that two addresses, however they are spelt, are of two galleries.
+
+    Raises:
+        ValueError: If they are of one.
+    """
+    if not source.startswith("memory://") and _place(source) == _place(target):
+        raise ValueError(f"{plain(source)} and {plain(target)} are one gallery; give another one as the target")
+
+
+def _place(uri: str) -> str:
+    """Spell the address of a gallery in one way."""
+    scheme, mark, rest = uri.partition("://")
+    if uri.startswith(FILE) or not mark:
+        return os.path.realpath(rest if mark else uri)
+    if scheme not in SERVERS:
+        return uri.rstrip("/")
+    server, collection = address_of(uri)
+    return f"{server.lower()}/{collection}"
 
 
 def open(uri: str, dim: int | None = None, model: str = "") -> Gallery:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import nullcontext
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,7 @@ from denseil import gallery
 from denseil.cli import main
 from denseil.cli.gallery import seconds
 from denseil.gallery import features_model
+from denseil.gallery.opening import check_two
 from denseil.metrics import Embeddings, load_features, save_features
 from tests.gallery.conftest import HOSTILE, unit
 
@@ -290,3 +292,37 @@ def test_names_decide_where_files_record_no_more_of_their_models(tmp_path: Path,
     assert main(["search", paths["a"], "--gallery", str(tmp_path / "other")]) == 0
     assert main(["search", paths["b"], "--gallery", str(tmp_path / "other")]) == 2
     assert f"by the model net a {digest}, not by net b" in capsys.readouterr().err
+
+
+def test_a_gallery_is_not_copied_into_itself(
+    uri: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+):
+    folder = Path(uri)
+    monkeypatch.chdir(folder.parent)
+    Path("link").symlink_to(folder)
+    for other in (uri, f"./{folder.name}/", f"x/../{folder.name}", "link"):
+        for words in (["gallery", "copy", uri, other], ["gallery", "reembed", other, uri, "--model", "none"]):
+            assert main(words) == 2
+            error = capsys.readouterr().err
+            assert "are one gallery; give another one as the target" in error
+            assert error.count("\n") == 1
+    with gallery.open(uri) as held, gallery.open("link") as same, pytest.raises(ValueError, match="are one gallery"):
+        gallery.copy(held, same)
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "same"),
+    [
+        ("http://h:1", "milvus://H:1/denseil/", True),
+        ("http://h:1", "http://h:1/other", False),
+        ("http://h:1/a", "http://h:1/A", False),
+        ("http://h:1", "http://h:2", False),
+        ("milvus:///a/b.db", "milvus:///a/../a/b.db", True),
+        ("s3://bucket/people", "s3://bucket/people/", True),
+        ("s3://bucket/people", "s3://bucket/People", False),
+        ("memory://", "memory://", False),
+    ],
+)
+def test_addresses_of_one_gallery(one: str, other: str, same: bool):
+    with pytest.raises(ValueError, match="are one gallery") if same else nullcontext():
+        check_two(one, other)
