@@ -99,6 +99,7 @@ def link(
     embeddings, records = read_together(features)
     vectors = embeddings.vectors
     names = [str(record["id"]) for record in records]
+    written = linking.csv_names(names)
     rows = {name: row for row, name in enumerate(names)}
     answers = linking.read_answers(confirm, rows) if confirm else linking.Answers([], [])
     links = linking.link(
@@ -119,7 +120,7 @@ def link(
     known = [*answers.must_link, *answers.cannot_link]
     doubtful = linking.doubts(links, vectors, known=known) if page or questions else []
     if questions:
-        write_questions(questions, doubtful, names)
+        write_questions(questions, doubtful, written)
         note(f"{len(doubtful)} questions: {questions}")
     if page:
         from denseil.cli.link_page import link_page

@@ -9,6 +9,7 @@ from denseil.linking.link import link as link
 from denseil.linking.live import Event as Event
 from denseil.linking.mot import persons_of_tracks as persons_of_tracks
 from denseil.linking.mot import write_mot as write_mot
+from denseil.linking.names import csv_names as csv_names
 from denseil.linking.online import OnlineLinker as OnlineLinker
 from denseil.linking.result import Links as Links
 from denseil.linking.rules import Rules as Rules

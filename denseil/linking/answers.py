@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from denseil.common.arguments import checked, shown
+from denseil.linking.names import csv_names
 from denseil.linking.rules import Travel
 
 ANSWERS = ("tracklet", "other", "same")
@@ -30,12 +31,14 @@ def read_answers(path: str | Path, rows: Mapping[str, int]) -> Answers:
 
     Args:
         path: The file.
-        rows: Row of each tracklet by its name.
+        rows: Row of each tracklet by its name, which the file may hold as it is, or as `Links.to_csv` writes it.
 
     Raises:
         FileNotFoundError: If the file does not exist.
-        ValueError: If a column is missing, a tracklet is unknown, or an answer is neither yes nor no.
+        ValueError: If a column is missing, a tracklet is unknown, an answer is neither yes nor no, or two names are
+            written the same.
     """
+    rows = {**dict(zip(csv_names(rows), rows.values(), strict=True)), **rows}
     found: dict[tuple[int, int], bool] = {}
     for place, row in _table(path, ANSWERS):
         answer = row["same"].strip().lower()

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from denseil.common.arguments import checked
 from denseil.common.files import replacing
+from denseil.linking.names import csv_names
 from denseil.linking.threshold import Threshold
 
 COLUMNS = ("tracklet", "camid", "start", "end", "person", "confidence")
@@ -56,7 +57,10 @@ class Links:
 
     @checked
     def to_csv(self, path: str | Path, names: Sequence[str] | None = None) -> None:
-        """Write a row per tracklet: its name, camera, times, person and confidence.
+        r"""Write a row per tracklet: its name, camera, times, person and confidence.
+
+        Characters of a name that control a terminal are escaped, line breaks too: `\x1b`. A `'` goes before a name
+        that a spreadsheet would take for a formula, such as `=1+1`. Ids that denseil makes stay as they are.
 
         Args:
             path: The file; it is replaced as a whole.
@@ -64,16 +68,15 @@ class Links:
 
         Raises:
             FileNotFoundError: If the folder does not exist.
-            ValueError: If there is not one name for each tracklet.
+            ValueError: If there is not one name for each tracklet, or two different names would be written the same.
         """
         if names is not None and len(names) != len(self):
             raise ValueError(f"{len(names)} names for {len(self)} tracklets; give one for each")
+        written = csv_names(range(len(self)) if names is None else names)
         with replacing(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
             writer = csv.writer(file)
             writer.writerow(COLUMNS)
             for row in range(len(self)):
                 times = ["" if np.isnan(t) else f"{t:.3f}" for t in (self.start[row], self.end[row])]
-                name = row if names is None else names[row]
-                writer.writerow(
-                    (name, self.camids[row], *times, self.person[row], f"{float(self.confidence[row]):.3f}")
-                )
+                confidence = f"{float(self.confidence[row]):.3f}"
+                writer.writerow((written[row], self.camids[row], *times, self.person[row], confidence))

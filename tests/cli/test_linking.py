@@ -13,11 +13,12 @@ from PIL import Image
 
 from denseil.cli import main
 from denseil.cli.link_page import link_page
-from denseil.linking import doubts, link, persons_of_tracks
+from denseil.linking import csv_names, doubts, link, persons_of_tracks
 from denseil.metrics import Embeddings, save_features
 from denseil.metrics.merging import read_together
 
 HOSTILE = "</script><script>window.hacked=1</script>\n=cmd()"
+SPELT = HOSTILE.replace("\n", "\\n")  # in CSV files
 
 
 def features(path: Path, names: list[str], vectors: list[list[float]], camid: int, model: str = "m") -> Path:
@@ -46,7 +47,7 @@ def test_persons_page_and_questions(two: list[str], tmp_path: Path, capsys: pyte
     assert main(["link", *two, *options]) == 0
     assert "4 tracklets: 3 persons, 1 of them with several tracklets; threshold 0.980" in capsys.readouterr().out
     found = persons(out)
-    assert found[HOSTILE] == found["c"]
+    assert found[SPELT] == found["c"]
     assert len(set(found.values())) == 3
     html = page.read_text(encoding="utf-8")
     assert "<script>window" not in html
@@ -57,7 +58,7 @@ def test_persons_page_and_questions(two: list[str], tmp_path: Path, capsys: pyte
     with questions.open(encoding="utf-8", newline="") as file:
         rows = list(csv.reader(file))
     assert rows[0] == ["tracklet", "other", "same"]
-    assert {HOSTILE, "c"} in [set(row[:2]) for row in rows[1:]]
+    assert {SPELT, "c"} in [set(row[:2]) for row in rows[1:]]
 
 
 def test_the_page_shows_three_frames_of_a_tracklet_whose_folder_is_its_own(tmp_path: Path):
@@ -89,10 +90,10 @@ def test_answers_are_followed_and_not_asked_again(two: list[str], tmp_path: Path
     options = ["-o", str(out), "--confirm", str(answers), "--questions", str(questions), "--threshold", "0.98"]
     assert main(["link", *two, *options, "--json"]) == 0
     found = persons(out)
-    assert found[HOSTILE] != found["c"]
+    assert found[SPELT] != found["c"]
     assert found["b"] == found["d"]
     with questions.open(encoding="utf-8", newline="") as file:
-        assert {HOSTILE, "c"} not in [set(row[:2]) for row in csv.reader(file)]
+        assert {SPELT, "c"} not in [set(row[:2]) for row in csv.reader(file)]
 
 
 def test_travel_times_are_followed(two: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]):
@@ -213,3 +214,28 @@ def test_a_wrong_time_is_named_by_file_and_tracklet(
     assert text in error
     assert error.count("\n") == 1
     assert len(error) < 400
+
+
+def test_no_id_acts_on_a_terminal_or_a_spreadsheet(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    names = ["\x1b]0;title\x07", "=HYPERLINK(1)", "a\r\nb", "-1", "c1/é 人.mp4/12@30.5", "'x", "caf\udce9"]
+    out, questions = tmp_path / "p.csv", tmp_path / "q.csv"
+    file = features(tmp_path / "a.safetensors", names, np.eye(7).tolist(), 1)
+    command = ["link", str(file), "-o", str(out), "--threshold", "0.5"]
+    assert main([*command, "--questions", str(questions)]) == 0
+    spelt = ["\\x1b]0;title\\x07", "'=HYPERLINK(1)", "a\\r\\nb", *names[3:6], "caf\\udce9"]
+    assert list(persons(out)) == spelt == csv_names(names)
+    with questions.open(encoding="utf-8", newline="") as read:
+        assert {cell for row in list(csv.reader(read))[1:] for cell in row[:2]} <= set(spelt)
+    for ids in (spelt, names[:-1]):  # as they are written; as they are
+        with questions.open("w", encoding="utf-8", newline="") as answers:
+            csv.writer(answers).writerows([("tracklet", "other", "same"), *((name, ids[0], "yes") for name in ids[1:])])
+        capsys.readouterr()
+        assert main([*command, "--confirm", str(questions), "--json"]) == 0
+        assert json.loads(capsys.readouterr().out)["persons"] == 8 - len(ids)
+
+
+def test_two_ids_that_would_be_written_the_same_are_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    file = features(tmp_path / "a.safetensors", ["\x1b", "\\x1b"], [[1, 0, 0], [0, 1, 0]], 1)
+    assert main(["link", str(file), "-o", str(tmp_path / "p.csv"), "--threshold", "0.5"]) == 2
+    assert r"are both \x1b in a CSV file; rename one of them" in capsys.readouterr().err
+    assert not (tmp_path / "p.csv").exists()

@@ -198,6 +198,7 @@ class World:
             "linking.link.camids": lambda: [0] * 8,
             "linking.doubts.links": lambda: self.links,
             "linking.doubts.vectors": lambda: self.embeddings.vectors,
+            "linking.csv_names.names": lambda: ["a", "=b"],
             "linking.read_answers.path": lambda: self.answers,
             "linking.read_answers.rows": lambda: {"a": 0, "b": 1},
             "linking.read_travel.path": lambda: self.travel,
