@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -147,6 +148,11 @@ def expire(gallery: str, before: str, optimize: bool, alone: bool, json: bool) -
     """Remove records that ended before a time, also from the files."""
     limit = seconds(before)
     assert limit is not None
+    if limit > time.time():
+        raise ValueError(
+            f"{plain(before)!r} lies in the future, so that all records would be removed: give a past time; a number "
+            "is in seconds, not milliseconds"
+        )
     from denseil import gallery as galleries
 
     with galleries.open(gallery) as held:

@@ -326,3 +326,11 @@ def test_a_gallery_is_not_copied_into_itself(
 def test_addresses_of_one_gallery(one: str, other: str, same: bool):
     with pytest.raises(ValueError, match="are one gallery") if same else nullcontext():
         check_two(one, other)
+
+
+@pytest.mark.parametrize("before", ["1777617000000", "-5d", "9000-01-01T00:00:00+00:00"])
+def test_nothing_expires_in_the_future(uri: str, before: str, capsys: pytest.CaptureFixture[str]):
+    assert main(["gallery", "expire", uri, "--", before]) == 2
+    assert f"'{before}' lies in the future, so that all records would be removed" in capsys.readouterr().err
+    assert main(["gallery", "expire", uri, "0d", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["removed"] == 12
