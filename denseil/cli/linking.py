@@ -91,15 +91,21 @@ def link(
 ) -> int:
     """Give the tracklets of all cameras and visits the numbers of persons."""
     from denseil import linking
+    from denseil.cli import link_mot
     from denseil.metrics import load_features
     from denseil.metrics.merging import read_together
 
     if (mot is None) != (not tracks):
         raise UsageError("--mot FOLDER and --tracks VIDEO=FILE go together: give both or neither")
+    if questions and _answered(questions):
+        raise UsageError(
+            f"{questions} holds answers: read them with --confirm, and give --questions another file, or remove it"
+        )
     embeddings, records = read_together(features)
     vectors = embeddings.vectors
     names = [str(record["id"]) for record in records]
     written = linking.csv_names(names)
+    jobs = link_mot.plan(mot, tracks, names) if mot and tracks else []
     rows = {name: row for row, name in enumerate(names)}
     answers = linking.read_answers(confirm, rows) if confirm else linking.Answers([], [])
     links = linking.link(
@@ -115,8 +121,6 @@ def link(
         model_id=load_features(features[0]).metadata.get("model_id"),
     )
     links.to_csv(output, names)
-    if mot:
-        _write_mot(mot, dict(tracks or ()), linking.persons_of_tracks(names, links.person))
     known = [*answers.must_link, *answers.cannot_link]
     doubtful = linking.doubts(links, vectors, known=known) if page or questions else []
     if questions:
@@ -127,6 +131,7 @@ def link(
 
         link_page(links, records, doubtful).write(page)
         note(f"the page is {page}")
+    link_mot.write(jobs, names, links.person)
     found = {
         "tracklets": len(links),
         "persons": links.num_persons,
@@ -147,18 +152,12 @@ def _source(word: str) -> list[object]:
     return [(video, Path(file))]
 
 
-def _write_mot(folder: Path, tracks: dict[str, Path], persons: dict[tuple[int, str], dict[int, list[int]]]) -> None:
-    from denseil.linking import write_mot
-
-    unknown = sorted(set(tracks) - {source for _, source in persons})
-    if unknown:
-        known = ", ".join(sorted({source for _, source in persons})) or "none"
-        raise ValueError(f"--tracks: no tracklet is from video {unknown[0]!r}; the features files know {known}")
-    folder.mkdir(parents=True, exist_ok=True)
-    for (camera, source), numbers in sorted(persons.items()):
-        if source in tracks:
-            path = folder / f"c{camera}-{Path(source).stem}.txt"
-            note(f"{write_mot(path, tracks[source], numbers):,} boxes: {path}")
+def _answered(path: Path) -> bool:
+    """Whether a file of questions holds answers."""
+    if not path.is_file():
+        return False
+    with path.open(encoding="utf-8-sig", errors="replace", newline="") as file:
+        return any((row.get("same") or "").strip() for row in csv.DictReader(file))
 
 
 def write_questions(path: Path, doubtful: list[Doubt], names: list[str]) -> None:

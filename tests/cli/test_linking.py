@@ -170,6 +170,29 @@ def test_boxes_get_the_persons_of_their_tracklets(tmp_path: Path, capsys: pytest
     assert "no tracklet is from video 'hall.mp4'; the features files know door.mp4" in capsys.readouterr().err
     assert main(arguments) != 0
     assert "go together" in capsys.readouterr().err
+    out.unlink()
+    (folder / "c1-door.txt").write_bytes(boxes.read_bytes())
+    for words, text in (
+        ([f"door.mp4={boxes}", "door.mp4=x.txt"], "video 'door.mp4' is given 2 times"),
+        ([f"door.mp4={tmp_path / 'no.txt'}"], "no tracks file"),
+        ([f"door.mp4={folder / 'c1-door.txt'}"], "c1-door.txt is a file of --tracks: it would be written over"),
+    ):
+        assert main([*arguments, "--tracks", *words]) == 2
+        assert text in capsys.readouterr().err
+        assert not out.exists()
+
+
+def test_boxes_of_videos_whose_names_end_alike_are_files_of_their_own(tmp_path: Path):
+    names = ["c1/monday/clip.mp4/5@0", "c1/tuesday/clip.mp4/5@9", "c2/monday/clip.mp4/5@0"]
+    file = features(tmp_path / "a.safetensors", names, np.eye(3).tolist(), 1)
+    tracks = []
+    for number, day in enumerate(("monday", "tuesday"), start=1):
+        (tmp_path / f"{day}.txt").write_text("".join(f"{frame},5,1,2,30,40\n" for frame in range(1, 1 + number)))
+        tracks.append(f"{day}/clip.mp4={tmp_path / day}.txt")
+    command = ["link", str(file), "-o", str(tmp_path / "p.csv"), "--threshold", "0.9", "--mot", str(tmp_path / "mot")]
+    assert main([*command, "--tracks", *tracks]) == 0
+    lines = {path.name: path.read_text().count("\n") for path in (tmp_path / "mot").iterdir()}
+    assert lines == {"c1-monday%2Fclip.mp4.txt": 1, "c1-tuesday%2Fclip.mp4.txt": 2, "c2-clip.txt": 1}
 
 
 def test_boxes_of_two_videos_of_one_name_are_not_mixed():
@@ -239,3 +262,14 @@ def test_two_ids_that_would_be_written_the_same_are_refused(tmp_path: Path, caps
     assert main(["link", str(file), "-o", str(tmp_path / "p.csv"), "--threshold", "0.5"]) == 2
     assert r"are both \x1b in a CSV file; rename one of them" in capsys.readouterr().err
     assert not (tmp_path / "p.csv").exists()
+
+
+def test_questions_are_not_written_over_answers(two: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    questions = tmp_path / "q.csv"
+    command = ["link", *two, "-o", str(tmp_path / "p.csv"), "--threshold", "0.5", "--questions", str(questions)]
+    assert main(command) == main(command) == 0  # without answers it is only written again
+    questions.write_text("tracklet,other,same\nb,c,yes\n")
+    capsys.readouterr()
+    assert main(command) == 2
+    assert "q.csv holds answers: read them with --confirm, and give --questions another" in capsys.readouterr().err
+    assert questions.read_text().endswith("yes\n")
