@@ -11,6 +11,7 @@ from typing import Protocol
 import numpy as np
 
 from denseil.common.arguments import shown
+from denseil.common.files import check_output_folder
 from denseil.common.text import plain
 from denseil.common.vectors import ArrayLike, unit_vectors
 from denseil.gallery.record import FloatArray, Record
@@ -57,8 +58,11 @@ def check_new_folder(folder: Path) -> None:
     """Refuse a folder for a new gallery that holds other files than LanceDB's tables, such as crops.
 
     Raises:
+        NotADirectoryError: If the folder, or one above it, is a file.
+        PermissionError: If the folder that it is in is read-only.
         ValueError: If there is such a file.
     """
+    check_output_folder(folder)
     inside = folder.iterdir() if folder.is_dir() else ()
     others = sorted(path.name for path in inside if path.suffix != ".lance" and path.name[0] != ".")
     if others:

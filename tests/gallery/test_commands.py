@@ -334,3 +334,9 @@ def test_nothing_expires_in_the_future(uri: str, before: str, capsys: pytest.Cap
     assert f"'{before}' lies in the future, so that all records would be removed" in capsys.readouterr().err
     assert main(["gallery", "expire", uri, "0d", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["removed"] == 12
+
+
+def test_a_file_is_no_place_for_a_gallery(features: Path, capsys: pytest.CaptureFixture[str]):
+    for place in (features, features / "g"):
+        assert main(["gallery", "add", str(place), str(features)]) == 2
+        assert f"{features} is no folder; give the name of a folder" in capsys.readouterr().err
