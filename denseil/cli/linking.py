@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import csv
+import logging
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from denseil.cli import options, values
 from denseil.cli.output import note, say, show
 from denseil.cli.parser import UsageError, Verbs
+from denseil.common.arguments import shown
 from denseil.common.text import plain
 
 if TYPE_CHECKING:
     from denseil.linking import Doubt
+
+logger = logging.getLogger(__name__)
 
 
 def declare(verbs: Verbs) -> None:
@@ -105,6 +109,7 @@ def link(
     vectors = embeddings.vectors
     names = [str(record["id"]) for record in records]
     written = linking.csv_names(names)
+    _check_clocks(records)
     jobs = link_mot.plan(mot, tracks, names) if mot and tracks else []
     rows = {name: row for row, name in enumerate(names)}
     answers = linking.read_answers(confirm, rows) if confirm else linking.Answers([], [])
@@ -150,6 +155,22 @@ def _source(word: str) -> list[object]:
     if not (video and equals and file):
         raise ValueError(f"{word!r} is not VIDEO=FILE, such as door.mp4=door.txt")
     return [(video, Path(file))]
+
+
+def _check_clocks(records: list[dict[str, Any]]) -> None:
+    """Warn about times from the start of a video beside dates: no such two are ever seen at once."""
+    from denseil.cli.pages import YEAR
+
+    known = [record for record in records if "start" in record]
+    relative = [record for record in known if 0 <= record["start"] < YEAR]
+    dated = [record for record in known if record["start"] >= 2 * YEAR]
+    if relative and dated:
+        logger.warning(
+            "tracklet %s starts at a time since the start of its video, %s at a date: times of all files must be on "
+            "one clock, or people are linked who were seen at once; cut all videos with --start of denseil tracklets",
+            shown(relative[0]["id"]),
+            shown(dated[0]["id"]),
+        )
 
 
 def _answered(path: Path) -> bool:

@@ -14,6 +14,7 @@ import torch
 
 from denseil.common.arguments import checked, shown
 from denseil.common.text import plain
+from denseil.common.vectors import unit_vectors
 from denseil.metrics.embeddings import Embeddings
 from denseil.metrics.features import Features, check_same_model, load_features, load_records, save_features
 
@@ -73,6 +74,10 @@ def merge_features(paths: Sequence[str | Path], output: str | Path) -> MergeRepo
     if records[0] is None:
         save_features(output, joined, metadata=metadata)
         return MergeReport(Path(output), len(joined), 0)
+    for (path, _), one in zip(files, records, strict=True):
+        for place, row in enumerate(one or []):
+            if row.get("id") is not None:
+                _check_id(path, place, row["id"])
     rows = [row for one in records for row in one or []]
     kept = _once(joined, rows)
     save_features(output, joined[kept], metadata=metadata, records=[rows[place] for place in kept])
@@ -89,8 +94,9 @@ def read_together(paths: Sequence[str | Path]) -> tuple[Embeddings, list[dict[st
 
     Raises:
         FileNotFoundError: If a file does not exist.
-        ValueError: If there is no file, one is damaged, files differ in model or width, two tracklets have one id, or
-            a record's `start` or `end` is not a number of seconds, or its end is before its start.
+        ValueError: If there is no file, one is damaged, files differ in model or width, a vector is zero, two tracklets
+            have one id, an id is not text, a record's `start` or `end` is not a number of seconds, or its end is
+            before its start.
     """
     if not paths:
         raise ValueError("no features files to read: give at least one")
@@ -101,10 +107,12 @@ def read_together(paths: Sequence[str | Path]) -> tuple[Embeddings, list[dict[st
         for earlier, other in files[:place]:  # each of them: some may record no model
             check_same_model((earlier, other.metadata), (path, file.metadata))
         _check_width(files[0], (path, file))
+        unit_vectors(file.embeddings.vectors, what=str(path))  # an error that names the file
         name = path.stem if names[path.stem] == 1 else path
         known = load_records(path) or [{} for _ in range(len(file.embeddings))]
-        named = [{"id": f"{name}:{row}"} | record for row, record in enumerate(known)]
-        for record in named:
+        named = [{"id": f"{name}:{row}"} | _given(record) for row, record in enumerate(known)]
+        for row, record in enumerate(named):
+            _check_id(path, row, record["id"])
             _check_times(path, record)
         records += named
     counts = Counter(str(record["id"]) for record in records)
@@ -115,6 +123,17 @@ def read_together(paths: Sequence[str | Path]) -> tuple[Embeddings, list[dict[st
             "another --camid, --source or --start"
         )
     return _joined([file for _, file in files]), records
+
+
+def _given(record: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in record.items() if value is not None}
+
+
+def _check_id(path: Path, row: int, name: object) -> None:
+    if isinstance(name, bool) or not isinstance(name, (str, int)) or name == "":
+        raise ValueError(
+            f"{path}, row {row}: id is {shown(name)}; give each tracklet a text of its own, or leave ids out"
+        )
 
 
 def _check_times(path: Path, record: dict[str, Any]) -> None:

@@ -273,3 +273,44 @@ def test_questions_are_not_written_over_answers(two: list[str], tmp_path: Path, 
     assert main(command) == 2
     assert "q.csv holds answers: read them with --confirm, and give --questions another" in capsys.readouterr().err
     assert questions.read_text().endswith("yes\n")
+
+
+def test_times_of_two_clocks_are_told(two: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    command = ["link", *two, "-o", str(tmp_path / "p.csv"), "--threshold", "0.5"]
+    assert main(command) == 0
+    assert "clock" not in capsys.readouterr().err
+    records = [{"id": "c", "start": 1.7e9}, {"id": "d", "start": 1.7e9}]
+    save_features(two[1], Embeddings(torch.eye(3)[:2], [1, 2], [2, 2]), metadata={"model_id": "m"}, records=records)
+    assert main(command) == 0
+    error = capsys.readouterr().err
+    assert "'c' at a date: times of all files must be on one clock" in error
+    assert error.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ([1], "b.safetensors, row 1: id is [1]; give each"),
+        ("", "b.safetensors, row 1: id is ''; give each"),
+        (None, ""),
+    ],
+)
+def test_ids_that_are_no_text(
+    two: list[str], tmp_path: Path, name: object, text: str, capsys: pytest.CaptureFixture[str]
+):
+    data = Embeddings(torch.eye(3)[:2], [1, 2], [2, 2])
+    for path, records in ((two[0], [{"id": "a"}, {"id": "b"}]), (two[1], [{"id": "c"}, {"id": name, "start": None}])):
+        save_features(path, data, metadata={"model_id": "m"}, records=records)
+    out = tmp_path / "p.csv"
+    for words in (["link", *two, "-o", str(out), "--threshold", "0.5"], ["features", "merge", *two, "-o", f"{out}.m"]):
+        assert main(words) == (2 if text else 0)
+        error = capsys.readouterr().err
+        assert text in error
+        assert error.count("\n") == bool(text)
+    assert text or list(persons(out)) == ["a", "b", "c", "b:1"]
+
+
+def test_a_zero_vector_is_named_by_its_file(two: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    save_features(two[1], Embeddings(torch.tensor([[1.0, 0, 0], [0, 0, 0]]), [1, 2], [2, 2]))
+    assert main(["link", *two, "-o", str(tmp_path / "p.csv"), "--threshold", "0.5"]) == 2
+    assert "b.safetensors: row 1 holds NaN or infinity, or zeros alone" in capsys.readouterr().err
