@@ -33,7 +33,7 @@ def open_frames(path: str | Path, *, fps: float | None = None) -> FrameSource:
 
     Raises:
         FileNotFoundError: If there is no such file, or no image in the folder.
-        ValueError: If it is not a video, or fps is not above 0.
+        ValueError: If it is not a video, fps is given for a video, or it is not above 0.
         ModuleNotFoundError: If it is a video, and PyAV is not installed.
     """
     if fps is not None and not (math.isfinite(fps) and fps > 0):
@@ -46,7 +46,12 @@ def open_frames(path: str | Path, *, fps: float | None = None) -> FrameSource:
         wanted = re.compile(f"{re.escape(found[1])}[0-9]+{re.escape(found[2])}")
         names = natural_order(one.name for one in path.parent.iterdir() if wanted.fullmatch(one.name))
         return ImageSequence(path.parent, names, fps)
-    return VideoFile(path)
+    video = VideoFile(path)
+    if fps is not None:
+        raise ValueError(
+            f"fps={fps:g} is for a sequence of images: {path} is a video, which has times of its own; leave fps out"
+        )
+    return video
 
 
 class VideoFile:

@@ -259,6 +259,9 @@ def test_images_that_are_not_numbered_one_by_one_are_counted(tmp_path):
     assert (found.end, report.damaged) == (1.0, [2])
     with pytest.raises(ValueError, match="fps"):
         cut(tmp_path, images, "1,7,0,0,9,9", fps=0)
+    video = write_video(tmp_path / "v.avi", [0, 0.1])
+    with pytest.raises(ValueError, match=r"fps=5 is for a sequence of images: .*v\.avi is a video"):
+        cut(tmp_path, video, "1,7,0,0,9,9", fps=5)
     (tmp_path / "none").mkdir()
     with pytest.raises(FileNotFoundError, match="no frames in"):
         cut_tracklets(tmp_path / "none", tracks(tmp_path, "1,7,0,0,9,9"), tmp_path / "out2")
