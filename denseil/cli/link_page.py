@@ -38,19 +38,20 @@ def link_page(links: Links, records: Sequence[dict[str, Any]], questions: Sequen
         rows,
         "Doubtful pairs",
         "One person or two? The file of questions (--questions) lists these pairs: write yes or no into its last "
-        "column, and give it back with --confirm.",
+        "column, and give it back with --confirm. Times are in UTC.",
+        large=True,
     )
     order = np.argsort(-np.bincount(links.person, minlength=1)[1:], kind="stable") + 1
     persons = [_person(links, records, int(number)) for number in order[:SHOWN]]
     left = f" The {SHOWN:,} with the most tracklets are shown." if links.num_persons > SHOWN else ""
-    page.add_persons(persons, f"{links.num_persons:,} persons", f"Their tracklets by time and camera.{left}")
+    page.add_persons(persons, f"{links.num_persons:,} persons", f"Their tracklets by time (UTC) and camera.{left}")
     return page
 
 
 def _person(links: Links, records: Sequence[dict[str, Any]], number: int) -> PersonRow:
     rows = np.flatnonzero(links.person == number)
     rows = rows[np.lexsort((links.camids[rows], links.start[rows]))]
-    weakest = rows[links.confidence[rows].argmin()] if len(rows) > 1 else None
+    weakest = rows[links.confidence[rows].argmin()] if len(rows) > 2 else None  # of two, both are as weak
     tracks = [_track(links, records, row, "weakest link" if row == weakest else "") for row in rows.tolist()]
     cameras = len(np.unique(links.camids[rows]))
     details = (

@@ -97,9 +97,9 @@ class Page:
         )
 
     @checked
-    def add_persons(self, persons: Sequence[PersonRow], title: str, note: str = "") -> None:
-        """Add rows of tracklets, one row per person or question."""
-        self._add("persons", persons=persons, title=title, note=note, thumbnails=self.thumbnails)
+    def add_persons(self, persons: Sequence[PersonRow], title: str, note: str = "", *, large: bool = False) -> None:
+        """Add rows of tracklets, one row per person or question; `large` pictures are for those to be judged."""
+        self._add("persons", persons=persons, title=title, note=note, large=large, thumbnails=self.thumbnails)
 
     @checked
     def add_strips(self, rows: Sequence[StripRow], title: str, note: str = "") -> None:

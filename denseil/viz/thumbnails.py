@@ -24,26 +24,32 @@ class Thumbnails:
 
     def __init__(self) -> None:
         self.pictures: list[str] = []
-        self._number: dict[str, int | None] = {"": None}
+        self._number: dict[tuple[str, bool], int | None] = {}
 
     @checked
-    def number(self, path: str) -> int | None:
-        """Return the number of a picture, or None if it cannot be read (its place then stays empty)."""
-        if path not in self._number:
-            picture = _picture(path)
-            self._number[path] = None if picture is None else len(self.pictures)
+    def number(self, path: str, *, large: bool = False) -> int | None:
+        """Return the number of a picture, or None if it cannot be read (its place then stays empty).
+
+        Args:
+            path: The picture; "" for none.
+            large: Whether its width and height may be twice those of a thumbnail.
+        """
+        key = path, large
+        if key not in self._number:
+            picture = _picture(path, (2 * SIZE[0], 2 * SIZE[1]) if large else SIZE) if path else None
+            self._number[key] = None if picture is None else len(self.pictures)
             self.pictures += [] if picture is None else [picture]
-        return self._number[path]
+        return self._number[key]
 
 
-def _picture(path: str) -> str | None:
+def _picture(path: str, size: tuple[int, int]) -> str | None:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error", Image.DecompressionBombWarning)
             with Image.open(path, formats=FORMATS) as image:
-                image.draft("RGB", SIZE)
+                image.draft("RGB", size)
                 small = Image.fromarray(pillow_rgb(image))
-        small.thumbnail(SIZE)
+        small.thumbnail(size)
     # Records may hold any path; an unreadable one must not abort the page.
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError, Image.DecompressionBombWarning):
         return None

@@ -41,6 +41,15 @@ def persons(path: Path) -> dict[str, str]:
         return {row["tracklet"]: row["person"] for row in csv.DictReader(file)}
 
 
+def test_the_weakest_of_three_tracklets_is_marked(tmp_path: Path):
+    file = features(tmp_path / "a.safetensors", ["a", "b", "c"], [[1, 0, 0], [1, 0.1, 0], [1, -0.6, 0]], 1)
+    page = tmp_path / "p.html"
+    assert main(["link", str(file), "-o", str(tmp_path / "p.csv"), "--page", str(page), "--threshold", "0.5"]) == 0
+    html = page.read_text(encoding="utf-8")
+    assert html.count("weakest link") == 1
+    assert html.index("weakest link") < html.index('title="c"') < html.index("weakest link") + 60
+
+
 def test_persons_page_and_questions(two: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     out, page, questions = (tmp_path / name for name in ("p.csv", "p.html", "q.csv"))
     options = ["-o", str(out), "--page", str(page), "--questions", str(questions), "--threshold", "0.98"]
@@ -54,7 +63,8 @@ def test_persons_page_and_questions(two: list[str], tmp_path: Path, capsys: pyte
     assert "&lt;script&gt;window.hacked=1" in html
     assert html.count("<script") == 2
     assert html.index("Doubtful pairs") < html.index("<h2>3 persons")
-    assert "weakest link" in html
+    assert "weakest link" not in html  # of two tracklets, both are as weak
+    assert 'class="part persons large"' in html
     with questions.open(encoding="utf-8", newline="") as file:
         rows = list(csv.reader(file))
     assert rows[0] == ["tracklet", "other", "same"]
