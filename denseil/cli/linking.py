@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import logging
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,7 +13,7 @@ from denseil.common.arguments import shown
 from denseil.common.text import plain
 
 if TYPE_CHECKING:
-    from denseil.linking import Doubt
+    from denseil.linking.rules import Travel
 
 logger = logging.getLogger(__name__)
 
@@ -70,12 +69,14 @@ def declare(verbs: Verbs) -> None:
         help="times between cameras: columns from, to, least, most (seconds)",
     )
     asked = verb.subject("answers of a person")
-    asked.add("--questions", type=values.new_file, metavar="FILE.csv", help="write the doubtful pairs, to be answered")
     asked.add(
+        "--questions", type=values.new_file, metavar="FILE.csv", help="write the answers so far and the doubtful pairs"
+    )
+    asked.gather(
         "--confirm",
-        type=values.path,
+        type=_answers,
         metavar="FILE.csv",
-        help="answers: columns tracklet, other, same (yes or no)",
+        help="answers, in one or more files: columns tracklet, other, same (yes or no)",
     )
     options.general(verb, json=True)
 
@@ -90,18 +91,20 @@ def link(
     threshold: float | None,
     travel: Path | None,
     questions: Path | None,
-    confirm: Path | None,
+    confirm: list[Path] | None,
     json: bool,
 ) -> int:
     """Give the tracklets of all cameras and visits the numbers of persons."""
     from denseil import linking
     from denseil.cli import link_mot
+    from denseil.linking.answers import holds_answers, write_questions
+    from denseil.linking.rules import ConflictError
     from denseil.metrics import load_features
     from denseil.metrics.merging import read_together
 
     if (mot is None) != (not tracks):
         raise UsageError("--mot FOLDER and --tracks VIDEO=FILE go together: give both or neither")
-    if questions and _answered(questions):
+    if questions and holds_answers(questions):
         raise UsageError(
             f"{questions} holds answers: read them with --confirm, and give --questions another file, or remove it"
         )
@@ -113,24 +116,29 @@ def link(
     jobs = link_mot.plan(mot, tracks, names) if mot and tracks else []
     rows = {name: row for row, name in enumerate(names)}
     answers = linking.read_answers(confirm, rows) if confirm else linking.Answers([], [])
-    links = linking.link(
-        vectors,
-        camids=embeddings.camids,
-        start=[record.get("start", float("nan")) for record in records],
-        end=[record.get("end", record.get("start", float("nan"))) for record in records],
-        threshold="auto" if threshold is None else threshold,
-        far=far,
-        must_link=answers.must_link,
-        cannot_link=answers.cannot_link,
-        travel=linking.read_travel(travel) if travel else None,
-        model_id=load_features(features[0]).metadata.get("model_id"),
-    )
+    ways = linking.read_travel(travel) if travel else None
+    _check_cameras(ways, embeddings.camids.tolist())
+    try:
+        links = linking.link(
+            vectors,
+            camids=embeddings.camids,
+            start=[record.get("start", float("nan")) for record in records],
+            end=[record.get("end", record.get("start", float("nan"))) for record in records],
+            threshold="auto" if threshold is None else threshold,
+            far=far,
+            must_link=answers.must_link,
+            cannot_link=answers.cannot_link,
+            travel=ways,
+            model_id=load_features(features[0]).metadata.get("model_id"),
+        )
+    except ConflictError as error:
+        raise ValueError(error.told(lambda row: shown(names[row]))) from None
     links.to_csv(output, names)
     known = [*answers.must_link, *answers.cannot_link]
     doubtful = linking.doubts(links, vectors, known=known) if page or questions else []
     if questions:
-        write_questions(questions, doubtful, written)
-        note(f"{len(doubtful)} questions: {questions}")
+        write_questions(questions, doubtful, written, answers)
+        note(f"{len(doubtful)} questions{f', after {len(known)} answers' * bool(known)}: {questions}")
     if page:
         from denseil.cli.link_page import link_page
 
@@ -149,12 +157,28 @@ def link(
     return 0
 
 
+def _answers(word: str) -> list[Path]:
+    """Read a file of answers."""
+    return [Path(word)]
+
+
 def _source(word: str) -> list[object]:
     """Read VIDEO=FILE."""
     video, equals, file = word.rpartition("=")
     if not (video and equals and file):
         raise ValueError(f"{word!r} is not VIDEO=FILE, such as door.mp4=door.txt")
     return [(video, Path(file))]
+
+
+def _check_cameras(travel: Travel | None, camids: list[int]) -> None:
+    """Warn about travel times of cameras that no tracklet is of."""
+    unused = {camera for pair in travel or () for camera in pair} - set(camids)
+    if unused:
+        logger.warning(
+            "--travel: no tracklet is of camera %s, whose times are not used; the features files have cameras %s",
+            ", ".join(map(str, sorted(unused))),
+            ", ".join(map(str, sorted(set(camids)))),
+        )
 
 
 def _check_clocks(records: list[dict[str, Any]]) -> None:
@@ -171,22 +195,3 @@ def _check_clocks(records: list[dict[str, Any]]) -> None:
             shown(relative[0]["id"]),
             shown(dated[0]["id"]),
         )
-
-
-def _answered(path: Path) -> bool:
-    """Whether a file of questions holds answers."""
-    if not path.is_file():
-        return False
-    with path.open(encoding="utf-8-sig", errors="replace", newline="") as file:
-        return any((row.get("same") or "").strip() for row in csv.DictReader(file))
-
-
-def write_questions(path: Path, doubtful: list[Doubt], names: list[str]) -> None:
-    """Write the pairs to confirm, with an empty answer."""
-    from denseil.common.files import replacing
-    from denseil.linking.answers import ANSWERS
-
-    with replacing(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.writer(file)
-        writer.writerow(ANSWERS)
-        writer.writerows([names[doubt.one], names[doubt.other], ""] for doubt in doubtful)

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from denseil.linking.rules import Rules
+from denseil.linking.rules import ConflictError, Rules
 
 BLOCK = 512  # rows of similarities at a time
 Neighbours = list[NDArray[np.int64]]
@@ -65,8 +65,11 @@ class _Clusters:
         for one, other in must_link:
             a, b = sorted((int(self.slot[one]), int(self.slot[other])))
             if a != b:
-                if self._barred(a, b):
-                    raise ValueError(f"rows {one} and {other} must be linked, but times or cannot_link bar it")
+                first, second = self.members[a], self.members[b]
+                barred = np.argwhere(self.rules.barred(np.array(first), np.array(second)))
+                if len(barred):
+                    pair = first[barred[0, 0]], second[barred[0, 1]]
+                    raise ConflictError((one, other), pair, self.rules.why(*pair))
                 self._merge(a, b)
         self._push_all()
         while self.heap:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 from denseil.common.arguments import checked, shown
+from denseil.common.files import replacing
+from denseil.linking.doubts import Doubt
 from denseil.linking.names import csv_names
 from denseil.linking.rules import Travel
 
@@ -24,13 +26,13 @@ class Answers(NamedTuple):
 
 
 @checked
-def read_answers(path: str | Path, rows: Mapping[str, int]) -> Answers:
-    """Read answers: a CSV file with the columns `tracklet`, `other` and `same`, which is yes or no.
+def read_answers(path: str | Path | Sequence[str | Path], rows: Mapping[str, int]) -> Answers:
+    """Read answers: CSV files with the columns `tracklet`, `other` and `same`, which is yes or no.
 
     An empty `same` is no answer; of answers to the same pair the last counts.
 
     Args:
-        path: The file.
+        path: The file, or several.
         rows: Row of each tracklet by its name, which the file may hold as it is, or as `Links.to_csv` writes it.
 
     Raises:
@@ -40,20 +42,50 @@ def read_answers(path: str | Path, rows: Mapping[str, int]) -> Answers:
     """
     rows = {**dict(zip(csv_names(rows), rows.values(), strict=True)), **rows}
     found: dict[tuple[int, int], bool] = {}
-    for place, row in _table(path, ANSWERS):
-        answer = row["same"].strip().lower()
-        if not answer:
-            continue
-        if answer not in (*YES, *NO):
-            raise ValueError(f"{path}, row {place}: same is {shown(row['same'])}; give yes or no")
-        for name in ("tracklet", "other"):
-            if row[name] not in rows:
-                raise ValueError(f"{path}, row {place}: no tracklet {shown(row[name])} in the features files")
-        one, other = sorted((rows[row["tracklet"]], rows[row["other"]]))
-        if one == other:
-            raise ValueError(f"{path}, row {place}: tracklet {shown(row['other'])} is compared with itself")
-        found[one, other] = answer in YES
+    for file in [path] if isinstance(path, (str, Path)) else path:
+        for place, row in _table(file, ANSWERS):
+            if row["same"].strip():
+                pair, same = _answer(row, rows, f"{file}, row {place}")
+                found[pair] = same
     return Answers([pair for pair, same in found.items() if same], [pair for pair, same in found.items() if not same])
+
+
+def _answer(row: Mapping[str, str], rows: Mapping[str, int], where: str) -> tuple[tuple[int, int], bool]:
+    answer = row["same"].strip().lower()
+    if answer not in (*YES, *NO):
+        raise ValueError(f"{where}: same is {shown(row['same'])}; give yes or no")
+    for name in ("tracklet", "other"):
+        if row[name] not in rows:
+            raise ValueError(f"{where}: no tracklet {shown(row[name])} in the features files")
+    one, other = sorted((rows[row["tracklet"]], rows[row["other"]]))
+    if one == other:
+        raise ValueError(f"{where}: tracklet {shown(row['other'])} is compared with itself")
+    return (one, other), answer in YES
+
+
+def holds_answers(path: str | Path) -> bool:
+    """Whether a file is a table of questions with an answer in it."""
+    try:
+        return Path(path).is_file() and any(row["same"].strip() for _, row in _table(path, ANSWERS))
+    except ValueError:
+        return False
+
+
+def write_questions(path: str | Path, doubtful: Sequence[Doubt], names: Sequence[str], answers: Answers) -> None:
+    """Write the answers so far, then the pairs to confirm, with an empty answer.
+
+    Args:
+        path: The file; it is replaced as a whole.
+        doubtful: The pairs to confirm.
+        names: Names of all tracklets, as `csv_names` spells them.
+        answers: What has been answered.
+    """
+    told = [(pair, "yes") for pair in answers.must_link] + [(pair, "no") for pair in answers.cannot_link]
+    asked = [((doubt.one, doubt.other), "") for doubt in doubtful]
+    with replacing(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(ANSWERS)
+        writer.writerows([names[one], names[other], same] for (one, other), same in told + asked)
 
 
 @checked
@@ -85,10 +117,12 @@ def _table(path: str | Path, columns: tuple[str, ...]) -> list[tuple[int, dict[s
         raise FileNotFoundError(f"no file {path}")
     with Path(path).open(encoding="utf-8-sig", newline="") as file:
         try:
-            reader = csv.DictReader(file)
+            header = file.readline()
+            file.seek(0)
+            reader = csv.DictReader(file, delimiter=max(",;\t", key=header.count))  # a spreadsheet may write semicolons
             missing = [name for name in columns if name not in (reader.fieldnames or ())]
             if missing:
-                raise ValueError(f"{path} lacks the column {missing[0]!r}; its first row is {','.join(columns)}")
+                raise ValueError(f"{path} lacks the column {missing[0]!r}: its first row must be {','.join(columns)}")
             return [(place, {name: row[name] or "" for name in columns}) for place, row in enumerate(reader, start=1)]
         except (csv.Error, UnicodeDecodeError) as error:
             raise ValueError(f"{path} is not a CSV file in UTF-8: {error}") from None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TypeAlias
 
 import numpy as np
@@ -10,6 +10,26 @@ from numpy.typing import NDArray
 
 Travel: TypeAlias = Mapping[tuple[int, int], tuple[float, float]]
 Pairs: TypeAlias = Sequence[tuple[int, int]]
+
+
+class ConflictError(ValueError):
+    """Two tracklets must be linked, but a rule bars it.
+
+    Attributes:
+        pair: Rows of the tracklets to link.
+        barred: Rows of the tracklets, one of each person, that the rule is about.
+        why: The rule, as "are ...".
+    """
+
+    def __init__(self, pair: tuple[int, int], barred: tuple[int, int], why: str) -> None:
+        self.pair, self.barred, self.why = pair, barred, why
+        super().__init__(self.told(lambda row: f"row {row}"))
+
+    def told(self, name: Callable[[int], str]) -> str:
+        """Return the message, with a name for each row."""
+        one, other = map(name, self.pair)
+        first, second = map(name, self.barred)
+        return f"{one} and {other} must be linked, but {first} and {second} {self.why}: take back one of the two"
 
 
 class Rules:
@@ -54,6 +74,15 @@ class Rules:
             if one in place and other in place:
                 limits[:, place[one], place[other]] = least, most
         return limits
+
+    def why(self, one: int, other: int) -> str:
+        """Say which rule bars a pair."""
+        if other in self.cannot.get(one, ()):
+            return "were told to be two persons"
+        cameras = [int(self.names[self.camids[row]]) for row in (one, other)]
+        if cameras[0] == cameras[1] and max(self.start[[one, other]]) <= min(self.end[[one, other]]):
+            return f"are seen at once by camera {cameras[0]}"
+        return f"are barred by the travel times of cameras {cameras[0]} and {cameras[1]}"
 
     def barred(self, rows: NDArray[np.int64], columns: NDArray[np.int64]) -> NDArray[np.bool_]:
         """Whether each of some tracklets (R,) cannot show the person of each of others (C,), (R, C)."""

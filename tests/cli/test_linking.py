@@ -21,10 +21,15 @@ HOSTILE = "</script><script>window.hacked=1</script>\n=cmd()"
 SPELT = HOSTILE.replace("\n", "\\n")  # in CSV files
 
 
-def features(path: Path, names: list[str], vectors: list[list[float]], camid: int, model: str = "m") -> Path:
-    """A features file of one camera; tracklets start every 100 s and last 10."""
+def features(
+    path: Path, names: list[str], vectors: list[list[float]], camid: int, model: str = "m", offset: float = 0
+) -> Path:
+    """A features file of one camera; tracklets start every 100 s, from an offset on, and last 10."""
     embeddings = Embeddings(torch.tensor(vectors), torch.full((len(names),), -1), torch.full((len(names),), camid))
-    records = [{"id": name, "start": 100.0 * place, "end": 100.0 * place + 10} for place, name in enumerate(names)]
+    records = [
+        {"id": name, "start": offset + 100.0 * place, "end": offset + 100.0 * place + 10}
+        for place, name in enumerate(names)
+    ]
     save_features(path, embeddings, metadata={"model_id": model}, records=records)
     return path
 
@@ -103,7 +108,43 @@ def test_answers_are_followed_and_not_asked_again(two: list[str], tmp_path: Path
     assert found[SPELT] != found["c"]
     assert found["b"] == found["d"]
     with questions.open(encoding="utf-8", newline="") as file:
-        assert {SPELT, "c"} not in [set(row[:2]) for row in csv.reader(file)]
+        _, *rows = csv.reader(file)
+    told = {(frozenset(row[:2]), row[2]) for row in rows if row[2]}
+    assert told == {(frozenset([SPELT, "c"]), "no"), (frozenset(["b", "d"]), "yes")}
+    assert {SPELT, "c"} not in [set(row[:2]) for row in rows if not row[2]]
+    assert [bool(row[2]) for row in rows] == sorted((bool(row[2]) for row in rows), reverse=True)  # answers first
+    again = tmp_path / "again.csv"  # the next round needs the new file alone
+    assert main(["link", *two, "-o", str(again), "--confirm", str(questions), "--threshold", "0.98"]) == 0
+    assert persons(again) == found
+
+
+def test_answers_in_several_files_count_together_however_a_spreadsheet_separates_columns(
+    two: list[str], tmp_path: Path
+):
+    first, second, out = (tmp_path / name for name in ("1.csv", "2.csv", "p.csv"))
+    first.write_text("tracklet;other;same\nb;d;yes\n", encoding="utf-8-sig")
+    second.write_text("tracklet\tother\tsame\nb\tc\tyes\n")
+    for files in (["--confirm", str(first), str(second)], ["--confirm", str(first), "--confirm", str(second)]):
+        assert main(["link", *two, "-o", str(out), *files, "--threshold", "0.98"]) == 0
+        found = persons(out)
+        assert found["b"] == found["c"] == found["d"]
+    assert main(["link", *two, "-o", str(out), "--questions", str(first)]) == 2  # answers behind semicolons are kept
+    assert "yes" in first.read_text()
+
+
+def test_a_conflict_of_answers_names_both_sides(two: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    answers, travel = tmp_path / "a.csv", tmp_path / "t.csv"
+    answers.write_text("tracklet,other,same\nd,b,yes\n")
+    travel.write_text("from,to,least,most\n1,2,0,1\n9,1,5,\n")
+    command = ["link", *two, "-o", str(tmp_path / "p.csv"), "--confirm", str(answers)]
+    features(tmp_path / "b.safetensors", ["c", "d"], [[1, 0.2, 0], [0, 0, 1]], 2, offset=500)
+    assert main([*command, "--travel", str(travel)]) == 2
+    err = capsys.readouterr().err
+    assert "'b' and 'd' must be linked, but 'b' and 'd' are barred by the travel times of cameras 1 and 2" in err
+    assert "no tracklet is of camera 9, whose times are not used; the features files have cameras 1, 2" in err
+    answers.write_text("tracklet,other,same\nd,b,yes\nb,c,yes\nd,c,no\n")
+    assert main(command) == 2
+    assert "were told to be two persons: take back one of the two" in capsys.readouterr().err
 
 
 def test_travel_times_are_followed(two: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]):
