@@ -40,9 +40,8 @@ def declare(verbs: Verbs) -> None:
 
 def reembed(source: str, target: str, model: str, device: str, seed: int, json: bool) -> int:
     """Embed the records of a gallery with another model, into a new gallery."""
-    from tqdm import tqdm
-
     from denseil import gallery as galleries
+    from denseil.common.progress import progress_bar
     from denseil.embedding import Embedder
     from denseil.gallery.opening import check_two
     from denseil.models import model_id
@@ -66,7 +65,7 @@ def reembed(source: str, target: str, model: str, device: str, seed: int, json: 
     identity = model_id(embedder.model, embedder.preprocessing)
     with (
         galleries.open(target, embedder.num_features, identity) as other,
-        tqdm(total=len(there), unit="record", disable=not progressing()) as bar,
+        progress_bar(len(there), unit="record", show=progressing()) as bar,
     ):
         done = set(other.find([record.id for record in there]))
         bar.update(len(done))

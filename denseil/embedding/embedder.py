@@ -10,9 +10,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
-from tqdm import tqdm
 
 from denseil.common.arguments import checked, checked_class, shown
+from denseil.common.progress import progress_bar
 from denseil.common.vectors import unit_vectors
 from denseil.data import Tracklet, read_folder
 from denseil.embedding.clip_encoder import ClipEncoder
@@ -129,7 +129,11 @@ class Embedder:
             progress: Show a bar.
         """
         total = len(tracklets) if isinstance(tracklets, Sized) else None
-        vectors = list(tqdm(self.stream(tracklets), total=total, unit="tracklet", disable=not progress))
+        vectors = []
+        with progress_bar(total, unit="tracklet", show=progress) as bar:
+            for vector in self.stream(tracklets):
+                vectors.append(vector)
+                bar.update()
         return torch.stack(vectors) if vectors else torch.empty(0, self.num_features)
 
     @checked

@@ -8,10 +8,10 @@ from pathlib import Path
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
-from tqdm import tqdm
 
 from denseil.common.arguments import checked, shown
 from denseil.common.processes import rank_and_world
+from denseil.common.progress import progress_bar
 from denseil.data import Tracklet, VideoReIDDataset
 from denseil.embedding.cache import cached_vectors, features_key, keep_vectors, label, model_name
 from denseil.embedding.clip_encoder import ClipEncoder
@@ -151,8 +151,7 @@ def embed_dataset(
 def _counting(tracklets: Sequence[Tracklet], show: bool) -> Iterator[Tracklet]:
     """Yield the tracklets, with a progress bar of their frames."""
     total = sum(len(tracklet.frames) for tracklet in tracklets)
-    hidden = {} if show else {"disable": True}  # where it is shown, TQDM_DISABLE hides it
-    with tqdm(total=total, unit="frame", desc="embed", leave=False, mininterval=0.5, **hidden) as bar:
+    with progress_bar(total, unit="frame", show=show, desc="embed", leave=False) as bar:
         for tracklet in tracklets:
             yield tracklet
             bar.update(len(tracklet.frames))

@@ -14,11 +14,11 @@ from typing import Any
 import torch
 from safetensors.torch import save_file
 from torch import Tensor
-from tqdm import tqdm
 
 from denseil.common.arguments import checked
 from denseil.common.files import check_output, replacing
 from denseil.common.processes import rank_and_world, wait_for_all
+from denseil.common.progress import progress_bar
 from denseil.common.tensor_files import disk_errors, load_tensors
 from denseil.common.text import plain
 from denseil.common.track_key import check_unique
@@ -112,7 +112,7 @@ def embed_to_file(
     parts = list(_parts(tracklets))
     own = [number for number in range(rank, len(parts), world) if not _part_file(folder, number).exists()]
     frames = sum(len(tracklet.frames) for number in own for tracklet in tracklets[parts[number]])
-    with tqdm(total=frames, unit="frame", desc="embed", disable=not (progress and rank == 0)) as bar:
+    with progress_bar(frames, unit="frame", show=progress and rank == 0, desc="embed") as bar:
         for number in own:
             vectors = _embed_part(embedder, tracklets[parts[number]], bar)
             part = _part_file(folder, number)

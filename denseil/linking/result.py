@@ -50,8 +50,12 @@ class Links:
 
     def __str__(self) -> str:
         several = int((np.bincount(self.person) > 1).sum()) if len(self) else 0
+        counted = [
+            f"{count:,} {what}{'s' * (count != 1)}"
+            for count, what in ((len(self), "tracklet"), (self.num_persons, "person"))
+        ]
         return (
-            f"{len(self):,} tracklets: {self.num_persons:,} persons, {several:,} of them with several tracklets; "
+            f"{': '.join(counted)}, {several:,} of them with several tracklets; "
             f"{self.threshold}{'; each camera centred' * self.centred}"
         )
 

@@ -12,10 +12,10 @@ from typing import Any
 
 import torch
 from torch import nn
-from tqdm import tqdm
 
 from denseil.common.arguments import check_seed, checked
 from denseil.common.processes import best_device
+from denseil.common.progress import progress_bar
 from denseil.data import Tracklet
 from denseil.embedding.inputs import open_model
 from denseil.embedding.tracklet_vectors import embed_tracklets
@@ -79,7 +79,7 @@ def adapt(
     places = chosen.sort().values.tolist()
     run = Run([tracklets[place] for place in places], output, seed, device, time.monotonic() + 60 * minutes)
     run.open(model_id(first))
-    with tqdm(total=1 + ROUNDS, unit="stage", desc="adapt", disable=not progress) as bar:
+    with progress_bar(1 + ROUNDS, unit="stage", show=progress, desc="adapt") as bar:
         result = _finish(run, places, first, *try_stages(run, first, bar))
     shutil.rmtree(run.parts)
     return result

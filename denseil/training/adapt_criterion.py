@@ -198,7 +198,7 @@ def helped(before: Score, after: Score, *, drop: float, learned: Sequence[int] =
         seed: Random seed of the resamples.
     """
     if not after.conflicts <= (1 - drop) * before.conflicts:
-        return f"conflicts went from {before.conflicts:.3f} to {after.conflicts:.3f}, not down by {drop:.0%}"
+        return f"conflicts of {before.conflicts:.3f} must fall by {drop:.0%}, and became {after.conflicts:.3f}"
     new = np.ones(len(before.conflict), bool)
     new[list(learned)] = False
     known = ~np.isnan(before.conflict) & (new[:, None] | new)

@@ -82,10 +82,10 @@ class AdaptResult:
     def __str__(self) -> str:
         lines = [f"{self.tracklets:,} tracklets, {self.learned:,} of them in clusters that were learned from"]
         for stage in self.stages:
-            score = "not run"
-            if stage.before is not None and stage.score is not None:
-                score = f"conflicts {stage.before.conflicts:.3f} to {stage.score.conflicts:.3f}"
-            lines.append(f"{stage.name:18} {score}, {'kept' if stage.kept else f'not kept: {stage.reason}'}")
+            came_to = f"not kept: {stage.reason}"
+            if stage.kept and stage.before is not None and stage.score is not None:
+                came_to = f"kept: conflicts {stage.before.conflicts:.3f} to {stage.score.conflicts:.3f}"
+            lines.append(f"{stage.name:18} {came_to}")
         if self.threshold is not None:
             lines.append(f"threshold on cosine similarity: {self.threshold:.3f}")
         what = "the adapted model" if self.adapted else f"the original model ({self.reason})"

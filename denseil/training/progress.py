@@ -12,9 +12,9 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from tqdm import tqdm
 
 from denseil.common.files import replacing
+from denseil.common.progress import progress_bar
 from denseil.metrics import RankingResult
 
 METRICS = "metrics.jsonl"
@@ -51,14 +51,7 @@ class Progress:
         self._sum: dict[str, Tensor] = {}
         self._count, self._since = 0, time.perf_counter()
         self._file = folder / METRICS
-        self._bar = tqdm(
-            total=epochs * steps_per_epoch,
-            initial=self.step,
-            unit="step",
-            desc="train",
-            mininterval=0.5,
-            **({} if main else {"disable": True}),  # the main process leaves it to TQDM_DISABLE
-        )
+        self._bar = progress_bar(epochs * steps_per_epoch, unit="step", show=main, initial=self.step, desc="train")
         self._tracker = tracker
         if main:
             _forget_after(self._file, epoch)

@@ -82,4 +82,4 @@ def test_the_page_shows_stages_histograms_and_clusters(manifest: Path, tmp_path:
         assert text in page, text
     assert page.index("least similarity 0.710") < page.index("least similarity 0.900")
     assert page.count("data:image/jpeg") == 5
-    assert "conflicts 0.321 to 0.256, kept" in str(result)
+    assert "kept: conflicts 0.321 to 0.256" in str(result)
