@@ -30,7 +30,7 @@ def declare(verbs: Verbs) -> None:
         metavar="RATE",
         help="false-accept rates (default: those of 0.01, 0.001 and 0.0001 for which there are enough pairs)",
     )
-    rates.add("--plot", type=values.new_file, metavar="FILE", help="plot both error rates over the threshold")
+    rates.add("--plot", type=values.new_picture, metavar="FILE", help="plot both error rates over the threshold")
     options.general(verb, json=True)
 
 

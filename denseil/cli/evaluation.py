@@ -58,7 +58,7 @@ def declare(verbs: Verbs) -> None:
         help="write the result as JSON; - or no FILE prints it",
     )
     out.actions[-1].const = STDOUT
-    out.add("--plot", type=values.new_file, metavar="FILE", help="plot the CMC curve; the suffix gives the format")
+    out.add("--plot", type=values.new_picture, metavar="FILE", help="plot the CMC curve; the suffix gives the format")
     out.add(
         "--page", type=values.new_file, metavar="FILE.html", help="write a page with scores and the 200 worst queries"
     )

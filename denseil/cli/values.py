@@ -13,6 +13,9 @@ from denseil.common.files import check_output, check_output_folder, check_parent
 DEVICE = re.compile(r"auto|cpu|(cuda|mps|xpu|hpu|npu)(:\d+)?")
 
 
+PICTURES = ("png", "pdf", "svg", "jpg", "jpeg", "webp", "tif", "tiff", "eps", "ps")  # of matplotlib
+
+
 def path(word: str) -> Path:
     """Convert a path."""
     if not word or "\0" in word:
@@ -23,6 +26,16 @@ def path(word: str) -> Path:
 def new_file(word: str) -> Path:
     """Convert the path of a file to write, in a folder that exists, before any work is done for it."""
     return Path(word) if word == "-" else _writable(word, check_output)  # that of --json is stdout
+
+
+def new_picture(word: str) -> Path:
+    """Convert the path of a figure to write, in a format that matplotlib has."""
+    found = new_file(word)
+    if found.suffix.lower().removeprefix(".") not in PICTURES:
+        raise ArgumentTypeError(
+            f"{word}: the suffix names the format of a figure, one of {', '.join(PICTURES)}; not {found.suffix!r}"
+        )
+    return found
 
 
 def new_folder(word: str) -> Path:

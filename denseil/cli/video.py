@@ -78,7 +78,7 @@ def _declare_embed(verbs: Verbs) -> None:
             "denseil embed /data/mars --dataset mars --split query --model runs/mars/final -o q.safetensors",
         ),
         more="`accelerate launch -m denseil embed ...` splits the work over processes.",
-        again="run the same command again: it continues where it stopped",
+        again="run the same command again: it continues after the last 2,048 frames that it has stored",
     )
     what = verb.subject("input and output")
     what.add("source", type=values.path, help="a manifest, a folder of folders of crops, or the root of a --dataset")
@@ -148,7 +148,9 @@ def embed(
 ) -> int:
     """Embed tracklets into a file of vectors and records."""
     from denseil.embedding import Embedder, embed_to_file
+    from denseil.embedding.to_file import check_unused
 
+    check_unused(output)
     where, _ = begin(device, seed)
     found = read_tracklets(source, dataset, split)  # before a model is loaded or downloaded
     embedder = Embedder(model, device=where, dtype=dtype_of(precision), frames=frames, budget=budget)

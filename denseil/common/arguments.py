@@ -90,6 +90,17 @@ def check_seed(seed: int) -> None:
         raise ValueError(f"seed={seed}: give an integer from 0 to 2^63 - 1")
 
 
+MILLISECONDS = 1e11  # seconds; the year 5138, but March 1973 if they are milliseconds
+
+
+def check_seconds(what: str, time: float) -> None:
+    """Raise ValueError if a time is so large that it must be in milliseconds."""
+    if time >= MILLISECONDS:
+        raise ValueError(
+            f"{what} is {time:.16g}, which would be seconds after the year 5138: divide milliseconds by 1,000"
+        )
+
+
 def raised_by_us(error: BaseException) -> bool:
     """Whether an error was raised by this library, and not by Python or another library."""
     trace = error.__traceback__

@@ -13,7 +13,7 @@ from typing import Any, overload
 import numpy as np
 from numpy.typing import NDArray
 
-from denseil.common.arguments import checked, checked_class, shown
+from denseil.common.arguments import check_seconds, checked, checked_class, shown
 from denseil.common.track_key import TrackKey
 
 
@@ -140,6 +140,8 @@ class Tracklet:
                 f"tracklet {shown(self.name)} is from {self.start} to {self.end}: give finite seconds, the end not "
                 "before the start, or None"
             )
+        for time in times:
+            check_seconds(f"a time of tracklet {shown(self.name)}", time)
 
     @property
     def key(self) -> TrackKey:

@@ -98,7 +98,7 @@ def embed_to_file(
     output = Path(output)
     check_output(output)
     rank, world = rank_and_world()
-    folder = output.with_name(output.name + ".parts")
+    folder = _parts_folder(output)
     if not tracklets:
         raise ValueError("no tracklets to embed: is it the right part of the dataset?")
     check_unique(tracklet.key for tracklet in tracklets)
@@ -165,11 +165,20 @@ def _vector(embedder: Embedder, tracklet: Tracklet) -> Tensor:
         return torch.full((embedder.num_features,), torch.nan)
 
 
+def check_unused(output: Path) -> None:
+    """Raise FileExistsError for a file that is there already, unless it is of an unfinished run."""
+    if output.exists() and not _parts_folder(output).joinpath(PLAN).exists():
+        raise FileExistsError(f"{output} is there already: give another name, or remove it")
+
+
+def _parts_folder(output: Path) -> Path:
+    return output.with_name(output.name + ".parts")
+
+
 def _open(folder: Path, output: Path, key: str) -> None:
     """Create the folder of parts, or check that existing parts belong to this run."""
     plan = folder / PLAN
-    if output.exists() and not plan.exists():
-        raise FileExistsError(f"{output} is there already: give another name, or remove it")
+    check_unused(output)
     folder.mkdir(exist_ok=True)
     if not plan.exists():
         with replacing(plan) as temporary:

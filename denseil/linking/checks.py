@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from denseil.common.arguments import shown
+from denseil.common.arguments import check_seconds, shown
 from denseil.common.vectors import ArrayLike, unit_vectors
 
 
@@ -83,6 +83,7 @@ def times(name: str, values: ArrayLike | None, count: int) -> NDArray[np.float64
         raise ValueError(f"{name} has shape {found.shape} for {count} vectors; give one time for each")
     if np.isinf(found).any():
         raise ValueError(f"{name} is infinite in row {int(np.flatnonzero(np.isinf(found))[0])}; give NaN where unknown")
+    check_seconds(f"the largest {name}", float(np.nanmax(found, initial=-np.inf)))
     return found
 
 

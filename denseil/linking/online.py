@@ -8,7 +8,7 @@ from collections.abc import Hashable
 import numpy as np
 from numpy.typing import NDArray
 
-from denseil.common.arguments import checked, checked_class, shown
+from denseil.common.arguments import check_seconds, checked, checked_class, shown
 from denseil.common.vectors import ArrayLike, unit_vectors
 from denseil.gallery import Gallery
 from denseil.linking.live import Event, Key, Track, from_stored, record_id, to_record, track_key
@@ -108,6 +108,7 @@ class OnlineLinker:
         track = self._tracks.get(key)
         if not np.isfinite(time) or (track is not None and time < track.last):
             raise ValueError(f"time={shown(time)} of track {shown(track_id)}: give finite seconds that do not go back")
+        check_seconds(f"time of track {shown(track_id)}", time)
         self._pool = self._pool or Pool(len(unit))
         if len(unit) != self._pool.sums.shape[1]:
             raise ValueError(f"vector has {len(unit)} components, those before {self._pool.sums.shape[1]}")

@@ -54,6 +54,9 @@ def test_other_files_are_written(features: Path, capsys: pytest.CaptureFixture[s
     [
         ("link f.safetensors -o no/p.csv", "argument -o/--output: cannot write no/p.csv: there is no folder"),
         ("link f.safetensors -o p.csv --page no/p.html", "argument --page: cannot write no/p.html: there is no folder"),
+        ("calibrate f.safetensors m --plot p.txt", "argument --plot: p.txt: the suffix names the format of a figure"),
+        ("evaluate m mars r --plot p", "argument --plot: p: the suffix names the format of a figure, one of png"),
+        ("embed crops --model none -o f.safetensors", "f.safetensors is there already: give another name, or remove"),
         ("link f.safetensors -o p.csv --questions no/q.csv", "argument --questions: cannot write no/q.csv: there"),
         ("link f.safetensors -o p.csv --mot f.safetensors --tracks a=b", "--mot: cannot write into f.safetensors: f."),
         ("link f.safetensors -o p.csv --mot f.safetensors/x --tracks a=b", "f.safetensors is no folder; give the name"),

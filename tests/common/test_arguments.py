@@ -144,3 +144,18 @@ def test_a_generator_is_explained_when_it_runs():
     assert list(each([1])) == [2]
     with pytest.raises(TypeError, match="values=3 is of type int"):
         list(each(3))
+
+
+@pytest.mark.parametrize("time", [1.7e12, 1e11])
+def test_times_in_milliseconds_are_refused_wherever_a_time_goes_in(time: float):
+    from denseil.data import Tracklet
+    from denseil.linking import OnlineLinker, link
+
+    for give in (
+        lambda: Tracklet(["a.jpg"], 1, 1, "a", time, time + 1),
+        lambda: link(np.eye(2), camids=[1, 2], start=[0, time], threshold=0.5),
+        lambda: OnlineLinker(threshold=0.5).update(1, 1, [1.0, 0.0], time=time),
+    ):
+        with pytest.raises(ValueError, match="divide milliseconds by 1,000"):
+            give()
+    assert Tracklet(["a.jpg"], 1, 1, "a", 1.7e9, 1.7e9 + 1).start == 1.7e9
