@@ -148,9 +148,9 @@ def embed(
 ) -> int:
     """Embed tracklets into a file of vectors and records."""
     from denseil.embedding import Embedder, embed_to_file
-    from denseil.embedding.to_file import check_unused
+    from denseil.embedding.to_file import parts_folder
 
-    check_unused(output)
+    parts_folder(output)  # refuses a file that is there
     where, _ = begin(device, seed)
     found = read_tracklets(source, dataset, split)  # before a model is loaded or downloaded
     embedder = Embedder(model, device=where, dtype=dtype_of(precision), frames=frames, budget=budget)

@@ -6,7 +6,7 @@ import hashlib
 import json
 import logging
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -86,6 +86,16 @@ def keep_vectors(path: Path, tracklets: Sequence[Tracklet], vectors: Tensor, met
     """Write vectors (N, D) as a features file, which `denseil evaluate --features` can read."""
     path.parent.mkdir(parents=True, exist_ok=True)
     save_features(path, label(tracklets, vectors), metadata=metadata)
+
+
+def describe(tracklets: Sequence[Tracklet]) -> Iterator[dict[str, Any]]:
+    """Yield the record of each tracklet for a features file: id, times if known, number of frames, a picture."""
+    for tracklet in tracklets:
+        record: dict[str, Any] = {"id": str(tracklet.key)}
+        known = {"start": tracklet.start, "end": tracklet.end}
+        record |= {key: value for key, value in known.items() if value is not None}
+        middle = os.path.abspath(tracklet.frames[len(tracklet.frames) // 2])  # noqa: PTH100 (links stay as they are)
+        yield {**record, "frames": len(tracklet.frames), "thumbnail": middle}
 
 
 def label(tracklets: Sequence[Tracklet], vectors: Tensor) -> Embeddings:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-import os
 import shutil
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -23,7 +22,7 @@ from denseil.common.tensor_files import disk_errors, load_tensors
 from denseil.common.text import plain
 from denseil.common.track_key import check_unique
 from denseil.data import Tracklet
-from denseil.embedding.cache import features_key, label, model_name, weights_digest
+from denseil.embedding.cache import describe, features_key, label, model_name, weights_digest
 from denseil.embedding.embedder import Embedder
 from denseil.embedding.tracklet_vectors import describe_policy
 from denseil.metrics import load_records, save_features
@@ -50,12 +49,10 @@ class EmbedReport:
     skipped: tuple[str, ...]
 
     def __str__(self) -> str:
-        lines = [f"{self.vectors:,} vectors: {plain(self.path)}"]
+        text, names = f"{self.vectors:,} vectors: {plain(self.path)}", plain(", ".join(self.skipped))
         if self.skipped:
-            lines.append(
-                f"skipped: {len(self.skipped):,} tracklets without a readable frame: {plain(', '.join(self.skipped))}"
-            )
-        return "\n".join(lines)
+            text += f"\nskipped: {len(self.skipped):,} tracklets without a readable frame: {names}"
+        return text
 
 
 @checked
@@ -98,13 +95,13 @@ def embed_to_file(
     output = Path(output)
     check_output(output)
     rank, world = rank_and_world()
-    folder = _parts_folder(output)
+    folder = parts_folder(output)
     if not tracklets:
         raise ValueError("no tracklets to embed: is it the right part of the dataset?")
     check_unique(tracklet.key for tracklet in tracklets)
     tracklets = _share(tracklets, *shard)
     if rank == 0:
-        _open(folder, output, _key(embedder, tracklets))
+        _open(folder, _key(embedder, tracklets))
     wait_for_all()
     if output.exists():  # killed between the file and the end of its parts
         wait_for_all()
@@ -165,20 +162,17 @@ def _vector(embedder: Embedder, tracklet: Tracklet) -> Tensor:
         return torch.full((embedder.num_features,), torch.nan)
 
 
-def check_unused(output: Path) -> None:
-    """Raise FileExistsError for a file that is there already, unless it is of an unfinished run."""
-    if output.exists() and not _parts_folder(output).joinpath(PLAN).exists():
+def parts_folder(output: Path) -> Path:
+    """Return the folder of the parts of a file; raise FileExistsError if the file is there, but not of such a run."""
+    folder = output.with_name(output.name + ".parts")
+    if output.exists() and not (folder / PLAN).exists():
         raise FileExistsError(f"{output} is there already: give another name, or remove it")
+    return folder
 
 
-def _parts_folder(output: Path) -> Path:
-    return output.with_name(output.name + ".parts")
-
-
-def _open(folder: Path, output: Path, key: str) -> None:
+def _open(folder: Path, key: str) -> None:
     """Create the folder of parts, or check that existing parts belong to this run."""
     plan = folder / PLAN
-    check_unused(output)
     folder.mkdir(exist_ok=True)
     if not plan.exists():
         with replacing(plan) as temporary:
@@ -202,7 +196,7 @@ def _finish(
     readable = vectors.isfinite().all(dim=1).nonzero().flatten().tolist()
     if not readable:
         raise ValueError(f"no frame of the {len(tracklets)} tracklets can be read, first of {tracklets[0].frames[0]}")
-    kept, records = [tracklets[place] for place in readable], list(_records(tracklets))
+    kept, records = [tracklets[place] for place in readable], list(describe(tracklets))
     metadata = {
         "frames": embedder.frames,
         "model": model_name(embedder.model),
@@ -229,15 +223,6 @@ def _clean(tracklets: Sequence[Tracklet], folder: Path, output: Path) -> EmbedRe
             path.unlink()
     shutil.rmtree(folder)
     return EmbedReport(output, len(kept), tuple(one.name for one in tracklets if str(one.key) not in kept))
-
-
-def _records(tracklets: Sequence[Tracklet]) -> Iterator[dict[str, Any]]:
-    for tracklet in tracklets:
-        record: dict[str, Any] = {"id": str(tracklet.key)}
-        known = {"start": tracklet.start, "end": tracklet.end}
-        record |= {key: value for key, value in known.items() if value is not None}
-        middle = os.path.abspath(tracklet.frames[len(tracklet.frames) // 2])  # noqa: PTH100 (links stay as they are)
-        yield {**record, "frames": len(tracklet.frames), "thumbnail": middle}
 
 
 def _part_file(folder: Path, number: int) -> Path:

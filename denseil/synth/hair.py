@@ -44,8 +44,7 @@ def hair_mesh(look: Look, fit: Fitting) -> tuple[Mesh, Array] | None:
 def _scaled(look: Look, canonical: Array, fit: Fitting) -> Array:
     """Move points (N, 3) from the mean head to a person's, as one box is moved to another."""
     head = fit.space.weights[:, JOINT["head"]] > 0.5
-    low, high = (bound(fit.bare[head]) for bound in (_low, _high))
-    mean_low, mean_high = (bound(fit.space.canonical[head, :3]) for bound in (_low, _high))
+    (low, high), (mean_low, mean_high) = _box(fit.bare[head]), _box(fit.space.canonical[head, :3])
     volume = 0.98 + 0.10 * (look.texture >> 10 & 7) / 7
     middle = (mean_low + mean_high) / 2
     size = (high - low) / (mean_high - mean_low)
@@ -54,12 +53,8 @@ def _scaled(look: Look, canonical: Array, fit: Fitting) -> Array:
     return (top + (canonical - middle) * size * volume).astype(np.float32)
 
 
-def _low(points: Array) -> Array:
-    return points.min(0)
-
-
-def _high(points: Array) -> Array:
-    return points.max(0)
+def _box(points: Array) -> tuple[Array, Array]:
+    return points.min(0), points.max(0)
 
 
 def _shown(look: Look, canonical: Array) -> NDArray[np.bool_]:
