@@ -245,17 +245,16 @@ def test_marks_are_words_and_colours(browser: Any, tmp_path: Path):
     tab.close()
 
 
-def test_a_thousand_queries_show_only_what_is_near(browser: Any, tmp_path: Path):
+def test_of_a_thousand_queries_the_first_and_those_near_are_shown(browser: Any, tmp_path: Path):
     page = Page("t")
     page.add_ranks(queries(tmp_path, 1000))
     tab = visit(browser, page, tmp_path / "p.html", viewport={"width": 390, "height": 844})
-    tab.locator("article img[src]").first.wait_for()
     loaded = "[...document.images].filter(image => image.hasAttribute('src')).length"
     assert tab.evaluate("document.images.length") == 11_000
-    assert tab.evaluate(loaded) < 300
+    assert 390 <= tab.evaluate(loaded) < 700  # the first are there at once, as a screenshot wants them
     tab.locator("article").nth(999).scroll_into_view_if_needed()
     tab.locator("article").nth(999).locator("img[src]").first.wait_for()
-    assert tab.evaluate(loaded) < 1500
+    assert tab.evaluate(loaded) < 1900
     assert tab.problems == []
     tab.close()
 

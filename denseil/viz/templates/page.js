@@ -1,6 +1,8 @@
 "use strict";
 (() => {
-  // Pictures are put in when they come near the window: a page of a thousand queries opens at once.
+  // The first pictures are there when the page is, the others when they come near the window: a page of a thousand
+  // queries opens at once.
+  const FIRST = 400;
   const pictures = JSON.parse(document.getElementById("pictures").textContent);
   const show = (image) => { image.src = pictures[image.dataset.picture]; };
   const seen = new IntersectionObserver((entries) => {
@@ -11,7 +13,12 @@
     }
   }, { rootMargin: "600px" });
   const queries = [...document.querySelectorAll(".query")];
-  queries.forEach((query) => seen.observe(query));
+  let left = FIRST;
+  for (const query of queries) {
+    const images = query.querySelectorAll("img[data-picture]");
+    left -= images.length;
+    if (left >= 0) images.forEach(show); else seen.observe(query);
+  }
   addEventListener("beforeprint", () => document.querySelectorAll("img[data-picture]").forEach(show));
 
   const root = document.documentElement;
