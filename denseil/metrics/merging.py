@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 import sys
 from collections import Counter
@@ -18,6 +19,7 @@ from denseil.common.vectors import unit_vectors
 from denseil.metrics.embeddings import Embeddings
 from denseil.metrics.features import Features, check_same_model, load_features, load_records, save_features
 
+logger = logging.getLogger(__name__)
 SHARD = "shard"  # the metadata "i/n" of a file that holds the i-th of n shares
 
 
@@ -122,7 +124,16 @@ def read_together(paths: Sequence[str | Path]) -> tuple[Embeddings, list[dict[st
             f"{len(twice)} ids occur twice, first {shown(twice[0])}: is a file given twice? Else cut the videos with "
             "another --camid, --source or --start"
         )
+    _tell_missing_shards(files)
     return _joined([file for _, file in files]), records
+
+
+def _tell_missing_shards(files: Sequence[tuple[Path, Features]]) -> None:
+    """Warn about shards of a run that are not given."""
+    given = Counter(file.metadata[SHARD].partition("/")[2] for _, file in files if SHARD in file.metadata)
+    for total, count in given.items():
+        if total.isdecimal() and count < int(total):
+            logger.warning("%d of %s shards of a run are given: the tracklets of the others are missing", count, total)
 
 
 def _given(record: dict[str, Any]) -> dict[str, Any]:

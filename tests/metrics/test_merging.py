@@ -7,6 +7,7 @@ import torch
 
 from denseil.cli import main
 from denseil.metrics import Embeddings, load_features, load_records, merge_features, save_features
+from denseil.metrics.merging import read_together
 
 VECTORS = torch.nn.functional.normalize(torch.randn(6, 4, generator=torch.Generator().manual_seed(0)), dim=1)
 
@@ -124,3 +125,11 @@ def test_names_decide_where_files_record_no_more_of_their_models(
         error = capsys.readouterr().err
         assert text in error
         assert error.count("\n") == bool(text)
+
+
+def test_missing_shards_are_told_where_files_are_read_together(tmp_path: Path, caplog: pytest.LogCaptureFixture):
+    files = [write(tmp_path / f"{row}", [row], shard=f"{row + 1}/3") for row in range(3)]
+    read_together(files)
+    assert caplog.text == ""
+    read_together(files[:2])
+    assert "2 of 3 shards of a run are given: the tracklets of the others are missing" in caplog.text
