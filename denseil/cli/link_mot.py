@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from denseil.cli.output import note
+from denseil.common.text import plain
 from denseil.data import read_tracks
 from denseil.linking import persons_of_tracks, write_mot
 
@@ -48,6 +49,8 @@ def plan(folder: Path, tracks: Sequence[tuple[str, Path]], ids: Sequence[str]) -
             known = ", ".join(sorted({source for _, source in places})) or "none"
             raise ValueError(f"--tracks: no tracklet is from video {video!r}; the features files know {known}")
         read_tracks(given[video])
+    for video in sorted({source for _, source in places} - set(given)):
+        note(f"--tracks names no boxes of {plain(video)}: none are written for it")
     jobs = [
         Job(camera, video, given[video], folder / f"c{camera}-{Path(video).stem}.txt")
         for camera, video in places

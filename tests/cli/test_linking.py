@@ -233,6 +233,16 @@ def test_boxes_get_the_persons_of_their_tracklets(tmp_path: Path, capsys: pytest
         assert not out.exists()
 
 
+def test_videos_without_boxes_are_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    file = features(tmp_path / "a.safetensors", ["c1/door.mp4/5@0", "c1/hall.mp4/5@0"], [[1, 0, 0], [0, 1, 0]], 1)
+    (tmp_path / "door.txt").write_text("1,5,1,2,30,40\n")
+    command = ["link", str(file), "-o", str(tmp_path / "p.csv"), "--threshold", "0.9", "--mot", str(tmp_path / "mot")]
+    assert main([*command, "--tracks", f"door.mp4={tmp_path / 'door.txt'}"]) == 0
+    err = capsys.readouterr().err
+    assert "--tracks names no boxes of hall.mp4: none are written for it" in err
+    assert "no boxes of door.mp4" not in err
+
+
 def test_boxes_of_videos_whose_names_end_alike_are_files_of_their_own(tmp_path: Path):
     names = ["c1/monday/clip.mp4/5@0", "c1/tuesday/clip.mp4/5@9", "c2/monday/clip.mp4/5@0"]
     file = features(tmp_path / "a.safetensors", names, np.eye(3).tolist(), 1)
