@@ -60,10 +60,11 @@ class Threshold:
         if self.how == "given":
             return f"threshold {self.value:.3f}"
         interval = "" if np.isnan(self.low) else f" (95 % of draws: {self.low:.3f} to {self.high:.3f})"
+        pairs = f"{self.pairs:,} pair{'s' * (self.pairs != 1)}"
         halves = f" and {self.halves:,} halved tracks" * bool(self.halves)
         doubles = f" ({self.left_out:,} more left out, which may show one person twice)" * bool(self.left_out)
         text = (
-            f"threshold {self.value:.3f}{interval} for {100 * self.far:g} % false links, from {self.pairs:,} pair{'s' * (self.pairs != 1)} "
+            f"threshold {self.value:.3f}{interval} for {100 * self.far:g} % false links, from {pairs} "
             f"seen at once{doubles}{halves}"
         )
         return text if self.pairs >= PRIOR else f"{text}: so few that it is mostly that of the weights in the package"
