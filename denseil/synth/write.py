@@ -170,6 +170,8 @@ def _write_identity(recipe: Recipe, root: Path, identity: Identity) -> None:
     people, folder = _people(recipe), _folder(root, identity)
     folder.mkdir(parents=True, exist_ok=True)
     there = {path.name for path in folder.iterdir()}
+    for left in (name for name in there if name.startswith(".")):  # by a process that was ended while it wrote
+        (folder / left).unlink(missing_ok=True)
     for take in people.takes(identity):
         names = frame_names(take, recipe.frames)
         if there.issuperset(names):
