@@ -22,12 +22,12 @@ def csv_names(names: Iterable[object]) -> list[str]:
         ValueError: If two different names would be spelt the same.
     """
     spelt: list[str] = []
-    first: dict[str, object] = {}
+    first: dict[str, tuple[str, object]] = {}
     for name in names:
-        text = plain(name)
+        text, raw = plain(name), f"{isinstance(name, str)} {name}"  # a text and a number may look alike
         spelt.append(f"'{text}" if FORMULA.match(text) else text)
-        if first.setdefault(spelt[-1], name) != name:
+        if first.setdefault(spelt[-1], (raw, name))[0] != raw:
             raise ValueError(
-                f"{shown(first[spelt[-1]])} and {shown(name)} are both {spelt[-1]} in a CSV file; rename one of them"
+                f"{shown(first[spelt[-1]][1])} and {shown(name)} are both {spelt[-1]} in a CSV file; rename one of them"
             )
     return spelt
