@@ -9,7 +9,6 @@ from denseil.cli import options
 from denseil.cli.output import say
 from denseil.cli.parser import Verbs
 
-PATHS = ("path", "new_file", "new_folder", "new_path")  # of `denseil.cli.values`
 SHELLS = ("bash", "zsh", "tcsh")
 
 
@@ -45,7 +44,8 @@ def completion(shell: str) -> int:
     verbs = all_verbs()
     for verb in verbs.verbs.values():
         for action in (action for subject in verb.subjects for action in subject.actions):
-            if action.type is Path or getattr(action.type, "__name__", "") in PATHS:
+            returned = getattr(action.type, "__annotations__", {}).get("return")
+            if action.type is Path or returned in ("Path", "list[Path]"):  # any converter to paths
                 action.complete = shtab.FILE  # type: ignore[attr-defined]
     say(shtab.complete(verbs.parser, shell=shell))
     return 0

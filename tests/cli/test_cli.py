@@ -277,6 +277,13 @@ def test_modules_of_ones_own_are_imported_before_or_after_the_verb(
     assert "ZeroDivisionError" in err(capsys, ["version", "--import", "broken_of_mine"])
 
 
+def test_completion_offers_files_wherever_a_path_goes(capsys: pytest.CaptureFixture[str]):
+    assert main(["completion", "bash"]) == 0
+    script = capsys.readouterr().out
+    for option in ("evaluate___plot", "link___page", "adapt___output", "link___travel", "link___confirm"):
+        assert f"_shtab_denseil_{option}_COMPGEN=_shtab_compgen_files" in script
+
+
 def test_completion_knows_the_verbs(capsys: pytest.CaptureFixture[str]):
     assert main(["completion", "bash"]) == 0
     out = capsys.readouterr().out
