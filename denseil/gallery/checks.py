@@ -10,7 +10,7 @@ from typing import Protocol
 
 import numpy as np
 
-from denseil.common.arguments import shown
+from denseil.common.arguments import check_seconds, shown
 from denseil.common.files import check_output_folder
 from denseil.common.text import plain
 from denseil.common.vectors import ArrayLike, unit_vectors
@@ -37,7 +37,7 @@ def check_new(records: Sequence[Record], vectors: ArrayLike, dim: int) -> FloatA
     Raises:
         TypeError: As `gallery_vectors`, or if an element is not a record.
         ValueError: As `gallery_vectors`, or if the numbers of vectors and records differ, or two records have the same
-            id.
+            id, or a time must be in milliseconds (one that is stored already can still be read).
     """
     if not all(issubclass(kind, Record) for kind in set(map(type, records))):
         wrong = next(record for record in records if not isinstance(record, Record))
@@ -51,6 +51,8 @@ def check_new(records: Sequence[Record], vectors: ArrayLike, dim: int) -> FloatA
     if len(set(ids)) < len(ids):
         twice, _ = Counter(ids).most_common(1)[0]
         raise ValueError(f"two records are called {shown(twice)}; an id names one tracklet")
+    latest = max(records, key=lambda record: record.until)
+    check_seconds(f"the end of record {shown(latest.id)}", latest.until)
     return units
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from denseil.common.arguments import shown
+from denseil.common.arguments import check_seconds, shown
 
 LEAST, MOST = -(2**63), 2**63 - 1  # range of a database's integer column
 MAX_WIDTH = 2**20  # of a vector
@@ -44,6 +44,13 @@ def check_time(name: str, value: Any) -> float:
         seconds = math.inf
     if not math.isfinite(seconds):
         raise ValueError(f"{name} is {shown(value)}; it must be finite seconds")
+    return seconds
+
+
+def check_moment(name: str, value: Any) -> float:
+    """Return a time in seconds that records are compared with; errors as of `check_time`, and for milliseconds."""
+    seconds = check_time(name, value)
+    check_seconds(name, seconds)
     return seconds
 
 

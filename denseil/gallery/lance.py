@@ -26,7 +26,7 @@ from denseil.gallery._arrow import (
     vectors_of,
 )
 from denseil.gallery.checks import check_new, check_new_folder, check_opened, gallery_vectors
-from denseil.gallery.fields import check_time
+from denseil.gallery.fields import check_moment
 from denseil.gallery.nearest import Block, search_blocks
 from denseil.gallery.protocol import Closing
 from denseil.gallery.record import COLUMNS, FloatArray, Hit, Record, Stored, key_of
@@ -177,7 +177,7 @@ class LanceGallery(Closing):
 
     def expire(self, before: float) -> int:
         """See `Gallery.expire`."""
-        return self._remove(f"ends < {check_time('before', before)!r}")
+        return self._remove(f"ends < {check_moment('before', before)!r}")
 
     def _remove(self, condition: str) -> int:
         with self._plainly("removing"):

@@ -10,7 +10,7 @@ import numpy as np
 from denseil.common.arguments import checked
 from denseil.common.vectors import ArrayLike
 from denseil.gallery.checks import check_new, gallery_vectors
-from denseil.gallery.fields import MAX_WIDTH, check_integer, check_text, check_time
+from denseil.gallery.fields import MAX_WIDTH, check_integer, check_moment, check_text
 from denseil.gallery.nearest import Nearest
 from denseil.gallery.protocol import Closing
 from denseil.gallery.record import FORMAT, FloatArray, Hit, Record, Stored
@@ -104,7 +104,7 @@ class MemoryGallery(Closing):
 
     def expire(self, before: float) -> int:
         """See `Gallery.expire`."""
-        limit = check_time("before", before)
+        limit = check_moment("before", before)
         return self._drop(lambda record: record.until < limit)
 
     def _drop(self, gone: Callable[[Record], bool]) -> int:

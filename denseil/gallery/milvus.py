@@ -21,7 +21,7 @@ from denseil.common.extras import need
 from denseil.common.vectors import ArrayLike
 from denseil.gallery._milvus_rows import FILE, KEYS, address_of, conditions, day_of, partition_of, schema_of, stored_of
 from denseil.gallery.checks import check_new, check_opened, gallery_vectors
-from denseil.gallery.fields import check_time
+from denseil.gallery.fields import check_moment
 from denseil.gallery.nearest import Block, search_blocks
 from denseil.gallery.protocol import Closing
 from denseil.gallery.record import COLUMNS, FORMAT, FloatArray, Hit, Record, Stored
@@ -210,7 +210,7 @@ class MilvusGallery(Closing):
 
     def expire(self, before: float) -> int:
         """See `Gallery.expire`; complete days are dropped as partitions."""
-        before, gone = check_time("before", before), 0
+        before, gone = check_moment("before", before), 0
         with self._plainly("expiring", lambda: f"{gone} records were removed; expire them again"):
             for name in self._client.list_partitions(self._name, timeout=TIMEOUT):
                 day = day_of(name)

@@ -102,7 +102,7 @@ class Gallery(Protocol):
         """Remove all records that end before this time, in seconds. Returns how many were removed.
 
         Raises:
-            TypeError, ValueError: If the time is not a finite number.
+            TypeError, ValueError: If the time is not a finite number, or must be in milliseconds.
         """
 
     def optimize(self, *, alone: bool = False) -> None:
@@ -136,7 +136,7 @@ class Closing(ABC):
         found = self.find(ids)
         for name in ids:
             if name not in found:
-                raise KeyError(f"no record {shown(name)} in {plain(self.uri)}")
+                raise KeyError(f"no record {shown(name)} in {plain(self.uri)}: take an id that search or scan gives")
         return [found[name] for name in ids]
 
     def close(self) -> None:  # noqa: B027 (most have nothing to release)

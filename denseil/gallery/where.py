@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from denseil.common.arguments import shown
-from denseil.gallery.fields import LEAST, check_integer, check_text, check_time
+from denseil.gallery.fields import LEAST, check_integer, check_moment, check_text
 from denseil.gallery.record import Record
 
 MOST_LISTED = 100_000  # integers in a filter: each stands in the expression that a database reads
@@ -27,7 +27,7 @@ class Where:
     Raises:
         TypeError: If cameras or persons are not integers in a collection, or a time is not a number.
         ValueError: If a person is negative, an integer needs more than 64 bits, there are more than 100,000 of them, or
-            a time is not finite.
+            a time is not finite, or must be in milliseconds.
     """
 
     camids: Collection[int] | None = None
@@ -44,7 +44,7 @@ class Where:
             object.__setattr__(self, "pids", _integers("pids", self.pids, least=0))
         for name in ("after", "before"):
             if getattr(self, name) is not None:
-                object.__setattr__(self, name, check_time(name, getattr(self, name)))
+                object.__setattr__(self, name, check_moment(name, getattr(self, name)))
 
     def passes(self, record: Record) -> bool:
         """Whether a record passes."""

@@ -138,7 +138,7 @@ def test_taking_out(empty: Gallery):
     assert empty.count() == len(left)
     assert empty.add([held[5]], unit(1)) == 1
     assert names(empty.search(unit(1), k=1)[0]) == [held[5].id]
-    empty.expire(1e12)
+    empty.expire(1e10)
     empty.optimize()
     assert empty.count() == 0
     assert empty.search(unit(2)) == [[], []]
@@ -164,6 +164,9 @@ WRONG = {
     "forget two": (lambda g: g.forget(pid=1, track="a"), "one person or one track"),
     "forget no track": (lambda g: g.forget(track=""), "one person or one track"),
     "forget unknown": (lambda g: g.forget(pid=-1), "pid is -1; it must be an integer >= 0"),
+    "milliseconds": (lambda g: g.add([Record("x", 1, 1_764_000_000_000)], unit(1)), "'x' is 1764000000000, .*divide"),
+    "searched in milliseconds": (lambda g: g.search(unit(1), where=Where(after=1.764e12)), "after is 1764000000000"),
+    "forget in milliseconds": (lambda g: g.expire(1_764_000_000_000), "before is 1764000000000"),
     "forget ever": (lambda g: g.expire(float("inf")), "before is inf; it must be finite"),
     "unknown persons": (lambda g: g.count(Where(pids=[-1])), "an item of pids is -1"),
 }
@@ -191,7 +194,7 @@ def test_bad_input_is_refused_and_changes_nothing(empty: Gallery):
     for act, text in WRONG_TYPES.values():
         with pytest.raises(TypeError, match=text):
             act(empty)
-    with pytest.raises(KeyError, match="no record 'elsewhere'"):
+    with pytest.raises(KeyError, match=r"no record 'elsewhere' in .*: take an id"):
         empty.get(["there", "elsewhere"])
     assert empty.count() == 1
 
