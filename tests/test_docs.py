@@ -6,6 +6,7 @@ import inspect
 import pkgutil
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -37,8 +38,8 @@ def test_first_code_block_of_readme_runs():
     exec(compile(code_blocks(ROOT / "README.md")[0], "README.md", "exec"), {})
 
 
-def public_objects() -> dict[str, object]:
-    found: dict[str, object] = {}
+def public_objects() -> dict[str, Any]:
+    found: dict[str, Any] = {}
     for module in (
         "denseil",
         "denseil.layers",
@@ -50,6 +51,10 @@ def public_objects() -> dict[str, object]:
         "denseil.viz",
         "denseil.losses",
         "denseil.training",
+        "denseil.exporters",
+        "denseil.linking",
+        "denseil.runtime",
+        "denseil.synth",
     ):
         for name, value in vars(importlib.import_module(module)).items():
             if not name.startswith("_") and (inspect.isclass(value) or inspect.isfunction(value)):
@@ -66,6 +71,18 @@ def test_docstring_names_every_argument(name: str):
     arguments = set(inspect.signature(value).parameters) - {"self", "args", "kwargs"}
     if "Args:" in doc:
         assert arguments <= documented, arguments - documented
+
+
+def test_every_public_name_is_on_a_page_of_the_api():
+    pages = "\n".join(page.read_text() for page in (DOCS / "api").glob("*.md"))
+    shown = {name.rpartition(".")[2] for name in re.findall(r"^::: (\S+)$", pages, re.M)}
+    ours = {value.__name__ for name, value in public_objects().items() if name.count(".") == 2 and is_ours(value)}
+    assert len(ours) > 150
+    assert not ours - shown
+
+
+def is_ours(value: object) -> bool:
+    return getattr(value, "__module__", "").startswith("denseil.")
 
 
 def modules() -> list[str]:
