@@ -48,7 +48,10 @@ def checked(function: Callable[P, R]) -> Callable[P, R]:
         for name, value in (*zip(names, args, strict=False), *kwargs.items()):
             hint = plain_hints.get(name)
             if hint is not None and type(value) not in hint[0] and not fits(value, hint[1]):
-                raise TypeError(wrong_argument(function, args, kwargs, only=name))
+                text = wrong_argument(function, args, kwargs, only=name)
+                if text is None:  # the call has other faults, such as an unknown argument, which Python names
+                    return
+                raise TypeError(text)
 
     def explained(error: Exception, args: Sequence[object], kwargs: Mapping[str, object]) -> TypeError | None:
         wrong = None if raised_by_us(error) else wrong_argument(function, args, kwargs)

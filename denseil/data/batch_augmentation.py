@@ -1,7 +1,8 @@
 """Augmentation of a batch of clips as tensor operations, on any device.
 
 The random parameters are those of `ClipTransform.sample`, so a batch equals the loader's for the same seed: to the bit
-where frames are only mirrored, moved and erased; within Pillow's rounding to uint8 where they are resampled or tinted.
+where frames are only mirrored, moved and erased; within Pillow's rounding to uint8 where they are resampled or tinted,
+except that contrast is changed about the mean of all pixels, in the loader of every seventh.
 """
 
 from __future__ import annotations

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from denseil.common.arguments import checked_class
-from denseil.common.extras import need
 from denseil.common.processes import choose_device
+from denseil.common.progress import progress_bar
 from denseil.data.batch_augmentation import augment_batch, put
 from denseil.data.clips import ClipDataset, Plan
 from denseil.data.images import empty_frames, resize_image
@@ -77,11 +76,13 @@ class CachedClips(ClipDataset):
                 image = resize_image(self._frame(tracklet, position, None), self.transform.size)
                 frames[start + position] = torch.from_numpy(image).movedim(-1, 0)
 
-        bar: Any = need("tqdm", to="show progress", extra="train").tqdm if progress else None
-        with ThreadPoolExecutor(THREADS) as pool:
-            done = pool.map(decode, range(len(self.tracklets)))
-            for _ in bar(done, desc="cache", unit="tracklet", total=len(self.tracklets)) if bar else done:
-                pass
+        total = len(self.tracklets)
+        with (
+            ThreadPoolExecutor(THREADS) as pool,
+            progress_bar(total, unit="tracklet", show=progress, desc="cache") as bar,
+        ):
+            for _ in pool.map(decode, range(total)):
+                bar.update()
         return frames
 
     def _render(self, plan: Plan, rng: np.random.Generator) -> Tensor:

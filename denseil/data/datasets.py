@@ -5,11 +5,11 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from denseil.common.arguments import checked
+from denseil.common.text import did_you_mean
 from denseil.data.readers import dukemtmc_videoreid, ilids_vid, ls_vid, manifest, mars, prid2011
 from denseil.data.readers.files import first_of
 from denseil.data.splits import Split, make_splits, read_splits
@@ -39,12 +39,20 @@ def find_reader(name: str) -> Reader:
     Raises:
         KeyError: If the name is unknown.
     """
-    key = name.lower().replace("-", "_")
-    if key not in READERS:
-        close = get_close_matches(key, READERS, n=1)
-        hint = f"did you mean {close[0]!r}? " if close else ""
-        raise KeyError(f"unknown dataset {name!r}: {hint}known are {', '.join(sorted(READERS))}")
-    return READERS[key]
+    return READERS[_known_name(name)]
+
+
+def _known_name(name: str) -> str:
+    """Return a reader's name as `READERS` has it; case, `-` and `_` are ignored."""
+    found = {_plainly(known): known for known in READERS}.get(_plainly(name))
+    if found is None:
+        hint = did_you_mean(name.lower(), READERS)
+        raise KeyError(f"unknown dataset {name!r}: {f'{hint} ' * bool(hint)}known are {', '.join(sorted(READERS))}")
+    return found
+
+
+def _plainly(name: str) -> str:
+    return name.lower().replace("-", "").replace("_", "")
 
 
 @checked
@@ -103,9 +111,10 @@ def dataset_splits(name: str, root: Path | str, *, new: int | None = None, seed:
         KeyError: If the dataset has no splits.
         FileNotFoundError: If its frames, or the split file to read, are missing.
     """
-    if name == "ilids_vid":
+    known = _known_name(name)
+    if known == "ilids_vid":
         people, files = list(ilids_vid.ilids_vid_people(Path(root))), ilids_vid.SPLIT_FILES
-    elif name == "prid2011":
+    elif known == "prid2011":
         people, files = list(prid2011.prid2011_people(Path(root))), prid2011.SPLIT_FILES
     else:
         raise KeyError(f"only ilids_vid and prid2011 are split at random, got {name!r}")

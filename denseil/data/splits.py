@@ -60,6 +60,8 @@ def read_splits(path: Path | str, persons: Sequence[str]) -> list[Split]:
         ValueError: If the file does not fit the persons, or a split has a person on both sides.
     """
     path, people = Path(path), sorted(persons)
+    if not people:
+        raise ValueError(f"there are no persons to split by {path}")
     if not path.is_file():
         raise FileNotFoundError(f"no split file {path}")
     if path.suffix == ".mat":

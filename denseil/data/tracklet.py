@@ -62,7 +62,7 @@ class Frames(Sequence[str]):
         return self.folder == other.folder and np.array_equal(self.names, other.names)
 
     def __hash__(self) -> int:
-        return hash((self.folder, self.names.tobytes()))
+        return hash((self.folder, tuple(self.names.tolist())))
 
     def __repr__(self) -> str:
         return f"Frames({len(self)} in {self.folder!r})"

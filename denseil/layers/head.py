@@ -107,6 +107,7 @@ class BaselineHead(ClipHead):
 
     def decode(self, tokens: Tensor, mask: Tensor | None = None) -> Tensor:
         """Average the real frames; see `ClipHead.decode`."""
+        check_token_width(tokens, [self.dim])
         check_frame_mask(mask, *tokens.shape[:2])
         return clip_mean(tokens, mask)
 

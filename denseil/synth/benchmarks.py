@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from denseil.common.arguments import checked
 from denseil.synth.people import People, Recipe
 from denseil.synth.sample import ASSETS
 from denseil.synth.write import Progress, write_people
@@ -22,6 +23,7 @@ SAMPLE = Recipe(num_ids=96, num_cameras=3, frames=5, seed=7, test_share=0.5)
 TOLERANCE = 4.0  # mean absolute difference of 8-bit values from the packaged frames
 
 
+@checked
 def benchmark(name: str, root: Path | str, *, workers: int = 2, progress: Progress | None = None) -> Path:
     """Render a named benchmark, after checking that this installation samples the published labels.
 
@@ -40,6 +42,7 @@ def benchmark(name: str, root: Path | str, *, workers: int = 2, progress: Progre
     return write_people(recipe, Path(root), workers=workers, progress=progress)
 
 
+@checked
 def verify(name: str = "people-v1") -> float:
     """Sample a benchmark's labels and render its sample frames, and compare both with the published ones.
 

@@ -12,6 +12,7 @@ from typing import Any, Literal, get_args
 import numpy as np
 from PIL import Image
 
+from denseil.common.arguments import checked_class
 from denseil.synth.body import body_space
 from denseil.synth.figure import Figure
 from denseil.synth.look import DETAILS, Look, draw_look, vary
@@ -25,6 +26,7 @@ WARDROBE = "wardrobe"  # the `detail` of their members
 _POPULATION, _LOOK, _SITE, _PASSAGE = range(4)  # streams of random numbers
 
 
+@checked_class
 @dataclass(frozen=True)
 class Recipe:
     """Parameters of a set of rendered people.

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from denseil.common.arguments import shown
+from denseil.common.arguments import checked, shown
 from denseil.synth.passage import Difficulty
 from denseil.synth.people import Identity, People, Recipe, Take
 from denseil.synth.sensor import to_jpeg
@@ -97,6 +97,7 @@ def plan_tracks(visits: list[Visit], frames: int, rng: np.random.Generator) -> l
     return tracks
 
 
+@checked
 def walks(
     root: Path | str,
     num_ids: int = 40,

@@ -16,6 +16,7 @@ import joblib
 import numpy as np
 from scipy.io import savemat
 
+from denseil.common.arguments import checked
 from denseil.common.files import replacing
 from denseil.synth.palette import Colours
 from denseil.synth.passage import Difficulty
@@ -28,6 +29,7 @@ Progress = Callable[[int, int], None]
 Heads = Literal["painted", "photographed"]
 
 
+@checked
 def synthesize(
     root: Path | str,
     num_ids: int = 100,
@@ -96,11 +98,13 @@ def synthesize(
     return write_people(recipe, Path(root), workers=workers, progress=progress)
 
 
+@checked
 def write_people(recipe: Recipe, root: Path, *, workers: int = 2, progress: Progress | None = None) -> Path:
     """Render all people of a recipe; arguments and errors as in `synthesize`."""
     if workers < 0:
         raise ValueError(f"workers={workers}: give 0 to render in this process, or how many processes")
     people = People(recipe)
+    jobs = people.identities
     if recipe.num_cameras > MARS_CAMERAS:
         logger.warning(
             "num_cameras=%d: MARS has %d cameras, and MARS readers of other libraries refuse more; denseil reads them",
@@ -108,7 +112,6 @@ def write_people(recipe: Recipe, root: Path, *, workers: int = 2, progress: Prog
             MARS_CAMERAS,
         )
     _claim(root, recipe)
-    jobs = people.identities
     report = progress or (lambda done, total: None)
     report(0, len(jobs))
     if workers == 0:

@@ -14,7 +14,7 @@ import torch
 from torch import nn
 
 from denseil.common.arguments import check_seed, checked
-from denseil.common.processes import best_device
+from denseil.common.processes import choose_device
 from denseil.common.progress import progress_bar
 from denseil.data import Tracklet
 from denseil.embedding.inputs import open_model
@@ -73,8 +73,8 @@ def adapt(
         raise ValueError(f"minutes={minutes}: it must be above 0")
     if output.exists() and (not output.is_dir() or any(output.iterdir())):
         raise FileExistsError(f"{output} is there already: give another folder, or remove it")
-    where = best_device() if device == "auto" else torch.device(device)
-    first = deepcopy(unwrap(open_model(model, where)))
+    own = deepcopy(unwrap(model)) if isinstance(model, nn.Module) else model
+    first = unwrap(open_model(own, choose_device(device)))
     chosen = torch.randperm(len(tracklets), generator=torch.Generator().manual_seed(seed))[:MOST_TRACKLETS]
     places = chosen.sort().values.tolist()
     run = Run([tracklets[place] for place in places], output, seed, device, time.monotonic() + 60 * minutes)

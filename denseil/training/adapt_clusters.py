@@ -125,7 +125,7 @@ def train_clusters(
     runs: list[dict[str, Tensor]] = []
     for number in range(RUNS):
         trained = deepcopy(model)
-        train_once(trained, known, folder / f"run-{number + 1}", seed=RUNS * seed + number, device=device)
+        train_once(trained, known, folder / f"run-{number + 1}", seed=(RUNS * seed + number) % 2**63, device=device)
         runs.append(trained.state_dict())
     with torch.no_grad():
         for name, value in model.state_dict().items():

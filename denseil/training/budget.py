@@ -8,7 +8,7 @@ import statistics
 import time
 from collections.abc import Iterable
 from dataclasses import replace
-from itertools import chain, repeat
+from itertools import chain, islice, pairwise, repeat
 from pathlib import Path
 from typing import NamedTuple
 
@@ -47,15 +47,14 @@ def row_cost(config: TrainConfig) -> Cost:
     start = time.perf_counter() - begun
     training.start_epoch(0)
     batches = chain.from_iterable(repeat(training.loader))
-    seconds = []
-    for number, batch in zip(range(WARM_UP + TIMED), batches, strict=False):
-        begun = time.perf_counter()
+    ends = []
+    for batch in islice(batches, WARM_UP + TIMED):
         training_step(training, batch)
         if training.accelerator.device.type == "cuda":
             torch.cuda.synchronize()
-        if number >= WARM_UP:
-            seconds.append(time.perf_counter() - begun)
-    step = statistics.median(seconds) * config.accumulate
+        ends.append(time.perf_counter())
+    timed = ends[WARM_UP - 1 :]
+    step = statistics.median(b - a for a, b in pairwise(timed)) * config.accumulate  # with the wait for its data
     tested = sum(len(each.frames) for part in (training.dataset.query, training.dataset.gallery) for each in part)
     frames = config.num_ids * config.num_tracklets * config.clip_len * config.accumulate
     return Cost(start, step * training.steps_per_epoch, step * tested / frames / 3)

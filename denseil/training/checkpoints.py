@@ -44,7 +44,7 @@ class Checkpoint(NamedTuple):
 def save_checkpoint(
     folder: Path, epoch: int, state: Mapping[str, Any], tensors: Mapping[str, Mapping[str, Tensor]]
 ) -> Path:
-    """Write a checkpoint atomically, and remove all but the last two.
+    """Write a checkpoint atomically, and remove all but it and the one before it.
 
     Args:
         folder: Folder of all checkpoints of a run; created if it does not exist.
@@ -78,9 +78,16 @@ def save_checkpoint(
         raise OSError(f"cannot write checkpoint {target} ({error}); {kept}. Make room, then --resume") from error
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
-    for name in _names(folder)[:-KEEP]:
+    there = _names(folder)
+    staying = [name for name in there if name <= target.name][-KEEP:]  # later ones are damaged: the run went back
+    for name in set(there).difference(staying):
         shutil.rmtree(folder / name)
     return target
+
+
+def has_checkpoints(folder: Path) -> bool:
+    """Whether a folder holds checkpoints, intact or not."""
+    return bool(_names(folder))
 
 
 def last_checkpoint(folder: Path) -> Checkpoint | None:
@@ -115,6 +122,8 @@ def restore_optimizer(optimizer: Optimizer, tensors: Mapping[str, Tensor]) -> No
     state: dict[int, dict[str, Tensor]] = {}
     for key, value in tensors.items():
         index, _, name = key.partition(".")
+        if int(index) >= len(parameters):
+            raise ValueError(f"optimizer state {key} belongs to no parameter: there are only {len(parameters)}")
         parameter = parameters[int(index)]
         if value.ndim and value.shape != parameter.shape:
             raise ValueError(f"optimizer state {key} has shape {tuple(value.shape)}, not {tuple(parameter.shape)}")

@@ -14,7 +14,7 @@ from denseil.training.config import TrainConfig
 from denseil.training.optimizer import set_lr
 from denseil.training.schedule import lr_at
 from denseil.training.setup import set_up
-from denseil.training.train import training_step
+from denseil.training.train import mean_losses, training_step
 
 
 @dataclass(frozen=True)
@@ -82,9 +82,8 @@ def dry_run(config: TrainConfig) -> Plan:
     for step in range(2):
         start = time.perf_counter()
         set_lr(training.optimizer, lr_at(config, step, training.steps_per_epoch))
-        for batch in islice(batches, config.accumulate):
-            loss = float(training_step(training, batch)["total"])
-        losses.append(loss)
+        parts = [training_step(training, batch) for batch in islice(batches, config.accumulate)]
+        losses.append(float(mean_losses(parts)["total"]))
         seconds = time.perf_counter() - start
     return Plan(
         device=str(training.accelerator.device),

@@ -7,8 +7,16 @@ from pathlib import Path
 
 from torch import nn
 
+from denseil.common.text import plain
 from denseil.models import DenseIL, current_names
-from denseil.training.checkpoints import last_checkpoint, optimizer_tensors, restore_optimizer, save_checkpoint
+from denseil.training.checkpoints import (
+    Checkpoint,
+    has_checkpoints,
+    last_checkpoint,
+    optimizer_tensors,
+    restore_optimizer,
+    save_checkpoint,
+)
 from denseil.training.config import TrainConfig
 from denseil.training.setup import Training
 
@@ -30,6 +38,8 @@ def check_output(output: Path, config: TrainConfig, *, resume: bool) -> None:
     if not resume:
         if there:
             raise FileExistsError(f"{output} holds a run already: resume it, or choose another output")
+        if has_checkpoints(output / CHECKPOINTS):
+            raise FileExistsError(f"{output} holds checkpoints of a run without its {CONFIG}: choose another output")
         return
     if not there:
         raise FileNotFoundError(f"{output} holds no run to resume: it has no {CONFIG}")
@@ -56,6 +66,7 @@ def save_state(training: Training, epoch: int, best: float) -> None:
         "best": best,
         "scaler": scaler.state_dict() if scaler else None,
         "data": training.data,
+        "processes": training.accelerator.num_processes,
     }
     tensors = {"model": training.model.state_dict(), "optimizer": optimizer_tensors(training.optimizer)}
     if isinstance(training.objective, nn.Module) and (own := training.objective.state_dict()):
@@ -72,7 +83,7 @@ def restore_state(training: Training) -> tuple[int, float]:
         Epochs done, and the best mAP so far; 0 and -1 if there is no checkpoint.
 
     Raises:
-        ValueError: If the run was started with other training tracklets.
+        ValueError: If the run was started with other training tracklets, another model or another objective.
     """
     checkpoint = last_checkpoint(Path(training.config.output, CHECKPOINTS))
     if checkpoint is None:
@@ -85,11 +96,34 @@ def restore_state(training: Training) -> tuple[int, float]:
             f"{training.config.output} was started with other training tracklets (other names, identities, cameras or "
             "frames): resume it with those, or choose another output"
         )
-    tensors = checkpoint.tensors["model"]
-    training.model.load_state_dict(current_names(tensors) if isinstance(training.model, DenseIL) else tensors)
-    if isinstance(training.objective, nn.Module) and "objective" in checkpoint.tensors:
-        training.objective.load_state_dict(checkpoint.tensors["objective"])
-    restore_optimizer(training.optimizer, checkpoint.tensors["optimizer"])
+    processes = training.accelerator.num_processes
+    if (before := checkpoint.state.get("processes", processes)) != processes:
+        logger.warning(
+            "%s was trained by %d processes so far, and goes on with %d: it will end in other weights",
+            *(training.config.output, before, processes),
+        )
+    _restore_modules(training, checkpoint)
     if checkpoint.state["scaler"] is not None and training.accelerator.scaler is not None:
         training.accelerator.scaler.load_state_dict(checkpoint.state["scaler"])
     return int(checkpoint.state["epoch"]), float(checkpoint.state["best"])
+
+
+def _restore_modules(training: Training, checkpoint: Checkpoint) -> None:
+    """Restore the model, the objective and the optimizer, which must be those of the run."""
+    tensors, objective = checkpoint.tensors["model"], training.objective
+    own = objective.state_dict() if isinstance(objective, nn.Module) else {}
+    if bool(own) != ("objective" in checkpoint.tensors):
+        raise ValueError(
+            f"{training.config.output} was started with an objective {'without' if own else 'with'} weights of its "
+            "own: resume it with the same objective, or choose another output"
+        )
+    try:
+        training.model.load_state_dict(current_names(tensors) if isinstance(training.model, DenseIL) else tensors)
+        if own and isinstance(objective, nn.Module):
+            objective.load_state_dict(checkpoint.tensors["objective"])
+        restore_optimizer(training.optimizer, checkpoint.tensors["optimizer"])
+    except (RuntimeError, ValueError) as error:
+        raise ValueError(
+            f"{training.config.output} was started with another model or objective ({plain(str(error))}): resume it "
+            "with the same, or choose another output"
+        ) from error

@@ -119,7 +119,9 @@ def set_up(
     """
     accelerator = make_accelerator(config)
     callbacks = check_callbacks(callbacks)
-    dataset = own_dataset(dataset) if dataset else read_dataset(config.dataset, config.root, **config.data_args)
+    dataset = (
+        own_dataset(dataset) if dataset is not None else read_dataset(config.dataset, config.root, **config.data_args)
+    )
     train = _training_tracklets(dataset)
     labels = label_map(train)
     if config.validate_every or config.test_frames != "none":
@@ -128,7 +130,7 @@ def set_up(
     model = build_model(config, num_classes=len(labels)) if model is None else own_model(model, config)
     frames = fit_preprocessing(model, preprocessing, config)
     prepare_model(model, config, accelerator.device)
-    objective = objective or config.make_objective()
+    objective = config.make_objective() if objective is None else objective
     if isinstance(objective, nn.Module):
         objective.to(accelerator.device)
         if accelerator.num_processes > 1 and any(parameter.requires_grad for parameter in objective.parameters()):

@@ -31,7 +31,7 @@ def start_tracker(config: TrainConfig, *, step: int) -> Any:
     tracking, folder = need("accelerate.tracking", to="train", extra="train"), Path(config.output)
     if config.tracker == "tensorboard":
         need("torch.utils.tensorboard", to="log to TensorBoard (or set tracker=none)", extra="train")
-        tracker = tracking.TensorBoardTracker("tensorboard", str(folder), purge_step=step)
+        tracker = tracking.TensorBoardTracker("tensorboard", str(folder), purge_step=step + 1)
     else:
         need("wandb", to="log to Weights & Biases (or set tracker=tensorboard or none)", extra="wandb")
         tracker = tracking.WandBTracker("denseil", name=folder.name, dir=str(folder), resume="auto")

@@ -148,13 +148,20 @@ def _run_epoch(training: Training, progress: Progress, epoch: int) -> None:
     training.start_epoch(epoch)
     clips = config.num_ids * config.num_tracklets * config.accumulate
     micro_batches = islice(training.loader, training.steps_per_epoch * config.accumulate)
-    for index, batch in enumerate(micro_batches):
+    parts: list[dict[str, Tensor]] = []  # the losses of the micro-batches of one step
+    for batch in micro_batches:
         lr = lr_at(config, progress.step, training.steps_per_epoch)
         set_lr(training.optimizer, lr)
-        losses = training_step(training, batch)
-        if (index + 1) % config.accumulate == 0:
+        parts.append(training_step(training, batch))
+        if len(parts) == config.accumulate:
+            losses, parts = mean_losses(parts), []
             progress.train_step(epoch, losses, lr, clips)
             notify(training.callbacks, "on_step", training, progress.step, losses)
+
+
+def mean_losses(parts: Sequence[dict[str, Tensor]]) -> dict[str, Tensor]:
+    """Average the losses of the micro-batches of a step, by name."""
+    return {name: sum((part[name] for part in parts[1:]), value) / len(parts) for name, value in parts[0].items()}
 
 
 def training_step(training: Training, batch: ClipBatch) -> dict[str, Tensor]:

@@ -3,16 +3,18 @@
 import dataclasses
 import json
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 import torch
 
 import denseil
-from denseil.data import read_dataset
-from denseil.training import TrainConfig, ablate, tables
+from denseil.data import ClipDataset, read_dataset
+from denseil.training import TrainConfig, ablate, budget, dry_run, tables
 from denseil.training.ablate import _shuffled, fine_queries
 from denseil.training.ablation_tables import spread
-from denseil.training.budget import Cost, with_budget
+from denseil.training.budget import Cost, row_cost, with_budget
 
 TRACKLETS = Path(__file__).parents[1] / "data" / "mars_tiny"
 
@@ -75,6 +77,26 @@ def test_rows_side_by_side_within_a_time_budget(tmp_path: Path):
         for table in (states[-1], expected)
     )
     assert found == known
+
+
+def test_the_cost_of_a_row_has_the_time_for_data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """By a clock that reading a batch moves by 1 s and a step by 10 s."""
+    now = 0.0
+
+    def moved(function: Any, seconds: float) -> Any:
+        def call(*arguments: Any) -> Any:
+            nonlocal now
+            now += seconds
+            return function(*arguments)
+
+        return call
+
+    monkeypatch.setattr(budget, "time", SimpleNamespace(perf_counter=lambda: now))
+    monkeypatch.setattr(budget, "training_step", moved(budget.training_step, 10))
+    monkeypatch.setattr(ClipDataset, "__getitems__", moved(ClipDataset.__getitems__, 1))
+    config = dataclasses.replace(smoke(tmp_path), workers=0, accumulate=1)
+    plan = dry_run(config)
+    assert row_cost(config).epoch == 11 * plan.steps_per_epoch
 
 
 def test_epochs_fit_into_the_budget(tmp_path: Path):

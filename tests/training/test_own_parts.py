@@ -2,6 +2,7 @@
 
 import dataclasses
 import sys
+from itertools import cycle
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -117,6 +118,43 @@ def test_an_objectives_parameters_are_trained_and_resumed(config: TrainConfig):
     interrupted(again, model=MeanColour(), objective=Centres(), preprocessing=FRAMES)
     train(again, model=MeanColour(), objective=resumed, preprocessing=FRAMES, resume=True)
     assert torch.equal(whole.centres, resumed.centres)
+
+
+def test_an_objective_without_the_weights_of_the_run_is_refused(config: TrainConfig):
+    interrupted(config, model=MeanColour(), objective=Centres(), preprocessing=FRAMES)
+    with pytest.raises(ValueError, match="started with an objective with weights of its own"):
+        train(config, model=MeanColour(), preprocessing=FRAMES, resume=True)
+    other = dataclasses.replace(config, output=config.output + "2")
+    interrupted(other, model=MeanColour(), preprocessing=FRAMES)
+    with pytest.raises(ValueError, match="started with an objective without weights of its own"):
+        train(other, model=MeanColour(), objective=Centres(), preprocessing=FRAMES, resume=True)
+
+
+def test_an_objective_of_length_0_is_an_objective(config: TrainConfig):
+    class Mine(nn.ModuleDict):
+        def forward(self, logits: Tensor, features: Tensor, labels: Tensor) -> dict[str, Tensor]:
+            return {"total": F.cross_entropy(logits, labels), "mine": features.mean()}
+
+    recorder = Recorder()
+    train(config, model=MeanColour(), objective=Mine(), preprocessing=FRAMES, callbacks=[recorder])
+    assert ("step", (1, ["mine", "total"])) in recorder.events
+
+
+def test_a_step_reports_the_mean_over_its_micro_batches(config: TrainConfig):
+    """Of two micro-batches with the losses 1 and 3, a step minimises 2."""
+    values = cycle((1.0, 3.0))
+    seen: list[float] = []
+
+    class Watch:
+        def on_step(self, training: object, step: int, losses: dict[str, Tensor]) -> None:
+            seen.append(float(losses["total"]))
+
+    def objective(logits: Tensor, features: Tensor, labels: Tensor) -> Tensor:
+        return 0 * logits.sum() + next(values)
+
+    short = dataclasses.replace(config, accumulate=2, epochs=1, num_ids=1)
+    train(short, model=MeanColour(), objective=objective, preprocessing=FRAMES, callbacks=[Watch()])
+    assert set(seen) == {2.0}
 
 
 def test_a_registered_objective_from_the_command_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

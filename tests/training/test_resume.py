@@ -4,6 +4,7 @@ import dataclasses
 import json
 import logging
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -12,8 +13,9 @@ from filelock import FileLock
 from safetensors.torch import load_file
 
 from denseil.data import Tracklet, VideoReIDDataset, read_dataset
-from denseil.training import TrainConfig, train
-from denseil.training.checkpoints import last_checkpoint
+from denseil.models import create_model
+from denseil.training import TrainConfig, checkpoints, train
+from denseil.training.checkpoints import last_checkpoint, save_checkpoint
 from tests.data.test_mars import TINY
 
 
@@ -40,6 +42,14 @@ def weights(config: TrainConfig) -> dict[str, torch.Tensor]:
 def interrupted(config: TrainConfig, epoch: int = 1, **own: object) -> None:
     with pytest.raises(KeyboardInterrupt):
         train(config, callbacks=[Interrupt(epoch)], **own)
+
+
+def rewrite_state(config: TrainConfig, change: Callable[[dict[str, object]], object]) -> None:
+    path = last_checkpoint(Path(config.output, "checkpoints")).path / "state.json"
+    content = json.loads(json.loads(path.read_text())["content"])
+    change(content["state"])
+    text = json.dumps(content)
+    path.write_text(json.dumps({"digest": checkpoints._text_digest(text), "content": text}))
 
 
 def test_workers_and_resuming_do_not_change_the_weights(tmp_path: Path):
@@ -97,13 +107,7 @@ def test_moved_data_and_old_checkpoints_are_resumed(tmp_path: Path, caplog: pyte
     shutil.copytree(TINY, tmp_path / "moved")
     moved = dataclasses.replace(config, root=str(tmp_path / "moved"))
     interrupted(moved, 2, resume=True)
-    from denseil.training import checkpoints
-
-    path = last_checkpoint(Path(config.output, "checkpoints")).path / "state.json"
-    content = json.loads(json.loads(path.read_text())["content"])
-    del content["state"]["data"]
-    text = json.dumps(content)
-    path.write_text(json.dumps({"digest": checkpoints._text_digest(text), "content": text}))
+    rewrite_state(config, lambda state: state.pop("data"))
     with caplog.at_level(logging.INFO, logger="denseil"):
         train(moved, resume=True)
     assert "has no fingerprint" in caplog.text
@@ -128,6 +132,41 @@ def test_a_state_of_the_wrong_shape_is_damage(tmp_path: Path, text: str, caplog:
     (tmp_path / "epoch-000001" / "state.json").write_text(text)
     assert last_checkpoint(tmp_path) is None
     assert "is damaged" in caplog.text
+
+
+def test_a_checkpoint_outlives_those_that_only_have_a_higher_number(tmp_path: Path):
+    """Where the later ones are damaged, a run goes back and writes earlier ones again."""
+    for epoch in (790, 800):
+        (tmp_path / f"epoch-{epoch:06d}").mkdir()
+    state, tensors = {"epoch": 10, "best": -1.0, "scaler": None}, {"model": {}, "optimizer": {}}
+    for epoch, left in ((10, [10]), (20, [10, 20]), (30, [20, 30])):
+        save_checkpoint(tmp_path, epoch, {**state, "epoch": epoch}, tensors)
+        assert sorted(path.name for path in tmp_path.iterdir()) == [f"epoch-{each:06d}" for each in left]
+    assert last_checkpoint(tmp_path).state["epoch"] == 30
+
+
+def test_checkpoints_without_train_yaml_are_not_mixed_with_a_new_run(tmp_path: Path):
+    config = config_for(tmp_path / "run")
+    interrupted(config)
+    Path(config.output, "train.yaml").unlink()
+    with pytest.raises(FileExistsError, match=r"holds checkpoints of a run without its train\.yaml"):
+        train(dataclasses.replace(config, lr=1e-3))
+
+
+def test_another_model_is_not_resumed(tmp_path: Path):
+    config = config_for(tmp_path / "run")
+    interrupted(config)
+    other = create_model("denseil", backbone="test_resnet", dim=32, num_heads=4, num_classes=2)
+    with pytest.raises(ValueError, match=r"was started with another model or objective \(.*resume it with the same"):
+        train(config, model=other, resume=True)
+
+
+def test_another_number_of_processes_is_told(tmp_path: Path, caplog: pytest.LogCaptureFixture):
+    config = config_for(tmp_path / "run")
+    interrupted(config)
+    rewrite_state(config, lambda state: state.update(processes=2))
+    train(config, resume=True)
+    assert "was trained by 2 processes so far, and goes on with 1" in caplog.text
 
 
 # Checks before the first step

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from denseil.training import train
+from denseil.training.progress import read_metrics
 from tests.training.test_own_parts import FRAMES, MeanColour
 from tests.training.test_resume import config_for, interrupted
 
@@ -23,6 +24,17 @@ def test_weights_and_biases_offline(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert written.count(b"train/loss") >= 3
     for name in (b"train/lr", b"train/clips_per_second", b"model_args", b"test_resnet", b"denseil"):
         assert name in written
+
+
+def test_a_resumed_run_shows_every_step_once_in_tensorboard(tmp_path: Path):
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    config = config_for(tmp_path / "run", channels_last=False)
+    interrupted(config, model=MeanColour(), preprocessing=FRAMES)
+    train(config, model=MeanColour(), preprocessing=FRAMES, resume=True)
+    events = EventAccumulator(str(Path(config.output, "tensorboard"))).Reload()
+    written = [(line["step"], line["loss"]) for line in read_metrics(config.output) if line["kind"] == "train"]
+    assert [(event.step, pytest.approx(event.value)) for event in events.Scalars("train/loss")] == written
 
 
 @pytest.mark.parametrize(

@@ -153,18 +153,20 @@ def load_mat(path: Path, variable: str, *, columns: int | None = None) -> NDArra
         ) from error
     if values is None:
         raise ValueError(f"{path} has no variable {variable!r}: is it the right file?")
-    if not np.issubdtype(values.dtype, np.number) or (columns and (values.ndim != 2 or values.shape[1] != columns)):
-        shape = f"(N, {columns})" if columns else "(N,)"
+    if not np.issubdtype(values.dtype, np.number) or (
+        columns is not None and (values.ndim != 2 or values.shape[1] != columns)
+    ):
+        shape = "(N,)" if columns is None else f"(N, {columns})"
         raise ValueError(f"{variable!r} in {path} is {values.dtype} {values.shape}, expected numbers {shape}")
     wrong = np.argwhere(~np.isfinite(values) | (values != np.floor(values.real)) | (np.abs(values) >= 2.0**53))
     if len(wrong):
-        row = int(wrong[0, 0]) if columns or values.shape[0] > 1 else int(wrong[0, -1])
+        row = int(wrong[0, 0]) if columns is not None or values.shape[0] > 1 else int(wrong[0, -1])
         raise ValueError(
             f"{variable!r} in {path}, row {row + 1}: {values[tuple(wrong[0])]} is not a whole number: copy the file "
             "again from the distribution"
         )
     table: NDArray[np.int64] = values.astype(np.int64)
-    return table if columns else table.ravel()
+    return table.ravel() if columns is None else table
 
 
 def _load_classic(path: Path, variable: str) -> NDArray[Any] | None:

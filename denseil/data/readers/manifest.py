@@ -17,10 +17,10 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from denseil.common.arguments import checked
+from denseil.common.arguments import checked, shown
 from denseil.common.extras import need
 from denseil.common.files import replacing
-from denseil.data.readers.files import LEAST_PID, VIDEO_SUFFIXES, first_of, whole_number
+from denseil.data.readers.files import LEAST_PID, MOST, VIDEO_SUFFIXES, first_of, whole_number
 from denseil.data.tracklet import Frames, Tracklet, VideoReIDDataset
 
 COLUMNS = ("tracklet", "frame", "pid", "camid", "split")
@@ -112,6 +112,10 @@ def write_manifest(dataset: VideoReIDDataset, path: Path | str) -> Path:
 
     Tracklets are named by their ids (see `Tracklet.key`), or by split, number and name if two have the same. The times
     of a tracklet are in the rows of its first and last frame. The file is written atomically.
+
+    Raises:
+        ValueError: If a tracklet has what a manifest cannot hold: a pid or camid of 2^31 or more, one time without the
+            other, or one frame and two times.
     """
     path = Path(path).absolute()
     inside = os.path.join(path.parent, "")  # noqa: PTH118 (with its separator)
@@ -122,12 +126,28 @@ def write_manifest(dataset: VideoReIDDataset, path: Path | str) -> Path:
         writer.writerow([*COLUMNS, TIME])
         for split in SPLITS:
             for number, tracklet in enumerate(getattr(dataset, split)):
+                _check_held(tracklet)
                 name = str(tracklet.key) if once else f"{split}/{number}/{tracklet.name}"
                 times = {len(tracklet.frames) - 1: tracklet.end, 0: tracklet.start}
                 for place, frame in enumerate(map(os.path.abspath, tracklet.frames)):
                     row = [name, frame.removeprefix(inside), tracklet.pid, tracklet.camid, split]
                     writer.writerow([*row, times.get(place)])
     return path
+
+
+def _check_held(tracklet: Tracklet) -> None:
+    """Refuse a tracklet that would be read back as another one."""
+    if max(tracklet.pid, tracklet.camid) > MOST:
+        raise ValueError(
+            f"tracklet {shown(tracklet.name)} has pid {tracklet.pid} and camid {tracklet.camid}: a manifest holds "
+            f"numbers up to {MOST}; number persons and cameras from 1"
+        )
+    start, end = tracklet.start, tracklet.end
+    if (start is None) != (end is None) or (len(tracklet.frames) == 1 and start != end):
+        raise ValueError(
+            f"tracklet {shown(tracklet.name)} of {len(tracklet.frames)} frames is from {start} to {end}: a manifest "
+            "has one time for a frame; give both times, equal for a single frame, or neither"
+        )
 
 
 def _csv(path: Path) -> Iterator[Sequence[str]]:
