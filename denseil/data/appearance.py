@@ -43,7 +43,7 @@ class Appearance:
         if not (0 <= self.crop < 0.5 and all(0 <= p <= 1 for p in (self.low_res, self.blur, self.jitter, self.gray))):
             raise ValueError(f"crop is 0 to below 0.5, low_res, blur, jitter and gray are 0 to 1; got {self}")
 
-    def draw(self, rng: np.random.Generator) -> Look:
+    def sample(self, rng: np.random.Generator) -> ClipAppearance:
         """Sample the parameters of one clip; disabled parts consume no random numbers."""
         sides = rng.uniform(0, self.crop, 4) if self.crop else np.zeros(4)
         scale = rng.uniform(0.25, 0.75) if self.low_res and rng.random() < self.low_res else 1.0
@@ -52,12 +52,12 @@ class Appearance:
         gains[3:] = 1 + (gains[3:] - 1) / 4
         if self.gray and rng.random() < self.gray:
             gains[2] = 0.0
-        return Look(tuple(sides), float(scale), float(blur), gains.astype(np.float32))
+        return ClipAppearance(tuple(sides), float(scale), float(blur), gains.astype(np.float32))
 
 
 @dataclass(frozen=True, eq=False)
-class Look:
-    """Parameters of the appearance of one clip, sampled by `Appearance.draw`.
+class ClipAppearance:
+    """Parameters of the appearance of one clip, sampled by `Appearance.sample`.
 
     Attributes:
         sides: Shares cut off at the top, the bottom, the left and the right.

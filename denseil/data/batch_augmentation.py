@@ -53,16 +53,15 @@ def _augment(frames: Tensor, chosen: Sequence[ClipAugmentation], fill: tuple[int
 
 def _resample(frames: Tensor, chosen: Sequence[ClipAugmentation]) -> Tensor:
     """Cut sides off, resize back, show at low resolution, blur."""
-    wanted = [
-        index for index, each in enumerate(chosen) if any(each.look.sides) or each.look.scale != 1 or each.look.blur
-    ]
+    drawn = [each.appearance for each in chosen]
+    wanted = [index for index, each in enumerate(drawn) if any(each.sides) or each.scale != 1 or each.blur]
     if not wanted:
         return frames
     height, width = frames.shape[-2:]
-    sides = np.array([chosen[index].look.sides for index in wanted])
+    sides = np.array([drawn[index].sides for index in wanted])
     first, last = (sides[:, [0, 2]] * (height, width)).astype(int), (sides[:, [1, 3]] * (height, width)).astype(int)
-    scale = torch.tensor([chosen[index].look.scale for index in wanted], dtype=torch.float64)
-    sigma = torch.tensor([chosen[index].look.blur for index in wanted], dtype=torch.float32)
+    scale = torch.tensor([drawn[index].scale for index in wanted], dtype=torch.float64)
+    sigma = torch.tensor([drawn[index].blur for index in wanted], dtype=torch.float32)
 
     def matrix(axis: int, size: int) -> Tensor:
         start, length = first[:, axis], size - last[:, axis] - first[:, axis]
@@ -102,7 +101,7 @@ def _mirror_and_move(frames: Tensor, chosen: Sequence[ClipAugmentation]) -> Tens
 
 def _tint(frames: Tensor, chosen: Sequence[ClipAugmentation]) -> Tensor:
     """Change brightness, contrast, saturation and channels of the clips; the black border stays."""
-    gains = np.stack([each.look.gains for each in chosen])  # (B, 6)
+    gains = np.stack([each.appearance.gains for each in chosen])  # (B, 6)
     if (gains == 1).all():
         return frames
     height, width = frames.shape[-2:]

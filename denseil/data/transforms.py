@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from denseil.common.arguments import checked, checked_class
-from denseil.data.appearance import Appearance, Look
+from denseil.data.appearance import Appearance, ClipAppearance
 from denseil.data.images import resize_image
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
@@ -27,14 +27,14 @@ class ClipAugmentation(NamedTuple):
         down: Pixels by which its frames are moved down.
         right: Pixels by which they are moved to the right.
         mirrored: (T,) bool, which frames are mirrored.
-        look: Its appearance.
+        appearance: Its crop, resolution, blur and colours.
         box: Top, left, height and width of the erased box; None for none.
     """
 
     down: int
     right: int
     mirrored: NDArray[np.bool_]
-    look: Look
+    appearance: ClipAppearance
     box: tuple[int, int, int, int] | None
 
 
@@ -53,7 +53,7 @@ class ClipTransform:
         pad: Black border in pixels, added before a random crop of `size`.
         erase: Probability that a box is erased (Zhong et al., 2020: 2 to 40 % of the area, aspect ratio 0.3 to 3.3).
         fill: Colour of erased boxes, RGB 0 to 255. The mean colour becomes zero after normalisation.
-        looks: Appearance augmentation; not in the paper.
+        appearance: Appearance augmentation; not in the paper.
     """
 
     size: tuple[int, int]
@@ -61,7 +61,7 @@ class ClipTransform:
     pad: int = 0
     erase: float = 0.0
     fill: tuple[int, int, int] = (124, 116, 104)
-    looks: Appearance = Appearance()  # noqa: RUF009 (frozen)
+    appearance: Appearance = Appearance()  # noqa: RUF009 (frozen)
 
     def __post_init__(self) -> None:
         if min(self.size) < 1 or self.pad < 0 or not (0 <= self.flip <= 1 and 0 <= self.erase <= 1):
@@ -91,13 +91,13 @@ class ClipTransform:
         out[:, :, _outside(chosen.right)] = 0
         targets = out[:, _inside(chosen.down), _inside(chosen.right)]
         source = _inside(-chosen.down), _inside(-chosen.right)
-        look = chosen.look
+        appearance = chosen.appearance
         for frame, target, mirror in zip(frames, targets, chosen.mirrored, strict=True):
-            image = look.degrade(resize_image(look.crop(frame), self.size))
+            image = appearance.degrade(resize_image(appearance.crop(frame), self.size))
             if mirror:
                 image = torch.from_numpy(image).flip(1).numpy()  # SIMD; numpy's reversed copy takes ten times as long
             target[:] = image[source]
-        look.tint(targets)
+        appearance.tint(targets)
         if chosen.box is not None:
             top, left, h, w = chosen.box
             out[:, top : top + h, left : left + w] = np.full((h, w, 3), self.fill, dtype=np.uint8)
@@ -106,9 +106,9 @@ class ClipTransform:
         """Sample the random parameters of one clip, independently of its pixels."""
         down, right = rng.integers(-self.pad, self.pad + 1, 2).tolist()
         mirrored = rng.random(num_frames) < self.flip
-        look = self.looks.draw(rng)
+        appearance = self.appearance.sample(rng)
         box = self._sample_box(rng) if rng.random() < self.erase else None
-        return ClipAugmentation(down, right, mirrored, look, box)
+        return ClipAugmentation(down, right, mirrored, appearance, box)
 
     def _sample_box(self, rng: np.random.Generator) -> tuple[int, int, int, int] | None:
         """Sample the box to erase. As published, nothing is erased if 100 boxes in a row do not fit."""

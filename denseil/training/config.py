@@ -195,7 +195,7 @@ class TrainConfig:
             pad=self.pad,
             erase=self.erase,
             fill=(red, green, blue),
-            looks=Appearance(**self.appearance),
+            appearance=Appearance(**self.appearance),
         )
 
     def make_objective(self) -> Objective:

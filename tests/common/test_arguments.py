@@ -135,6 +135,16 @@ def test_plain_arguments_are_compared_before_the_call():
     assert len(called) == 2
 
 
+def test_a_call_with_other_faults_is_left_to_python():
+    @checked
+    def run(first: list[str], count: int = 1) -> None: ...
+
+    with pytest.raises(TypeError, match="missing 1 required positional argument: 'first'"):
+        run(count="3")  # type: ignore[call-arg,arg-type]
+    with pytest.raises(TypeError, match="unexpected keyword argument 'nope'"):
+        run(["a"], count="3", nope=1)  # type: ignore[call-arg,arg-type]
+
+
 def test_a_generator_is_explained_when_it_runs():
     @checked
     def each(values: list[int]) -> Iterator[int]:

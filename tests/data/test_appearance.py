@@ -1,11 +1,11 @@
-"""Other looks of a clip, against Pillow's own enhancers and by laws."""
+"""Appearance augmentation of a clip, against Pillow's own enhancers and by laws."""
 
 import numpy as np
 import pytest
 from PIL import Image, ImageEnhance
 
 from denseil.data import Appearance, ClipTransform, decode_image, read_dataset
-from denseil.data.appearance import Look
+from denseil.data.appearance import ClipAppearance
 from tests.data.test_mars import TINY
 
 
@@ -14,9 +14,9 @@ def clip() -> np.ndarray:
     return np.stack([decode_image(path) for path in read_dataset("mars", TINY).train[0].frames[:4]])
 
 
-def look(brightness: float = 1, contrast: float = 1, saturation: float = 1, **options) -> Look:
+def look(brightness: float = 1, contrast: float = 1, saturation: float = 1, **options) -> ClipAppearance:
     gains = np.array([brightness, contrast, saturation, 1, 1, 1], np.float32)
-    return Look(**({"sides": (0, 0, 0, 0), "scale": 1.0, "blur": 0.0, "gains": gains} | options))
+    return ClipAppearance(**({"sides": (0, 0, 0, 0), "scale": 1.0, "blur": 0.0, "gains": gains} | options))
 
 
 @pytest.mark.parametrize(
@@ -34,7 +34,8 @@ def test_colour_equals_pillow(clip: np.ndarray, enhance: type, name: str, factor
 
 
 def test_all_frames_change_alike_and_chance_is_the_generators(clip: np.ndarray):
-    transform = ClipTransform(size=(64, 32), looks=Appearance(crop=0.2, low_res=0.5, blur=0.5, jitter=0.5, gray=0.2))
+    appearance = Appearance(crop=0.2, low_res=0.5, blur=0.5, jitter=0.5, gray=0.2)
+    transform = ClipTransform(size=(64, 32), appearance=appearance)
     outs = []
     for seed in (1, 1, 2):
         out = np.empty((4, 64, 32, 3), np.uint8)
@@ -45,9 +46,9 @@ def test_all_frames_change_alike_and_chance_is_the_generators(clip: np.ndarray):
     assert (outs[0] != outs[2]).any()
 
 
-def test_no_looks_draw_nothing(clip: np.ndarray):
+def test_no_augmentation_uses_no_chance(clip: np.ndarray):
     rng = np.random.default_rng(0)
-    drawn = Appearance().draw(rng)
+    drawn = Appearance().sample(rng)
     assert rng.random() == np.random.default_rng(0).random()
     before = clip.copy()
     drawn.tint(clip)
@@ -57,13 +58,13 @@ def test_no_looks_draw_nothing(clip: np.ndarray):
     assert drawn.degrade(frame) is frame
 
 
-def test_each_look_does_its_part(clip: np.ndarray):
+def test_each_part_does_its_own(clip: np.ndarray):
     rng = np.random.default_rng(0)
     gray = clip.copy()
-    Appearance(gray=1).draw(rng).tint(gray)
+    Appearance(gray=1).sample(rng).tint(gray)
     assert np.ptp(gray.astype(int), axis=-1).max() <= 1
-    for looks in (Appearance(low_res=1), Appearance(blur=1)):
-        image = looks.draw(rng).degrade(clip[0])
+    for augmentation in (Appearance(low_res=1), Appearance(blur=1)):
+        image = augmentation.sample(rng).degrade(clip[0])
         assert image.shape == clip[0].shape
         assert np.abs(np.diff(image.astype(int), axis=0)).mean() < np.abs(np.diff(clip[0].astype(int), axis=0)).mean()
     cut = look(sides=(0.25, 0, 0, 0.5)).crop(clip[0])

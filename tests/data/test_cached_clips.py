@@ -38,7 +38,7 @@ def tracklets(tmp_path_factory: pytest.TempPathFactory) -> list[Tracklet]:
 
 
 def both(tracklets: list[Tracklet], appearance: dict[str, float], seed: int = 3) -> tuple[ClipDataset, CachedClips]:
-    transform = ClipTransform(SIZE, flip=0.5, pad=4, erase=0.5, looks=Appearance(**appearance))
+    transform = ClipTransform(SIZE, flip=0.5, pad=4, erase=0.5, appearance=Appearance(**appearance))
     settings = {"clip_len": 4, "transform": transform, "seed": seed}
     return ClipDataset(tracklets, **settings), CachedClips(tracklets, **settings)
 

@@ -4,7 +4,7 @@ import pyarrow as pa
 import pyarrow.parquet
 import pytest
 
-from denseil.data import check_dataset, read_dataset, write_manifest
+from denseil.data import Tracklet, VideoReIDDataset, check_dataset, read_dataset, write_manifest
 from tests.data.trees import mars_tree
 
 TEXT = """tracklet,frame,pid,camid,split,note
@@ -123,6 +123,23 @@ def test_times_make_start_and_end_and_survive_writing(path):
     path.write_text(path.read_text().replace("x/10.jpg,7,2,train,", "x/10.jpg,7,2,train,0.25"))
     again = read_dataset("manifest", write_manifest(read_dataset("manifest", path), path.with_name("again.csv")))
     assert (again.train[0].start, again.train[0].end) == (0.25, 2.5)
+
+
+@pytest.mark.parametrize(
+    ("values", "text"),
+    [
+        ({"start": 1, "end": 5}, "of 1 frames is from 1 to 5: a manifest has one time for a frame"),
+        ({"frames": ["a.jpg", "b.jpg"], "start": 5}, "from 5 to None"),
+        ({"pid": 2**31}, "has pid 2147483648 and camid 1: a manifest holds numbers up to 2147483647"),
+    ],
+)
+def test_what_a_manifest_cannot_hold_is_refused_and_the_earlier_one_kept(tmp_path, values, text):
+    path = tmp_path / "manifest.csv"
+    path.write_text(TEXT, encoding="utf-8")
+    tracklet = Tracklet(**{"frames": ["a.jpg"], "pid": 1, "camid": 1, "name": "a", **values})
+    with pytest.raises(ValueError, match=text):
+        write_manifest(VideoReIDDataset([tracklet], [], []), path)
+    assert path.read_text(encoding="utf-8") == TEXT
 
 
 def test_times_of_a_tracklet_that_go_back_are_a_problem(path):

@@ -62,6 +62,13 @@ def test_splits_that_do_not_fit(tmp_path, train, test, text):
         read_splits(path, PEOPLE)
 
 
+@pytest.mark.parametrize("name", ["splits.mat", "splits.json"])
+def test_nobody_cannot_be_split(tmp_path, name):
+    path = write_splits(make_splits(PEOPLE), tmp_path / name)
+    with pytest.raises(ValueError, match="there are no persons to split by"):
+        read_splits(path, [])
+
+
 def test_what_cannot_be_written(tmp_path):
     with pytest.raises(ValueError, match=r"\.json or \.mat"):
         write_splits(make_splits(PEOPLE), tmp_path / "splits.txt")

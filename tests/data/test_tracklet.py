@@ -24,6 +24,12 @@ def test_frames_are_a_sequence_of_paths(names, start, stop):
     assert hash(Frames("folder", names)) == hash(frames)
 
 
+def test_equal_frames_have_one_hash_whatever_they_were_cut_from():
+    cut, made = Frames("a", ["1.jpg", "10.jpg"])[:1], Frames("a", ["1.jpg"])
+    assert cut == made
+    assert len({cut, made}) == 1
+
+
 def test_frames_differ():
     assert Frames("a", ["1"]) != Frames("b", ["1"])
     assert Frames("a", ["1"]) != Frames("a", ["1", "2"])

@@ -69,8 +69,15 @@ def test_prid_persons_are_shared_and_long_enough(tmp_path):
 def test_prid_min_frames(tmp_path):
     root = prid_tree(tmp_path)
     write_splits(dataset_splits("prid2011", root, new=1), root / "splits_prid2011.json")
-    with pytest.raises(ValueError, match="not in the dataset"):
+    with pytest.raises(ValueError, match="no persons to split"):
         read_dataset("prid2011", root, min_frames=28)
+
+
+@pytest.mark.parametrize("name", ["PRID-2011", "prid_2011", "Prid2011"])
+def test_published_names_are_known(tmp_path, name):
+    root = prid_tree(tmp_path)
+    write_splits(dataset_splits(name, root, new=1), root / "splits_prid2011.json")
+    assert read_dataset(name, root) == read_dataset("prid2011", root)
 
 
 def test_missing_camera_folder(tmp_path):

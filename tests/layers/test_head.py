@@ -108,5 +108,7 @@ def test_bad_arguments():
         DenseInteractionHead([6, -1], 16)
     with pytest.raises(ValueError, match="tokens have width 6; it must be the sum"):
         make_head()(make_maps()[:1])
+    with pytest.raises(ValueError, match="tokens have width 16; it must be"):
+        BaselineHead(10)(make_maps())
     with pytest.raises(ValueError, match="at least one level"):
         DenseInteractionHead([6], 16, num_heads=4, attend_last=False)

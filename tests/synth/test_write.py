@@ -107,6 +107,13 @@ def test_another_recipe_and_a_foreign_folder_are_refused(root: Path, tmp_path: P
         synthesize(tmp_path, **SMALL, workers=0)
 
 
+@pytest.mark.parametrize("wrong", [{"num_ids": 10.0}, {"num_ids": "10"}, {"seed": 1.5}, {"groups": "half"}])
+def test_a_wrong_type_is_named_and_claims_no_folder(tmp_path: Path, wrong: dict[str, object]):
+    with pytest.raises(TypeError, match=rf"synthesize: {next(iter(wrong))}="):
+        synthesize(tmp_path / "people", **{"num_ids": 10, **wrong})
+    assert not (tmp_path / "people").exists()
+
+
 def test_groups_are_written_and_a_folder_of_before_groups_is_continued(root: Path, tmp_path: Path):
     small = {**SMALL, "num_ids": 12, "frames": 1, "num_cameras": 1}
     manifest = json.loads((synthesize(tmp_path / "g", **small, groups=0.5, workers=0) / "manifest.json").read_text())

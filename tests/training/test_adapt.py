@@ -132,8 +132,9 @@ def test_killed_and_resumed_it_ends_in_the_same_weights_without_labels(
 
     monkeypatch.setattr(sys.modules["denseil.training.train"], "training_step", killed)
     with pytest.raises(KeyboardInterrupt):
-        adapt(model, unlabelled, output=tmp_path / "out", device="cpu")
-    assert same(state(model), before)
+        adapt(model.train(), unlabelled, output=tmp_path / "out", device="cpu")
+    assert model.training
+    assert same(state(model.eval()), before)
     monkeypatch.undo()
     assert list((tmp_path / "out.parts" / "round-1" / "run-2" / "checkpoints").iterdir())
     result = adapt(model, unlabelled, output=tmp_path / "out", device="cpu")

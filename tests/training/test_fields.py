@@ -138,7 +138,7 @@ def threes_of_a_group(folder: Path) -> None:
 def augmentation(folder: Path) -> None:
     config = config_for(folder / "run", flip=0.25, pad=2, erase=0.75, appearance={"blur": 0.5})
     transform = set_up(config, model=MeanColour(), preprocessing=FRAMES).clips.transform
-    assert (transform.flip, transform.pad, transform.erase, transform.looks.blur) == (0.25, 2, 0.75, 0.5)
+    assert (transform.flip, transform.pad, transform.erase, transform.appearance.blur) == (0.25, 2, 0.75, 0.5)
     assert transform.fill == (102, 128, 153)  # the model's mean colour
 
 
