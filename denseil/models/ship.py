@@ -5,7 +5,7 @@
 
 From the output folder of a training, and that of its encoder's training, this writes `denseil/models/shipped/NAME`: the
 weights, with matrices and kernels in half precision, the config, the configs and logs of the trainings, and checksums.
-Of several trainings that continued packaged weights, it takes the weights half-way from those to the mean of the
+Of several trainings that continued packaged weights, it takes the weights half-way from `--from` to the mean of the
 trainings. The card there is written by hand and kept.
 """
 
@@ -14,6 +14,7 @@ import hashlib
 import json
 import sys
 from pathlib import Path
+from typing import Any
 
 import yaml
 
@@ -33,7 +34,7 @@ def ship(name: str, *runs: str | Path, encoder_run: str | Path | None = None, pa
         name: Architecture and tag, such as "denseil_mobilenetv2.people_v1".
         runs: Output folders of the finished trainings.
         encoder_run: Output folder of the training that its encoder came from.
-        packaged: The packaged weights that the trainings continued.
+        packaged: The packaged weights to start from, half-way to the mean of the trainings.
 
     Returns:
         The folder.
@@ -54,8 +55,8 @@ def ship(name: str, *runs: str | Path, encoder_run: str | Path | None = None, pa
     save_pretrained(model, target)
     if packaged:
         for run in map(Path, runs):
-            seed = yaml.safe_load((run / "final" / "train.yaml").read_text(encoding="utf-8"))["seed"]
-            _record(run, target, f"seed_{seed}_", output=f"runs/seed_{seed}", model=packaged)
+            seed = _config(run)["seed"]
+            _record(run, target, f"seed_{seed}_", output=f"runs/seed_{seed}")
     else:
         init = {"init": "ENCODER/final/model.safetensors"} if encoder_run else {}
         _record(Path(runs[0]), target, "", output="runs/people", **init)
@@ -70,11 +71,17 @@ def ship(name: str, *runs: str | Path, encoder_run: str | Path | None = None, pa
 
 def _record(run: Path, target: Path, prefix: str, **changes: str) -> None:
     """Copy a training's log, and its config without local paths."""
-    config = yaml.safe_load((run / "final" / "train.yaml").read_text(encoding="utf-8"))
+    config = _config(run)
     config |= {"root": "DATA", "init": Path(config["init"]).name, **changes}
     (target / f"{prefix}train.yaml").write_text(yaml.safe_dump(config, sort_keys=False), encoding="utf-8")
     log = (run / "metrics.jsonl").read_text(encoding="utf-8")
     (target / f"{prefix}metrics.jsonl").write_text(log, encoding="utf-8")
+
+
+def _config(run: Path) -> dict[str, Any]:
+    """The config of a finished training."""
+    config: dict[str, Any] = yaml.safe_load((run / "final" / "train.yaml").read_text(encoding="utf-8"))
+    return config
 
 
 def sha256(path: str | Path) -> str:
