@@ -13,7 +13,7 @@ from denseil.linking.checks import Tracks, check_pairs, check_tracks
 from denseil.linking.confidence import confidences
 from denseil.linking.graph import nearest_rows
 from denseil.linking.result import Links
-from denseil.linking.rules import Pairs, Rules, Travel
+from denseil.linking.rules import ConflictError, Pairs, Rules, Travel
 from denseil.linking.threshold import FAR, Halves, Threshold, auto_threshold, warn_if_borrowed
 
 EXACT = 20_000  # tracklets; above, each merges only with its nearest
@@ -71,7 +71,7 @@ def link(
     Raises:
         TypeError: If an argument has a wrong type.
         ValueError: If lengths differ, a vector is zero or not finite, an end is before its start, a threshold is not
-            in [-1, 1], or pairs of `must_link` are barred.
+            in [-1, 1], or pairs of `must_link` are barred; the message then names their rows.
     """
     tracks = check_tracks(vectors, camids, start, end)
     cannot, must = (
@@ -91,13 +91,16 @@ def link(
         nearest = NEAREST
     if nearest is not None and nearest < 1:
         raise ValueError(f"nearest={nearest}: give at least 1")
-    cluster = agglomerate(
-        compared.vectors,
-        rules,
-        found.value,
-        must_link=sorted((int(min(rank[a], rank[b])), int(max(rank[a], rank[b]))) for a, b in must),
-        neighbours=None if nearest is None else nearest_rows(compared.vectors, nearest, found.value),
-    )
+    try:
+        cluster = agglomerate(
+            compared.vectors,
+            rules,
+            found.value,
+            must_link=sorted((int(min(rank[a], rank[b])), int(max(rank[a], rank[b]))) for a, b in must),
+            neighbours=None if nearest is None else nearest_rows(compared.vectors, nearest, found.value),
+        )
+    except ConflictError as error:
+        raise error.of_rows(order) from None
     person = _number(cluster)
     sure = confidences(compared, person - 1, rules, found.value)
     return Links(person[rank], sure[rank], found, tracks.camids, tracks.start, tracks.end, changed)

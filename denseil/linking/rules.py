@@ -25,6 +25,11 @@ class ConflictError(ValueError):
         self.pair, self.barred, self.why = pair, barred, why
         super().__init__(self.told(lambda row: f"row {row}"))
 
+    def of_rows(self, rows: NDArray[np.int64]) -> ConflictError:
+        """Return the error of an input whose row `rows[i]` is row i here."""
+        one, other, first, second = rows[[*self.pair, *self.barred]].tolist()
+        return ConflictError((one, other), (first, second), self.why)
+
     def told(self, name: Callable[[int], str]) -> str:
         """Return the message, with a name for each row."""
         one, other = map(name, self.pair)

@@ -21,15 +21,10 @@ HOSTILE = "</script><script>window.hacked=1</script>\n=cmd()"
 SPELT = HOSTILE.replace("\n", "\\n")  # in CSV files
 
 
-def features(
-    path: Path, names: list[str], vectors: list[list[float]], camid: int, model: str = "m", offset: float = 0
-) -> Path:
-    """A features file of one camera; tracklets start every 100 s, from an offset on, and last 10."""
+def features(path: Path, names: list[str], vectors: list[list[float]], camid: int, model: str = "m") -> Path:
+    """A features file of one camera; tracklets start every 100 s and last 10."""
     embeddings = Embeddings(torch.tensor(vectors), torch.full((len(names),), -1), torch.full((len(names),), camid))
-    records = [
-        {"id": name, "start": offset + 100.0 * place, "end": offset + 100.0 * place + 10}
-        for place, name in enumerate(names)
-    ]
+    records = [{"id": name, "start": 100.0 * place, "end": 100.0 * place + 10} for place, name in enumerate(names)]
     save_features(path, embeddings, metadata={"model_id": model}, records=records)
     return path
 
@@ -135,10 +130,9 @@ def test_answers_in_several_files_count_together_however_a_spreadsheet_separates
 def test_a_conflict_of_answers_names_both_sides(two: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     answers, travel = tmp_path / "a.csv", tmp_path / "t.csv"
     answers.write_text("tracklet,other,same\nd,b,yes\n")
-    travel.write_text("from,to,least,most\n1,2,0,1\n9,1,5,\n")
+    travel.write_text("from,to,least,most\n1,2,1,2\n9,1,5,\n")
     command = ["link", *two, "-o", str(tmp_path / "p.csv"), "--confirm", str(answers)]
-    features(tmp_path / "b.safetensors", ["c", "d"], [[1, 0.2, 0], [0, 0, 1]], 2, offset=500)
-    assert main([*command, "--travel", str(travel)]) == 2
+    assert main([*command, "--travel", str(travel)]) == 2  # both files have times 0 and 100
     err = capsys.readouterr().err
     assert "'b' and 'd' must be linked, but 'b' and 'd' are barred by the travel times of cameras 1 and 2" in err
     assert "no tracklet is of camera 9, whose times are not used; the features files have cameras 1, 2" in err

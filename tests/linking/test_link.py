@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from scipy.cluster.hierarchy import fcluster, linkage
 
 from denseil.linking import OnlineLinker, link
+from denseil.linking.rules import ConflictError
 from denseil.linking.threshold import MEASURED
 from denseil.models.variants import SHIPPED
 
@@ -157,6 +158,19 @@ def test_bad_input_is_one_line(change: dict, words: str):
         link(arguments.pop("vectors"), **arguments)
     assert words in str(error.value)
     assert "\n" not in str(error.value)
+
+
+def test_a_conflict_names_the_rows_as_they_were_given():
+    with pytest.raises(ConflictError, match="row 1 and row 0 must be linked, but row 2 and row 0 were told") as error:
+        link(
+            np.eye(4),
+            camids=[1, 1, 1, 1],
+            start=[40, 30, 20, 10],
+            threshold=0.5,
+            must_link=[(1, 2), (0, 1)],
+            cannot_link=[(2, 0)],
+        )
+    assert (error.value.pair, error.value.barred) == ((1, 0), (2, 0))
 
 
 def test_no_tracklet_one_tracklet_and_equal_ones():
