@@ -28,7 +28,7 @@ class Embedder:
     Args:
         path: The file of an export, or the folder of an encoder and a decoder.
         precision: "float32", or for OpenVINO "bfloat16".
-        color_order: Of arrays: "RGB", or "BGR" as OpenCV reads. Files and PIL images know their own.
+        color_order: Channel order of arrays: "RGB", or "BGR" as from OpenCV. Files and PIL images are RGB.
         frames: "all", or "even8" for 8 frames of each tracklet; None for what the model says.
 
     Attributes:
@@ -76,9 +76,9 @@ class Embedder:
             TypeError: If a frame is neither a path nor uint8 pixels.
             ValueError: If there is no frame, or none that can be read.
         """
-        count = len(tracklet)
-        if isinstance(tracklet, (str, os.PathLike)) or not count:
+        if isinstance(tracklet, (str, os.PathLike)) or not len(tracklet):
             raise ValueError(f"{tracklet!r}: give a tracklet's frames, at least one")
+        count = len(tracklet)
         places = range(count) if self.frames == "all" else np.unique(sample_even(count, 8)).tolist()
         tokens = [
             self.network.encode(self.network.prepare([self._read(tracklet, at) for at in part], self.color_order))
@@ -116,9 +116,12 @@ class Embedder:
         return unit_vectors(value)[0] if isinstance(value, np.ndarray) and value.ndim == 1 else self(value)
 
     def _read(self, tracklet: Any, place: int) -> Any:
-        """Decode a frame that is a path."""
+        """Decode a frame that is a path, to the colour order of arrays."""
         frame = tracklet[place]
-        return read_frame(tracklet, place) if isinstance(frame, (str, os.PathLike)) else frame
+        if not isinstance(frame, (str, os.PathLike)):
+            return frame
+        pixels = read_frame(tracklet, place)  # RGB
+        return pixels if self.color_order == "RGB" else pixels[..., ::-1]
 
 
 def check_color_order(color_order: str) -> None:

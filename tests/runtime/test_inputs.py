@@ -1,0 +1,48 @@
+"""What `denseil.runtime` takes, with the mean colour of a crop as the network, so that no export is needed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from denseil import runtime
+from denseil.models.interface import Preprocessing
+from denseil.runtime.network import Network
+
+ORANGE = (250, 120, 10)
+
+
+class MeanColour(Network):
+    """A network for single crops whose vector is their mean colour, RGB."""
+
+    def __init__(self, path: Any, *, precision: str = "float32") -> None:
+        self._runs = {"whole": lambda frames: frames.mean((2, 3))}
+        self._crops = True
+        self.preprocessing = Preprocessing(size=(8, 4), mean=(0, 0, 0), std=(1, 1, 1), clip_len=1)
+        self.num_features = 3
+
+
+@pytest.fixture(autouse=True)
+def network(monkeypatch: pytest.MonkeyPatch) -> None:
+    for module in (runtime.embedder, runtime.online):
+        monkeypatch.setattr(module, "Network", MeanColour)
+
+
+@pytest.mark.parametrize("order", ["RGB", "BGR"])
+def test_the_colour_order_is_that_of_arrays(tmp_path: Path, order: str):
+    image = Image.new("RGB", (4, 8), ORANGE)
+    image.save(tmp_path / "a.png")
+    pixels = np.asarray(image) if order == "RGB" else np.asarray(image)[..., ::-1]
+    embedder = runtime.Embedder("crops.onnx", color_order=order)
+    for frame in (pixels, image, tmp_path / "a.png", str(tmp_path / "a.png")):
+        np.testing.assert_allclose(embedder([frame]), ORANGE / np.linalg.norm(ORANGE), atol=1e-6)
+
+
+@pytest.mark.parametrize("tracklet", [[], "crops", Path("crops")])
+def test_a_folder_is_not_a_tracklet(tracklet: Any):
+    with pytest.raises(ValueError, match="give a tracklet's frames, at least one"):
+        runtime.Embedder("crops.onnx")(tracklet)
