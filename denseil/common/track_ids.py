@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable
+from collections.abc import Hashable, Iterable, Sequence
 from typing import Any
 
 from denseil.common.arguments import shown
@@ -38,3 +38,15 @@ def id_values(track_ids: Any) -> list[Hashable]:
             raise TypeError(f"track id {shown(value)}: give whole numbers or names")
         ids.append(value)
     return ids
+
+
+def is_confirmed(track_id: Hashable) -> bool:
+    """Whether an id is not negative: trackers number tracks that they have not confirmed yet below 0."""
+    return not (isinstance(track_id, int) and track_id < 0)
+
+
+def check_once(track_ids: Sequence[Hashable]) -> None:
+    """Raise ValueError if an id occurs twice in one frame."""
+    if len(set(track_ids)) < len(track_ids):
+        twice = next(track_id for track_id in track_ids if list(track_ids).count(track_id) > 1)
+        raise ValueError(f"track id {twice!r} occurs twice in one frame, and a person is in it once: check the ids")

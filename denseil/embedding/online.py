@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from denseil.common.arguments import checked, checked_class, shown
-from denseil.common.track_ids import id_values
+from denseil.common.track_ids import check_once, id_values, is_confirmed
 from denseil.data import sample_all
 from denseil.data.images import resize_image
 from denseil.embedding.clip_encoder import ClipEncoder, unit_vectors
@@ -135,9 +135,9 @@ class TrackletEmbedder:
         ids = id_values(track_ids)
         if len(ids) != len(crops):
             raise ValueError(f"{len(ids)} track ids for {len(crops)} crops; give one crop for each id")
-        confirmed = [place for place, track_id in enumerate(ids) if not _is_negative(track_id)]
+        confirmed = [place for place, track_id in enumerate(ids) if is_confirmed(track_id)]
         filled = [place for place in confirmed if has_pixels(crops[place])]
-        check_unique([ids[place] for place in confirmed])
+        check_once([ids[place] for place in confirmed])
         tokens = self.encode([crops[place] for place in filled])
         self.unconfirmed += len(ids) - len(confirmed)
         self.count_skipped(len(confirmed) - len(filled))
@@ -161,7 +161,7 @@ class TrackletEmbedder:
     def add(self, track_ids: Sequence[Hashable], tokens: Tensor) -> None:
         """Add a frame to each of some tracks from the tokens of their crops; errors as for `update`."""
         ids = id_values(track_ids)
-        check_unique(ids)
+        check_once(ids)
         for track_id, own in zip(ids, tokens, strict=True):
             # A copy: a part of the batch would keep all of it in memory.
             self._tracks.setdefault(track_id, _Track()).add(own.clone(), self.max_frames)
@@ -226,17 +226,6 @@ class TrackletEmbedder:
         if value not in self._tracks:
             raise KeyError(f"no track {shown(value)}: it has had no frame, or was dropped")
         return self._tracks[value]
-
-
-def check_unique(track_ids: Sequence[Hashable]) -> None:
-    """Raise ValueError if an id occurs twice in one frame."""
-    if len(set(track_ids)) < len(track_ids):
-        twice = next(track_id for track_id in track_ids if list(track_ids).count(track_id) > 1)
-        raise ValueError(f"track id {twice!r} occurs twice in one frame, and a person is in it once: check the ids")
-
-
-def _is_negative(track_id: Hashable) -> bool:
-    return isinstance(track_id, int) and track_id < 0
 
 
 def has_pixels(crop: Pixels) -> bool:

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Hashable, Iterator, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Sequence
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from denseil.common.arguments import shown
+from denseil.common.track_ids import check_once, id_values, is_confirmed
 from denseil.embedding.kept_frames import to_give_up
 from denseil.embedding.runtimes import Precision
 from denseil.models.interface import ColorOrder
 from denseil.runtime.embedder import check_color_order
 from denseil.runtime.network import Array, Network
 
+TrackIds: TypeAlias = Iterable[Any] | None
 DEFAULT_FRAMES = 8  # kept of a track for models whose clips are single frames
 
 
@@ -49,25 +53,27 @@ class TrackletEmbedder:
         self._seen: dict[Hashable, int] = {}
         self._kept: dict[Hashable, tuple[list[int], list[Array]]] = {}
 
-    def update(self, track_ids: Sequence[Hashable], crops: Sequence[NDArray[np.uint8] | Image.Image]) -> None:
+    def update(self, track_ids: TrackIds, crops: Sequence[NDArray[np.uint8] | Image.Image]) -> None:
         """Add a frame to each of some tracks. Crops without pixels, and ids below 0, are left out.
 
         Args:
-            track_ids: The track of each crop.
+            track_ids: The track of each crop: values of an array or a tensor, or anything that a dictionary takes as a
+                key. None, as trackers give before they track, adds nothing.
             crops: As many arrays (H, W, 3) uint8 or PIL images.
 
         Raises:
-            ValueError: If there is not one crop for each id, or an id occurs twice; nothing has changed then.
-            TypeError: If a crop is not uint8 pixels.
+            ValueError: If there is not one crop for each id, an id that is not negative occurs twice, or a crop has a
+                wrong shape; nothing has changed then.
+            TypeError: If a crop is not uint8 pixels, or an id is neither a whole number nor a name, such as NaN.
         """
-        ids = [value.item() if isinstance(value, np.generic) else value for value in track_ids]
-        if len(ids) != len(crops) or len(set(ids)) < len(ids):
-            raise ValueError(f"{len(ids)} track ids, {len(set(ids))} of them different, for {len(crops)} crops")
-        usable = [
-            place
-            for place, (track_id, crop) in enumerate(zip(ids, crops, strict=True))
-            if not (isinstance(track_id, (int, float)) and track_id < 0) and 0 not in getattr(crop, "shape", ())
-        ]
+        if track_ids is None:
+            return
+        ids = id_values(track_ids)
+        if len(ids) != len(crops):
+            raise ValueError(f"{len(ids)} track ids for {len(crops)} crops; give one crop for each id")
+        confirmed = [place for place, track_id in enumerate(ids) if is_confirmed(track_id)]
+        check_once([ids[place] for place in confirmed])
+        usable = [place for place in confirmed if _has_pixels(crops[place])]
         if not usable:
             return
         tokens = self.network.encode(self.network.prepare([crops[place] for place in usable], self.color_order))
@@ -86,9 +92,10 @@ class TrackletEmbedder:
         Raises:
             KeyError: If it has had no frame, or was dropped.
         """
-        if track_id not in self._kept:
-            raise KeyError(f"no track {track_id!r}: it has had no frame, or was dropped")
-        return self.network.embed(np.stack(self._kept[track_id][1]), "all")
+        value = id_values([track_id])[0]
+        if value not in self._kept:
+            raise KeyError(f"no track {shown(value)}: it has had no frame, or was dropped")
+        return self.network.embed(np.stack(self._kept[value][1]), "all")
 
     def embeddings(self, track_ids: Sequence[Hashable]) -> Array:
         """Compute the vectors (N, D) of some tracks; errors as for `embedding`."""
@@ -97,14 +104,20 @@ class TrackletEmbedder:
 
     def drop(self, track_id: Hashable) -> None:
         """Forget a track; nothing happens if there is no such track."""
-        self._kept.pop(track_id, None)
-        self._seen.pop(track_id, None)
+        value = id_values([track_id])[0]
+        self._kept.pop(value, None)
+        self._seen.pop(value, None)
 
     def __contains__(self, track_id: Hashable) -> bool:
-        return track_id in self._kept
+        return id_values([track_id])[0] in self._kept
 
     def __len__(self) -> int:
         return len(self._kept)
 
     def __iter__(self) -> Iterator[Hashable]:
         return iter(list(self._kept))  # tracks may be dropped on the way
+
+
+def _has_pixels(crop: NDArray[np.uint8] | Image.Image) -> bool:
+    """Whether a crop is not empty; True for objects that `Network.prepare` refuses."""
+    return 0 not in (crop.size if isinstance(crop, Image.Image) else getattr(crop, "shape", ()))

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from denseil import runtime
@@ -46,3 +47,24 @@ def test_the_colour_order_is_that_of_arrays(tmp_path: Path, order: str):
 def test_a_folder_is_not_a_tracklet(tracklet: Any):
     with pytest.raises(ValueError, match="give a tracklet's frames, at least one"):
         runtime.Embedder("crops.onnx")(tracklet)
+
+
+def test_a_live_loop_takes_ids_as_trackers_give_them():
+    tracks = runtime.TrackletEmbedder("crops.onnx")
+    crop, empty = np.full((8, 4, 3), ORANGE, np.uint8), Image.new("RGB", (0, 8))
+    tracks.update(None, [])
+    tracks.update([-1, -1, 7, 8], [crop, crop, crop, empty])  # unconfirmed ones may have one id
+    for ids in (torch.tensor([7]), [torch.tensor(7)], np.array([7.0]), [np.int64(7)]):
+        tracks.update(ids, [crop])
+    assert list(tracks) == [7]
+    assert torch.tensor(7) in tracks
+    np.testing.assert_array_equal(tracks.embedding(torch.tensor(7)), tracks.embedding(7))
+    for ids, error, words in (
+        ([7, 7.0], ValueError, "track id 7 occurs twice in one frame"),
+        ([7], ValueError, "1 track ids for 2 crops; give one crop for each id"),
+        ([7, float("nan")], TypeError, "track id nan: give whole numbers or names"),
+    ):
+        with pytest.raises(error, match=words):
+            tracks.update(ids, [crop, crop])
+    tracks.drop(torch.tensor(7))
+    assert len(tracks) == 0
