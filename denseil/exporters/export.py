@@ -53,7 +53,8 @@ def export(
             takes no mask, or ignores it, is exported without that input.
         path: Output file, ending in .onnx, .xml (OpenVINO, with a .bin beside it) or .pt2; with `parts`, a folder.
         format: "onnx", "openvino" or "pt2" (torch.export). Default: by the suffix of `path`; "onnx" for a folder.
-        preprocessing: How frames are prepared. Default: that of the model.
+        preprocessing: How frames are prepared. Default: that of the model. A file with another one, or another `size`,
+            has another `model_id` and no thresholds, because its vectors are others.
         parts: Write the frame encoder and the decoder to separate files, for callers that cache tokens of frames.
         crops: Export a network for single crops: the embedding of a clip of one frame.
         normalize: With `crops`: normalise inside the network, which then takes RGB in [0, 1].

@@ -66,7 +66,7 @@ class ClipExport:
         return {
             **_common_metadata(encoder.model, encoder.num_features, self.preprocessing),
             "takes_mask": encoder.honours_mask(),
-            "model_id": model_id(encoder.model, encoder.preprocessing),
+            "model_id": model_id(encoder.model, self.preprocessing),
             "policy": describe_policy(self.preprocessing, self.preprocessing.frames),
         }
 
@@ -102,11 +102,12 @@ class CropExport:
         prepared = replace(network.preprocessing, clip_len=1)  # a tracklet's vector is the mean of its frames'
         common = _common_metadata(network.model, network.num_features, prepared)
         common["denseil_cfg"].pop("thresholds", None)  # measured on clips
+        identity = model_id(network.model, prepared)  # whether it normalises does not change vectors
         if network.normalize:
             prepared = replace(prepared, mean=(0.0, 0.0, 0.0), std=(1.0, 1.0, 1.0), color_order="RGB")
         return {
             **common,
-            "model_id": model_id(network.model, replace(self.encoder.preprocessing, clip_len=1)),
+            "model_id": identity,
             "input": {
                 **prepared.to_dict(),
                 "layout": "N, 3, H, W",
@@ -129,11 +130,15 @@ class CropExport:
 
 def _common_metadata(model: nn.Module, num_features: int, prepared: Preprocessing) -> dict[str, Any]:
     frames = {"clip_len": prepared.clip_len, "frames": prepared.frames, "color_order": prepared.color_order}
+    own = getattr(model, "preprocessing", None)
+    block = dict(getattr(model, "denseil_cfg", {}))
+    if isinstance(own, Preprocessing) and replace(prepared, frames=own.frames) != own:
+        block.pop("thresholds", None)  # measured on vectors of the model's own preprocessing
     return {
         "denseil": __version__,
         "export": secrets.token_hex(8),  # parts of two exports do not belong together
         "name": model_name(model),
         "num_features": num_features,
         "pretrained_cfg": {"input_size": (3, *prepared.size), "mean": prepared.mean, "std": prepared.std},
-        "denseil_cfg": getattr(model, "denseil_cfg", {}) | frames,
+        "denseil_cfg": block | frames,
     }

@@ -19,7 +19,7 @@ from denseil.cli import main
 from denseil.data import read_dataset
 from denseil.embedding import Embedder, ExportedModel
 from denseil.exporters import ExportReport
-from denseil.models import DenseIL
+from denseil.models import DenseIL, model_id
 
 TINY = {"backbone": "test_resnet", "dim": 32, "num_heads": 4, "ffn_dim": 32, "depth": 1}
 MARS = Path(__file__).parents[1] / "data" / "mars_tiny"
@@ -92,6 +92,7 @@ def test_metadata_travels(written: ExportReport, model: DenseIL):
     assert exported.pretrained_cfg["input_size"] == [3, 128, 64]
     assert tuple(exported.pretrained_cfg["mean"]) == tuple(model.pretrained_cfg["mean"])
     assert exported.denseil_cfg == model.denseil_cfg
+    assert exported.model_id == model_id(model, replace(model.preprocessing, size=(128, 64))) != model_id(model)
 
 
 def test_wrong_shapes_give_one_clear_error(written: ExportReport):
