@@ -119,7 +119,7 @@ def evaluate(
         found = reassociation.evaluate(net, Path(str(mot)), Path(str(video)), gap, stride, window, dtype_of(precision))
         reassociation.show_results(found, json)
         return 0
-    _check(model, dataset, root, features, page, attention=attention)
+    _check(model, dataset, root, features, page, attention=attention, rerank=rerank)
     from denseil.metrics import KReciprocal, rank_features
 
     reranking = KReciprocal() if rerank else None
@@ -185,7 +185,10 @@ def _check(
     page: Path | None,
     *,
     attention: bool,
+    rerank: bool,
 ) -> None:
+    if rerank and page is not None:
+        raise UsageError("--page shows lists that are not re-ranked: leave out --page or --rerank")
     if attention and (page is None or features is not None):
         raise UsageError("--attention needs a model and a page: give --page FILE.html, and no --features")
     given = [str(word) for word in (model, dataset, root) if word is not None]

@@ -69,9 +69,7 @@ class RankingResult:
 
     def __str__(self) -> str:
         return (
-            f"{self.protocol}, {self.metric} distance, frames: {plain(self.frames or 'not recorded')}"
-            f"{plain(f', re-ranked: {self.rerank}') if self.rerank else ''}\n"
-            f"{HEADER}\n{table_row(self.mAP, self.cmc, self.mINP)}\n"
+            f"{conditions(self)}\n{HEADER}\n{table_row(self.mAP, self.cmc, self.mINP)}\n"
             f"{self.num_query:,} queries, {self.num_valid:,} with a match\n"
             f"{self.num_gallery:,} in the gallery, {self.num_junk:,} of them junk, {self.num_distractors:,} distractors"
         )
@@ -126,7 +124,8 @@ class RankingResult:
         axes = figure.subplots()
         axes.plot(np.arange(1, MAX_RANK + 1), 100 * self.cmc, marker=".")
         axes.set(xlabel="rank", ylabel="queries with a match by this rank (%)", xticks=[1, 5, 10, 15, 20])
-        axes.set_title(f"{self.protocol}, {self.metric}: mAP {self.mAP:.1%}, R-1 {self.cmc[0]:.1%}", fontsize="medium")
+        way = f"{self.protocol}, {self.metric}{', re-ranked' if self.rerank else ''}"
+        axes.set_title(f"{way}: mAP {self.mAP:.1%}, R-1 {self.cmc[0]:.1%}", fontsize="medium")
         axes.grid(alpha=0.3)
         if path is not None:
             save_figure(figure, path)
@@ -139,3 +138,9 @@ HEADER = "    mAP    R-1    R-5   R-10   R-20   mINP"
 def table_row(mean_ap: float, cmc: FloatArray, mean_inp: float) -> str:
     """Format the scores in percent, under `HEADER`."""
     return "".join(f"{100 * value:7.2f}" for value in (mean_ap, *cmc[[0, 4, 9, 19]], mean_inp))
+
+
+def conditions(result: RankingResult) -> str:
+    """Return the protocol, distance, frames and re-ranking of a result, in one line."""
+    ending = f", re-ranked: {result.rerank}" if result.rerank else ""
+    return plain(f"{result.protocol}, {result.metric} distance, frames: {result.frames or 'not recorded'}{ending}")

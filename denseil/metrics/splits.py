@@ -13,7 +13,7 @@ import numpy as np
 from denseil.common.arguments import checked, shown
 from denseil.common.files import replacing
 from denseil.metrics.protocols import FloatArray
-from denseil.metrics.result import HEADER, RankingResult, table_row
+from denseil.metrics.result import HEADER, RankingResult, conditions, table_row
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,10 +39,8 @@ class SplitResult:
     splits: tuple[RankingResult, ...]
 
     def __str__(self) -> str:
-        first = self.splits[0]
         return (
-            f"{first.protocol}, {first.metric} distance, frames: {first.frames or 'not recorded'}, "
-            f"{len(self.splits)} splits\n{HEADER}\n"
+            f"{conditions(self.splits[0])}, {len(self.splits)} splits\n{HEADER}\n"
             f"{table_row(self.mAP, self.cmc, self.mINP)}  mean\n"
             f"{table_row(self.mAP_std, self.cmc_std, self.mINP_std)}  standard deviation"
         )

@@ -80,11 +80,12 @@ def _say_result(page: Page, result: RankingResult) -> None:
     )
     page.add_table(
         "Evaluated under",
-        ("protocol", "distance", "frames", "queries", "with a match", "gallery", "junk", "distractors"),
+        ("protocol", "distance", "re-ranked", "frames", "queries", "with a match", "gallery", "junk", "distractors"),
         [
             (
                 result.protocol,
                 result.metric,
+                result.rerank or "no",
                 result.frames or "not recorded",
                 result.num_query,
                 result.num_valid,
@@ -94,6 +95,8 @@ def _say_result(page: Page, result: RankingResult) -> None:
             )
         ],
     )
+    if result.rerank:
+        page.add_text("The scores are re-ranked; the lists of the queries are in the order of the distance alone.")
     curve = [(float(rank), 100 * value) for rank, value in enumerate(result.cmc.tolist(), start=1)]
     figure = line_chart({"CMC": curve}, x="rank", y="queries with a match by this rank, %", low=0)
     page.add_figure(figure, "CMC")

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -73,6 +74,16 @@ def test_mean_of_splits(tmp_path: Path) -> None:
     assert "58.33" in str(result)
     result.save(tmp_path / "splits.json")
     assert SplitResult.load(tmp_path / "splits.json").to_json() == result.to_json()
+
+
+def test_re_ranking_is_told_wherever_scores_are() -> None:
+    result = replace(a_result(), rerank="k-reciprocal (k1=20)")
+    lines = [str(what).splitlines()[0] for what in (result, mean_of_splits([result] * 3))]
+    assert lines[0] == "standard, euclidean distance, frames: all, re-ranked: k-reciprocal (k1=20)"
+    assert lines[1] == f"{lines[0]}, 3 splits"
+    pytest.importorskip("matplotlib")
+    assert result.plot().axes[0].get_title().startswith("standard, euclidean, re-ranked: mAP 50.0%")
+    assert a_result().plot().axes[0].get_title().startswith("standard, euclidean: mAP 50.0%")
 
 
 def test_splits_must_be_several_and_judged_alike() -> None:

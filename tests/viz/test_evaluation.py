@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from denseil import cli
-from denseil.metrics import Embeddings, RankingResult, rank, save_features
+from denseil.metrics import Embeddings, KReciprocal, RankingResult, rank, save_features
 from denseil.viz import Shown, evaluation_page, shown_features
 from tests.viz.test_page import HOSTILE, picture, visit
 
@@ -64,6 +64,15 @@ def test_marks_and_first_ranks_agree(judged: tuple[RankingResult, Embeddings, Em
         assert f"first right at rank {marks.index('right') + 1}<" in article
 
 
+def test_a_re_ranked_result_says_that_the_lists_are_not(judged: tuple[RankingResult, Embeddings, Embeddings]):
+    _, query, gallery = judged
+    for rerank in (None, KReciprocal(k1=5)):
+        result = rank(query, gallery, rerank=rerank)
+        html = evaluation_page(result, (query, shown(query, "q")), (gallery, shown(gallery, "g"))).html()
+        assert f"<td>{rerank or 'no'}</td>" in html
+        assert ("in the order of the distance alone" in html) is bool(rerank)
+
+
 def test_a_loaded_result_is_refused(judged: tuple[RankingResult, Embeddings, Embeddings]):
     result, query, gallery = judged
     loaded = RankingResult.from_json(result.to_json())
@@ -92,6 +101,8 @@ def test_command_on_features(files: list[str], tmp_path: Path, capsys: pytest.Ca
     assert [one.name for one in shown_features(files[1])[1]][:2] == ["g:0", "g:1"]
     assert cli.main(["evaluate", "--features", *files, "--attention", "--page", str(page)]) == 2
     assert "--attention needs a model and a page" in capsys.readouterr().err
+    assert cli.main(["evaluate", "--features", *files, "--rerank", "--page", str(page)]) == 2
+    assert "--page shows lists that are not re-ranked: leave out" in capsys.readouterr().err
 
 
 def test_it_is_whole_in_a_browser(browser: Any, files: list[str], tmp_path: Path):
