@@ -28,7 +28,7 @@ def test_train_on_mars(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: 
     assert "steps: 2 epochs x 1 = 2" in out
     assert out.count("the model is in runs/mars/final") == 2
     assert "mars-official, cosine distance, frames: all" in out
-    assert (tmp_path / "evaluation" / "final-mars-all-mars-official-cosine.json").exists()
+    assert (tmp_path / "evaluation" / "mars-final-mars-all-mars-official-cosine.json").exists()
 
 
 def test_code_of_the_training_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):

@@ -11,6 +11,7 @@ from denseil.cli import options, reassociation, values
 from denseil.cli.computing import begin, dtype_of
 from denseil.cli.output import STDOUT, progressing, say, show_and_write
 from denseil.cli.parser import UsageError, Verb, Verbs
+from denseil.cli.saved_result import name_of_model, result_name, save_result
 from denseil.common.text import plain
 
 if TYPE_CHECKING:
@@ -139,7 +140,7 @@ def evaluate(
         where, main = begin(device, seed)
         net = _open(model, checkpoint, model_args, random_weights=random_weights).to(where).eval()
         data = denseil.data.read_dataset(str(dataset), root, **(data_args or {}))
-        dtype, name = dtype_of(precision), Path(model).name
+        dtype = dtype_of(precision)
         result = denseil.evaluate(
             net,
             data,
@@ -154,11 +155,19 @@ def evaluate(
         if page is not None:
             embed = partial(denseil.embedding.embed_dataset, net, data, frames=frames, cache=output, dtype=dtype)
             write_page = partial(
-                _page_of_model, result, net, data, embed, page, f"{name} on {dataset}", attention=attention
+                _page_of_model,
+                result,
+                net,
+                data,
+                embed,
+                page,
+                f"{name_of_model(model)} on {dataset}",
+                attention=attention,
             )
         if main:
-            ending = f"{metric}-reranked" if rerank else metric
-            _save(result, output / f"{name}-{dataset}-{frames}-{protocol}-{ending}.json", quietly=as_json)
+            settings = [frames, protocol, metric, *["reranked"] * rerank, *[precision] * (precision != "fp32")]
+            file = result_name(model, str(dataset), settings, checkpoint=checkpoint, data_args=data_args)
+            save_result(result, output / file, quietly=as_json)
     if main:
         show_and_write(result, json)
         if plot is not None:
@@ -226,10 +235,3 @@ def _page_of_model(
     if rank_and_world()[0] == 0:
         look = (lambda place: attend(model, data.query[place].frames)) if attention else None
         evaluation_page(result, query, gallery, subtitle=subtitle, attend=look).write(page)
-
-
-def _save(result: RankingResult, path: Path, *, quietly: bool) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    result.save(path)
-    if not quietly:
-        say(plain(f"saved to {path}"))

@@ -135,6 +135,11 @@ def test_command_prints_and_saves_the_record(
     assert saved.to_dict() == evaluate(model, dataset, frames="even8", protocol="mars-official").to_dict()
     (features,) = out.glob("features-*.safetensors")  # of all test tracklets: they are judged again as they are
     capsys.readouterr()
+    assert (
+        main(["evaluate", *arguments, "--frames", "even8", "--protocol", "mars-official", "--precision", "bf16"]) == 0
+    )
+    assert "tiny-mars-even8-mars-official-cosine-bf16.json" in capsys.readouterr().out
+    assert RankingResult.load(out / "tiny-mars-even8-mars-official-cosine.json").to_dict() == saved.to_dict()
     assert main(["evaluate", "--features", str(features), str(features)]) == 0
     assert main(["evaluate", str(folder), "mars"]) == 2
     assert "give MODEL DATASET ROOT" in capsys.readouterr().err
