@@ -140,3 +140,18 @@ def test_a_full_queue_says_so(embedder: denseil.Embedder, tmp_path: Path):
             pool.map(lambda _: client.post("/v1/embed", files=crops(PERSONS[0]), headers=TOKEN).status_code, range(48))
         )
     assert set(answers) == {200, 503}
+
+
+def test_a_gallery_of_another_model_is_refused(
+    embedder: denseil.Embedder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    other = denseil.create_model("denseil", backbone="test_resnet", dim=32, depth=0)
+    folders = [denseil.save_pretrained(model, tmp_path / name) for model, name in ((embedder.model, "a"), (other, "b"))]
+    monkeypatch.setenv("DENSEIL_TOKEN", "secret")
+    monkeypatch.setenv("DENSEIL_GALLERY", str(tmp_path / "people"))
+    for _ in range(2):  # a restart goes on
+        monkeypatch.setenv("DENSEIL_MODEL", str(folders[0]))
+        service.from_environment()
+    monkeypatch.setenv("DENSEIL_MODEL", str(folders[1]))
+    with pytest.raises(ValueError, match=r"was filled by the model .* their vectors cannot be compared"):
+        service.from_environment()

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from denseil.common.arguments import check_seconds, checked, checked_class, shown
 from denseil.common.vectors import ArrayLike, unit_vectors
 from denseil.gallery import Gallery
+from denseil.gallery.checks import check_opened
 from denseil.linking.live import Event, Key, Track, from_stored, record_id, to_record, track_key
 from denseil.linking.pool import Pool
 from denseil.linking.running import RunningThreshold
@@ -38,7 +39,7 @@ class OnlineLinker:
             without pairs, warns except with the packaged weights that it was measured with.
 
     Raises:
-        ValueError: If an argument is out of its range.
+        ValueError: If an argument is out of its range, or the gallery holds vectors of another model.
 
     Examples:
         >>> import numpy as np
@@ -63,6 +64,8 @@ class OnlineLinker:
             raise ValueError(
                 f"expire={shown(expire)}, gap={shown(gap)}: give seconds, expire above 0 and gap at least 0"
             )
+        if gallery is not None:
+            check_opened(gallery, None, model_id or "")
         self.gallery, self.expire, self.gap = gallery, expire, gap
         self._limit = RunningThreshold(threshold, far)
         warn_if_borrowed(self._limit.threshold, model_id, level=3)

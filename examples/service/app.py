@@ -23,6 +23,7 @@ from starlette.concurrency import run_in_threadpool
 
 import denseil
 from denseil.gallery import Gallery, Record, Where
+from denseil.models import model_id
 
 Crops = Annotated[list[UploadFile], File(description="crops of one tracklet in time order, JPEG or PNG")]
 
@@ -33,7 +34,11 @@ def from_environment() -> FastAPI:
     if not token:
         raise SystemExit("DENSEIL_TOKEN is empty: set the token that clients must send")
     embedder = denseil.Embedder(os.environ.get("DENSEIL_MODEL", "denseil_mobilenetv2"))
-    gallery = denseil.gallery.open(os.environ.get("DENSEIL_GALLERY", "people"), dim=embedder.num_features)
+    gallery = denseil.gallery.open(
+        os.environ.get("DENSEIL_GALLERY", "people"),
+        dim=embedder.num_features,
+        model=model_id(embedder.model, embedder.preprocessing),  # vectors of another model are refused
+    )
     return create_app(embedder, gallery, token)
 
 
@@ -44,7 +49,7 @@ def create_app(
 
     Args:
         embedder: What makes vectors.
-        gallery: Where they are kept; its width is the embedder's.
+        gallery: Where they are kept; its width and its model are the embedder's.
         token: What clients send as `Authorization: Bearer TOKEN`.
         limits: Bounds of a request.
         waiting: Most tracklets that may wait for the model; more are answered 503.

@@ -119,6 +119,16 @@ def test_a_gallery_keeps_persons_across_restarts():
     assert {item.track for block in gallery.scan() for item, _ in block} == {"7", "9"}
 
 
+def test_a_gallery_of_another_model_is_refused():
+    one, other = "a" * 40, "b" * 40
+    gallery = MemoryGallery(2, f"denseil {one}")
+    with pytest.raises(ValueError, match=r"was filled by the model denseil a+, not by b+: their vectors cannot be"):
+        OnlineLinker(gallery, threshold=0.8, model_id=other)
+    for known in (gallery, MemoryGallery(2)):
+        assert OnlineLinker(known, threshold=0.8, model_id=one).num_persons == 0
+    assert OnlineLinker(gallery, threshold=0.8).num_persons == 0  # unknown
+
+
 def test_the_automatic_threshold_rests_on_tracks_seen_at_once():
     rng = np.random.default_rng(0)
     linker = OnlineLinker()
