@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import operator
-from collections.abc import Hashable
-from dataclasses import dataclass
+from collections.abc import Hashable, Mapping
+from dataclasses import dataclass, replace
 from typing import NamedTuple, TypeAlias
 
 import numpy as np
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from denseil.common.track_ids import id_values
 from denseil.common.track_key import TrackKey
-from denseil.gallery import Record
+from denseil.gallery import Gallery, Record
 from denseil.gallery.record import Stored
 
 RESTORED = "restored"  # marks the keys of tracks from a gallery, whose trackers are gone
@@ -44,12 +44,20 @@ class Event(NamedTuple):
 
 @dataclass
 class Track:
-    """A track that grows: its person, newest vector (D,), and times in seconds."""
+    """A track that grows: its person, newest vector (D,), and times in seconds.
+
+    Attributes:
+        id: Id of its record; "" until it is first saved.
+        stored: The record that it was restored from; None for a track of this process.
+        saved: Whether the gallery holds it as it is.
+    """
 
     person: int
     vector: NDArray[np.float32]
     start: float
     last: float
+    id: str = ""
+    stored: Record | None = None
     saved: bool = False
 
 
@@ -61,21 +69,38 @@ def track_key(camera: int, track_id: Hashable) -> Key:
     return operator.index(camera), name
 
 
-def record_id(key: Key, track: Track) -> str:
-    """Id of a track's record: that of the gallery it came from, or a new one."""
-    if isinstance(key[1], tuple) and key[1][:1] == (RESTORED,):
-        return str(key[1][1])
-    return str(TrackKey(key[0], "live", str(key[1]), track.start))
+def name_new(tracks: Mapping[Key, Track], gallery: Gallery) -> None:
+    """Give tracks that were never saved ids that no other track and no record of the gallery has.
+
+    Where the times of a process begin again at 0, its tracks would have the ids of an earlier one's; their source is
+    `live-2`, and so on.
+    """
+    taken = {track.id for track in tracks.values()}
+    waiting = [(key, track) for key, track in tracks.items() if not track.id]
+    number = 1
+    while waiting:
+        source = "live" if number == 1 else f"live-{number}"
+        wanted = [str(TrackKey(key[0], source, str(key[1]), track.start)) for key, track in waiting]
+        taken.update(gallery.find(wanted))
+        for (_, track), name in zip(waiting, wanted, strict=True):
+            if name not in taken:
+                track.id = name
+                taken.add(name)
+        waiting = [(key, track) for key, track in waiting if not track.id]
+        number += 1
 
 
 def to_record(key: Key, track: Track) -> Record:
-    """The record of a track, whose pid is its person."""
-    return Record(record_id(key, track), key[0], track.start, track.last, str(key[1]), pid=track.person)
+    """The record of a track, whose pid is its person; that of a restored track is otherwise as it was."""
+    if track.stored is not None:
+        return replace(track.stored, pid=track.person)
+    return Record(track.id, key[0], track.start, track.last, str(key[1]), pid=track.person)
 
 
 def from_stored(stored: Stored) -> tuple[Key, Track]:
-    """The track of a record that `to_record` made."""
+    """The track of a record with a pid."""
     record = stored.record
     assert record.pid is not None
     vector = np.asarray(stored.vector, np.float32)
-    return (record.camid, (RESTORED, record.id)), Track(record.pid, vector, record.start, record.until, saved=True)
+    track = Track(record.pid, vector, record.start, record.until, record.id, record, saved=True)
+    return (record.camid, (RESTORED, record.id)), track

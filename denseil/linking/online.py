@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from denseil.common.arguments import check_seconds, checked, checked_class, shown
 from denseil.common.vectors import ArrayLike, unit_vectors
 from denseil.gallery import Gallery
-from denseil.gallery.checks import check_opened
-from denseil.linking.live import Event, Key, Track, from_stored, record_id, to_record, track_key
+from denseil.gallery.checks import check_new, check_opened
+from denseil.linking.live import Event, Key, Track, from_stored, name_new, to_record, track_key
 from denseil.linking.pool import Pool
 from denseil.linking.running import RunningThreshold
 from denseil.linking.threshold import FAR, Threshold, warn_if_borrowed
@@ -148,17 +148,23 @@ class OnlineLinker:
     def save(self) -> None:
         """Write what has changed to the gallery, as one record per track, whose pid is the person.
 
+        Records that have changed are removed, then added again: a process that is killed in between loses them. After
+        an error, call it again.
+
         Raises:
-            ValueError: If there is no gallery.
+            TypeError, ValueError: If there is no gallery, or a track is no record for it, such as a vector of another
+                width; nothing has changed then.
         """
         if self.gallery is None:
             raise ValueError("this linker has no gallery to save to; give one to OnlineLinker")
+        name_new(self._tracks, self.gallery)
         changed = [(key, track) for key, track in self._tracks.items() if not track.saved]
-        self.gallery.delete([*self._removed, *(record_id(key, track) for key, track in changed)])
+        records = [to_record(key, track) for key, track in changed]
+        vectors = check_new(records, [track.vector for _, track in changed], self.gallery.dim)
+        self.gallery.delete([*self._removed, *(record.id for record in records)])
         self._removed = []
-        if changed:
-            records = [to_record(key, track) for key, track in changed]
-            self.gallery.add(records, np.stack([track.vector for _, track in changed]))
+        if records:
+            self.gallery.add(records, vectors)
         for _, track in changed:
             track.saved = True
 
@@ -246,7 +252,7 @@ class OnlineLinker:
             if track.last >= time - self.expire:
                 return
             del self._tracks[key], self._present[key[0]][key], self._of[track.person][key]
-            self._removed.append(record_id(key, track))
+            self._removed += [track.id] if track.id else []
             if not self._of[track.person]:
                 del self._of[track.person]
                 assert self._pool is not None

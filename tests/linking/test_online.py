@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -10,7 +11,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from denseil.gallery import MemoryGallery
+from denseil.gallery import MemoryGallery, Record
 from denseil.linking import OnlineLinker, link
 from denseil.linking.threshold import MEASURED
 from tests.linking.test_link import people, together
@@ -117,6 +118,63 @@ def test_a_gallery_keeps_persons_across_restarts():
     second.update(3, 9, [-1, 0], 120)  # the first two tracks expire
     second.save()
     assert {item.track for block in gallery.scan() for item, _ in block} == {"7", "9"}
+
+
+def test_a_restored_track_keeps_its_record():
+    gallery = MemoryGallery(2)
+    records = [
+        Record(f"c1/door.mp4/{track}@{start}", 1, start, start + 4, str(track), pid, f"{track}.jpg")
+        for track, start, pid in ((5, 0.0, 1), (6, 9.0, 2))
+    ]
+    gallery.add(records, [[1, 0], [0.6, 0.8]])
+    linker = OnlineLinker(gallery, threshold=0.65)
+    assert linker.update(2, 7, [0.9, 0.436], 20.0) == 1  # and the two are near enough with it
+    linker.save()
+    assert [item.record for item in gallery.get([one.id for one in records])] == [
+        records[0],
+        replace(records[1], pid=1),
+    ]
+    assert gallery.forget(track="6") == 1
+
+
+def test_tracks_of_a_process_whose_times_begin_again_have_ids_of_their_own():
+    gallery = MemoryGallery(2)
+    for vectors in ({5: [1, 0]}, {5: [0, 1]}, {5: [-1, 0], "5": [0, -1]}):
+        linker = OnlineLinker(gallery, threshold=0.8)
+        for time in (0.0, 2.0):
+            for name, vector in vectors.items():
+                linker.update(1, name, vector, time)
+            linker.save()
+    found = {item.id: (item.pid, item.until) for block in gallery.scan() for item, _ in block}
+    assert found == {f"c1/live{end}/5@0": (pid, 2.0) for pid, end in enumerate(("", "-2", "-3", "-4"), start=1)}
+
+
+def test_an_error_of_save_loses_no_record(monkeypatch: pytest.MonkeyPatch):
+    gallery = MemoryGallery(2)
+    linker = OnlineLinker(gallery, threshold=0.8)
+    linker.update(1, 5, [1, 0], 0.0)
+    linker.save()
+    linker.update(1, 5, [1, 0], 1.0)
+    linker.update(1, "x" * 3000, [0, 1], 1.0)  # longer than a name in a gallery
+    with pytest.raises(ValueError, match="bytes"):
+        linker.save()
+    assert gallery.count() == 1
+    wide = OnlineLinker(MemoryGallery(3), threshold=0.8)
+    wide.update(1, 5, [1, 0], 0.0)
+    with pytest.raises(ValueError, match="vectors are 2 wide, the gallery is 3 wide"):
+        wide.save()
+    again = OnlineLinker(gallery, threshold=0.8)
+    again.update(2, 5, [1, 0], 9.0)
+
+    def fail(*_: object) -> None:
+        raise OSError("the server is gone")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(gallery, "add", fail)
+        with pytest.raises(OSError, match="is gone"):
+            again.save()
+    again.save()
+    assert gallery.count() == 2
 
 
 def test_a_gallery_of_another_model_is_refused():
