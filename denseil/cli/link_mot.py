@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 
 from denseil.cli.output import note
 from denseil.common.text import plain
-from denseil.data import read_tracks
 from denseil.linking import persons_of_tracks, write_mot
+from denseil.linking.mot import assign
 
 
 class Job(NamedTuple):
@@ -38,17 +38,20 @@ def plan(folder: Path, tracks: Sequence[tuple[str, Path]], ids: Sequence[str]) -
     Raises:
         FileNotFoundError: If there is no such tracks file.
         ValueError: If a video is given twice, no tracklet is from it, its tracks file is damaged or would be written
-            over, or tracklets of two videos cannot be told apart.
+            over, tracklets of two videos cannot be told apart, or those of a track do not fit its boxes.
     """
     given = dict(tracks)
-    places = sorted(persons_of_tracks(ids, np.zeros(len(ids), np.int64)))
+    persons = persons_of_tracks(ids, np.zeros(len(ids), np.int64))
+    places = sorted(persons)
     for video, count in Counter(video for video, _ in tracks).items():
         if count > 1:
             raise ValueError(f"--tracks: video {video!r} is given {count} times; give each once")
         if video not in {source for _, source in places}:
             known = ", ".join(sorted({source for _, source in places})) or "none"
             raise ValueError(f"--tracks: no tracklet is from video {video!r}; the features files know {known}")
-        read_tracks(given[video])
+        for place in places:
+            if place[1] == video:
+                assign(given[video], persons[place])
     for video in sorted({source for _, source in places} - set(given)):
         note(f"--tracks names no boxes of {plain(video)}: none are written for it")
     jobs = [

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from itertools import count
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,7 @@ from numpy.typing import NDArray
 from denseil.common.arguments import checked, shown
 from denseil.common.files import replacing
 from denseil.common.track_key import TrackKey
-from denseil.data.tracks import read_tracks
+from denseil.data.tracks import Tracks, read_tracks
 
 PIECE = re.compile("([0-9]{1,18})(?:-([1-9][0-9]{0,8}))?")  # a track, and its piece after a pause
 
@@ -35,15 +36,10 @@ def write_mot(path: str | Path, tracks: str | Path, persons: Mapping[int, Sequen
 
     Raises:
         FileNotFoundError: If there is no tracks file, or no folder to write to.
-        ValueError: If the tracks file is damaged, or no track of it has a person.
+        ValueError: If the tracks file is damaged, no track of it has a person, or a track has fewer pauses than its
+            tracklets need.
     """
-    boxes = read_tracks(tracks)
-    person = np.zeros(len(boxes), np.int64)
-    for track in np.unique(boxes.ids).tolist():
-        if track in persons:
-            rows = np.flatnonzero(boxes.ids == track)
-            pieces = _pieces(boxes.frames[rows], len(persons[track]))
-            person[rows] = np.asarray(persons[track])[pieces]
+    boxes, person = assign(tracks, persons)
     kept = np.flatnonzero(person)
     if not len(kept):
         raise ValueError(f"no track of {tracks} has a person: is it the file of these videos?")
@@ -53,6 +49,24 @@ def write_mot(path: str | Path, tracks: str | Path, persons: Mapping[int, Sequen
             box = ",".join(f"{value:.2f}" for value in boxes.boxes[row])
             file.write(f"{boxes.frames[row]},{person[row]},{box},1,-1,-1,-1\n")
     return len(order)
+
+
+def assign(tracks: str | Path, persons: Mapping[int, Sequence[int]]) -> tuple[Tracks, NDArray[np.int64]]:
+    """Read a tracks file, and give each box a person (N,), 0 for none; arguments and errors as for `write_mot`."""
+    boxes = read_tracks(tracks)
+    person = np.zeros(len(boxes), np.int64)
+    for track in np.unique(boxes.ids).tolist():
+        if track in persons:
+            rows, parts = np.flatnonzero(boxes.ids == track), len(persons[track])
+            pauses = int((np.diff(boxes.frames[rows]) > 1).sum())
+            if pauses < parts - 1:
+                raise ValueError(
+                    f"{tracks}: track {track} has {parts} tracklets and only {pauses} pauses between its boxes, so the "
+                    "boxes cannot be given to persons: remove boxes outside of the picture, which fill a pause, or "
+                    "give the file that the tracklets were cut by"
+                )
+            person[rows] = np.asarray(persons[track])[_pieces(boxes.frames[rows], parts)]
+    return boxes, person
 
 
 def _pieces(frames: NDArray[np.int64], count: int) -> NDArray[np.int64]:
@@ -73,8 +87,8 @@ def persons_of_tracks(ids: Sequence[str], person: NDArray[np.int64]) -> dict[tup
         person: Person of each tracklet (N,).
 
     Raises:
-        ValueError: If lengths differ, or two tracklets of a camera and source have the same name, so that they are
-            of two videos.
+        ValueError: If lengths differ, two tracklets of a camera and source have the same name, so that they are of two
+            videos, or a tracklet of a track is missing before another one, so that its boxes cannot be divided.
     """
     if len(ids) != len(person):
         raise ValueError(f"{len(ids)} ids for {len(person)} persons; give one person for each tracklet")
@@ -98,7 +112,21 @@ def persons_of_tracks(ids: Sequence[str], person: NDArray[np.int64]) -> dict[tup
             f"{shown(twice[0])}: they are of several videos of one name; link each for itself, or cut them with a "
             "--source of their own"
         )
+    for (camera, source), tracks in found.items():
+        for track, pieces in tracks.items():
+            _check_complete(camera, source, track, pieces)
     return {
         place: {track: [pieces[piece] for piece in sorted(pieces)] for track, pieces in tracks.items()}
         for place, tracks in found.items()
     }
+
+
+def _check_complete(camera: int, source: str, track: int, pieces: Collection[int]) -> None:
+    """Raise a ValueError unless pieces are numbered from 1 without a gap."""
+    missing = next(number for number in count(1) if number not in pieces)
+    if missing <= len(pieces):
+        names = [str(track) if number == 1 else f"{track}-{number}" for number in (missing, max(pieces))]
+        raise ValueError(
+            f"camera {camera}, video {shown(source)}: the tracklet {names[0]} is missing and {names[1]} is there, so "
+            "the boxes of the track cannot be given to persons: link the features of all its tracklets"
+        )

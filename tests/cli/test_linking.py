@@ -254,11 +254,34 @@ def test_boxes_of_two_videos_of_one_name_are_not_mixed():
     ids = ["c1/clip.mp4/5@0", "c1/clip.mp4/5@3", "c2/clip.mp4/5@0", "c1/clip.mp4/x@0", "free text"]
     with pytest.raises(ValueError, match="1 of 5 tracklets have the camera, video and track of another one"):
         persons_of_tracks(ids, np.arange(5))
-    ids[1] = "c1/clip.mp4/5-10@3"
+    ids[1] = "c1/clip.mp4/5-3@3"
     assert persons_of_tracks([*ids, "c1/clip.mp4/5-2@1"], np.arange(6)) == {
         (1, "clip.mp4"): {5: [0, 5, 1]},
         (2, "clip.mp4"): {5: [2]},
     }
+
+
+@pytest.mark.parametrize(("numbers", "missing"), [((1, 3), 2), ((2,), 1), ((1, 2, 10), 3)])
+def test_boxes_of_a_track_without_all_its_tracklets_are_refused(numbers: tuple[int, ...], missing: int):
+    name = {number: "12" if number == 1 else f"12-{number}" for number in (*numbers, missing)}
+    ids = [f"c1/clip.mp4/{name[number]}@{number}" for number in numbers]
+    with pytest.raises(ValueError, match=f"tracklet {name[missing]} is missing and {name[numbers[-1]]} is there"):
+        persons_of_tracks(ids, np.arange(len(ids)))
+
+
+def test_boxes_without_a_pause_for_each_tracklet_are_refused_before_any_work(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    file = features(tmp_path / "a.safetensors", ["c1/door.mp4/5@0", "c1/door.mp4/5-2@9"], [[1, 0, 0], [0, 1, 0]], 1)
+    boxes, out, folder = tmp_path / "door.txt", tmp_path / "p.csv", tmp_path / "mot"
+    command = ["link", str(file), "-o", str(out), "--threshold", "0.9", "--mot", str(folder)]
+    for frames in (range(1, 21), (*range(1, 11), *range(90, 100))):  # its boxes outside of the picture are in the file
+        boxes.write_text("".join(f"{frame},5,1,2,30,40\n" for frame in frames))
+        status = main([*command, "--tracks", f"door.mp4={boxes}"])
+        assert (status, out.exists()) == ((2, False) if 20 in frames else (0, True))
+    assert "track 5 has 2 tracklets and only 0 pauses between its boxes" in capsys.readouterr().err
+    rows = [line.split(",")[:2] for line in (folder / "c1-door.txt").read_text().splitlines()]
+    assert {(int(frame) > 50, person) for frame, person in rows} == {(False, "1"), (True, "2")}
 
 
 def test_files_without_ids_are_told_apart_by_as_much_of_the_path_as_it_takes(tmp_path: Path):
