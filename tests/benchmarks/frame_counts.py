@@ -37,11 +37,14 @@ def read(root: Path) -> VideoReIDDataset:
 
 def cut(tracklet: Tracklet, count: int | None) -> Tracklet:
     """The tracklet with its middle frame, or with `count` frames from its first to its last."""
-    frames, held = tracklet.frames, len(tracklet.frames)
-    if count is None or count >= held:
-        return tracklet
-    chosen = [held // 2] if count == 1 else np.linspace(0, held - 1, count).round().astype(int)
-    return replace(tracklet, frames=[frames[i] for i in chosen])
+    return replace(tracklet, frames=[tracklet.frames[i] for i in kept_frames(len(tracklet.frames), count)])
+
+
+def kept_frames(held: int, count: int | None) -> list[int]:
+    """The middle of `held` frames, or `count` from the first to the last; None for all."""
+    if count == 1:
+        return [held // 2]
+    return [int(place) for place in np.linspace(0, held - 1, min(count or held, held)).round()]
 
 
 def main() -> None:

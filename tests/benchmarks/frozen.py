@@ -4,9 +4,9 @@
 
 The encoder sees every frame of the training tracklets in `--views` augmented forms once; its part tokens are kept in
 half precision, and every row trains on the same ones, in the same order for one seed. Rows: those of
-`denseil.training.tables()`, and two controls without attention, "frames averaged" (of the encoder as it is, with the
-neck alone to train) and "averaged, linear" (and a linear layer to d = 256). A ROOT holds rendered people in the layout
-of MARS, 8 frames a tracklet in its test part. Each training is a line of the output; those that are there are kept.
+`denseil.training.tables()`, of which the baseline has the neck alone to train, and a control without attention,
+"averaged, linear": the mean of the frames and a linear layer to d = 256. A ROOT holds rendered people as `frame_counts`
+reads them. Each training is a line of the output; those that are there are kept.
 """
 
 from __future__ import annotations
@@ -36,9 +36,10 @@ from denseil.training.ablation_tables import Row, find_rows
 from denseil.training.data_checks import wardrobe_groups
 from denseil.training.optimizer import make_optimizer, set_lr
 from denseil.training.schedule import lr_at
+from tests.benchmarks.frame_counts import FRAMES, kept_frames, read
 
-PARTS, LEVELS, FRAMES = 8, (1, 2, 3, 4), (1, 4, 8)
-CONTROLS = [Row("frames averaged", {"depth": 0}), Row("averaged, linear", {"depth": 0})]
+PARTS, LEVELS, CLIP_LEN = 8, (1, 2, 3, 4), 4
+CONTROL = Row("averaged, linear", {"depth": 0})
 BATCH = 32
 
 
@@ -100,7 +101,7 @@ def seen_by(model: DenseIL, tokens: Tensor) -> Tensor:
 def build(row: Row, num_classes: int, seed: int) -> DenseIL:
     torch.manual_seed(seed)
     model = create_model("denseil_mobilenetv2", num_classes=num_classes, **{"drop": 0.0, **row.model})
-    if row.name == "averaged, linear":
+    if row is CONTROL:
         model.decoder = Linear(model.encoder.channels[-1], 256)
         model.neck = type(model.neck)(256, num_classes)
     if not model.decoder.pool_parts.num_parts <= PARTS:
@@ -148,11 +149,11 @@ def train(row: Row, kept: Kept, groups: dict[int, int] | None, steps: int, seed:
 
 
 @torch.inference_mode()
-def embed(model: DenseIL, kept: Kept, count: int, length: int) -> Embeddings:
-    """Vectors of tracklets with `count` frames from first to last, or the middle one, as `Embedder` makes them."""
+def embed(model: DenseIL, kept: Kept, count: int | None) -> Embeddings:
+    """Vectors of tracklets with `count` frames, or all, as `Embedder` makes them."""
     held = kept.tokens.shape[2]
-    chosen = [held // 2] if count == 1 else np.linspace(0, held - 1, count).round().astype(int)
-    rows, masks = (torch.from_numpy(each) for each in sample_all(count, length))  # (clips, T)
+    chosen = kept_frames(held, count)
+    rows, masks = (torch.from_numpy(each) for each in sample_all(len(chosen), CLIP_LEN))  # (clips, T)
     vectors = []
     for tokens in kept.tokens[0][:, chosen].split(256):
         own = seen_by(model, tokens.float())
@@ -166,8 +167,8 @@ def scores(model: DenseIL, query: Kept, gallery: Kept, marked: dict[str, list[bo
     """mAP in percent with 1, 4 and all frames; with all also over queries that are marked."""
     found: dict[str, float] = {}
     for count in FRAMES:
-        result = rank(*(embed(model, kept, count, 4) for kept in (query, gallery)))
-        found[str(count)] = 100 * result.mAP
+        result = rank(*(embed(model, kept, count) for kept in (query, gallery)))
+        found[str(count or "all")] = 100 * result.mAP
     precision = np.asarray(result.average_precision)
     for name, mark in marked.items():
         found[name] = 100 * float(np.nanmean(precision[np.array(mark)]))
@@ -175,10 +176,12 @@ def scores(model: DenseIL, query: Kept, gallery: Kept, marked: dict[str, list[bo
 
 
 def opened(model: DenseIL, root: Path) -> tuple[Kept, Kept, dict[str, list[bool]]]:
-    """Tokens of queries and gallery of rendered people, and which queries are fine and which occluded."""
-    people = read_dataset("mars", root)
-    plain = ClipTransform(model.preprocessing.size)
-    query, gallery = (keep(model, part, plain, FRAMES[-1], 1) for part in (people.query, people.gallery))
+    """Tokens of queries and gallery of rendered people, and which queries are fine and which occluded, if known."""
+    people = read(root)
+    plain, frames = ClipTransform(model.preprocessing.size), len(people.query[0].frames)
+    query, gallery = (keep(model, part, plain, frames, 1) for part in (people.query, people.gallery))
+    if not (root / "manifest.json").exists():
+        return query, gallery, {}
     known = {each["name"]: each for each in json.loads((root / "manifest.json").read_text())["tracklets"]}
     marks = {"fine": "fine_detail", "occluded": "occluded"}
     return query, gallery, {name: [bool(known[one.name][key]) for one in people.query] for name, key in marks.items()}
@@ -188,13 +191,13 @@ def table(lines: Sequence[dict[str, Any]]) -> str:
     """Mean and standard deviation over seeds, in Markdown, a table for each set and number of steps."""
     text = []
     for root, steps in dict.fromkeys((root, line["steps"]) for line in lines for root in line["scores"]):
-        text += [f"{root}, {steps} steps", "", "| row | 1 frame | 4 | 8 | fine | occluded | loss | seeds |"]
+        text += [f"{root}, {steps} steps", "", "| row | 1 frame | 4 | all | fine | occluded | loss | seeds |"]
         text.append("|---" * 8 + "|")
         for name in dict.fromkeys(line["row"] for line in lines):
             own = [line for line in lines if line["row"] == name and line["steps"] == steps]
             cells = []
-            for key in ("1", "4", "8", "fine", "occluded"):
-                values = [line["scores"][root][key] for line in own if root in line["scores"]]
+            for key in ("1", "4", "all", "fine", "occluded"):
+                values = [line["scores"][root][key] for line in own if key in line["scores"].get(root, {})]
                 spread = f" ± {statistics.stdev(values):.1f}" if len(values) > 1 else ""
                 cells.append(f"{statistics.mean(values):.1f}{spread}" if values else "")
             loss = statistics.mean(line["loss"] for line in own) if own else float("nan")
@@ -215,12 +218,12 @@ def main() -> None:
     parser.add_argument("--rows", nargs="+", help="names of rows; all by default")
     parser.add_argument("--output", type=Path, required=True, metavar="JSONL")
     options = parser.parse_args()
-    rows = {row.name: row for name in options.tables for row in [*CONTROLS, *find_rows(name)]}
+    rows = {row.name: row for name in options.tables for row in [CONTROL, *find_rows(name)]}
     rows = {name: row for name, row in rows.items() if not options.rows or name in options.rows}
     model = encoder_of(options.encoder)
     people = read_dataset("mars", options.train)
     transform = TrainConfig.from_recipe("people").transform(model.preprocessing.mean)
-    kept = keep(model, people.train, transform, 4, options.views)
+    kept = keep(model, people.train, transform, CLIP_LEN, options.views)
     groups = wardrobe_groups(options.train)
     sets = {root.name: opened(model, root) for root in options.on}
     options.output.parent.mkdir(parents=True, exist_ok=True)
