@@ -55,7 +55,7 @@ def decode_image(path: str | os.PathLike[str], *, buffer: NDArray[np.uint8] | No
         ValueError: If it is not a readable image, not a regular file (a folder, a pipe, a device), or has more than
             `MAX_PIXELS` pixels or `MAX_BYTES` bytes; the message names the path.
     """
-    data = _read(path)
+    data = read_bounded(path)
     try:
         pixels = _decode_fast(data, buffer) if data.startswith(_JPEG) else None
         return _decode_pillow(data) if pixels is None else pixels
@@ -65,8 +65,8 @@ def decode_image(path: str | os.PathLike[str], *, buffer: NDArray[np.uint8] | No
         raise ValueError(f"image {os.fspath(path)} is not readable: it does not fit into memory") from error
 
 
-def _read(path: str | os.PathLike[str]) -> bytes:
-    """Read a regular file of bounded size."""
+def read_bounded(path: str | os.PathLike[str]) -> bytes:
+    """Read a regular file of bounded size, without waiting for a pipe or a device; errors as for `decode_image`."""
     name = os.fspath(path)
     try:
         file = os.open(name, _READ)  # a third faster than Path.read_bytes

@@ -9,7 +9,7 @@ import warnings
 from PIL import Image
 
 from denseil.common.arguments import checked
-from denseil.data.images import FORMATS, pillow_rgb
+from denseil.data.images import FORMATS, pillow_rgb, read_bounded
 
 SIZE = (64, 128)  # maximum width and height in pixels
 QUALITY = 70
@@ -46,7 +46,7 @@ def _picture(path: str, size: tuple[int, int]) -> str | None:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error", Image.DecompressionBombWarning)
-            with Image.open(path, formats=FORMATS) as image:
+            with Image.open(io.BytesIO(read_bounded(path)), formats=FORMATS) as image:
                 image.draft("RGB", size)
                 small = Image.fromarray(pillow_rgb(image))
         small.thumbnail(size)

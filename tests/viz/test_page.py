@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import re
+import threading
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -114,6 +116,17 @@ def test_pictures_that_cannot_be_read_leave_their_place(tmp_path: Path):
     for path in (str(tmp_path / "text.jpg"), str(tmp_path), str(tmp_path / "absent"), "\0", "a" * 5000, "/dev/null"):
         page.add_ranks([RankedQuery("q", [RankedRow("r", 0.1, thumbnail=path)])])
     assert page.thumbnails.pictures == []
+
+
+def test_a_pipe_named_as_a_picture_does_not_block_the_page(tmp_path: Path):
+    os.mkfifo(tmp_path / "pipe.jpg")
+    numbers: list[int | None] = []
+    reading = threading.Thread(
+        target=lambda: numbers.append(Page("t").thumbnails.number(str(tmp_path / "pipe.jpg"))), daemon=True
+    )
+    reading.start()
+    reading.join(timeout=20)
+    assert numbers == [None]
 
 
 def test_a_row_of_another_length_is_refused():
