@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from denseil.common.arguments import checked, checked_class
-from denseil.data import decode_image, normalize, sample_even
+from denseil.data import normalize, read_frame, sample_even
 from denseil.data.images import resize_image
 from denseil.models import ClipModel, unwrap
 from denseil.models.attention_maps import AttentionMap
@@ -50,22 +50,24 @@ class Attention:
 def attend(model: nn.Module, frames: Sequence[str], *, block: int = -1) -> Attention:
     """Compute a block's dense attention on a clip of evenly spaced frames of a tracklet.
 
+    An unreadable frame is replaced by its neighbour, as in `evaluate` (see `denseil.data.read_frame`).
+
     Args:
         model: A model in eval mode.
         frames: Paths of the tracklet's crops.
         block: Index of the decoder block, from 0; the last one by default.
 
     Raises:
-        OSError: If a frame cannot be read.
-        ValueError: If the model has no dense attention (`depth=0`, or another fusion), or no such block.
+        ValueError: If the model has no dense attention (`depth=0`, or another fusion), or no such block, or no frame
+            can be read.
     """
     model = unwrap(model)
     if not isinstance(model, ClipModel) or not model.fused_levels:
         raise ValueError("the model has no dense attention to show: its depth is 0, or its fusion another")
     cfg = model.pretrained_cfg
-    positions = sample_even(len(frames), int(model.denseil_cfg["clip_len"]))
-    paths = tuple(frames[int(position)] for position in positions)
-    pixels = np.stack([resize_image(decode_image(path), tuple(cfg["input_size"][1:])) for path in paths])
+    positions = sample_even(len(frames), int(model.denseil_cfg["clip_len"])).tolist()
+    paths, size = tuple(frames[position] for position in positions), tuple(cfg["input_size"][1:])
+    pixels = np.stack([resize_image(read_frame(frames, at, name=frames[0]), size) for at in positions])
     clip = normalize(torch.from_numpy(pixels).movedim(-1, -3), cfg["mean"], cfg["std"])[None]
     maps = model.attention_maps(clip.to(next(model.parameters()).device))
     if not -len(maps) <= block < len(maps):

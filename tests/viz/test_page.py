@@ -184,6 +184,20 @@ def test_attention_of_a_block_of_choice(tmp_path: Path):
         attend(denseil.create_model("denseil", backbone="test_resnet", depth=0), paths)
 
 
+def test_attention_passes_over_a_damaged_frame(tmp_path: Path):
+    model = denseil.create_model("denseil", backbone="test_resnet", dim=64, num_heads=4).eval()
+    paths = [picture(tmp_path / f"{i}.png", i) for i in range(8)]
+    whole = attend(model, [*paths[:3], paths[2], *paths[4:]])
+    Path(paths[3]).write_bytes(b"damaged")
+    found = attend(model, paths)
+    assert torch.equal(found.shares, whole.shares)
+    assert found.frames == tuple(paths)
+    for path in paths:
+        Path(path).unlink(missing_ok=True)
+    with pytest.raises(ValueError, match=r"no frame of tracklet .*0\.png can be read"):
+        attend(model, paths)
+
+
 def visit(browser: Any, page: Page, path: Path, **options: Any) -> Any:
     page.write(path)
     tab = browser.new_page(**options)
