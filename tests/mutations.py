@@ -63,8 +63,8 @@ MUTATIONS = [
     Mutation(
         "normalises by ImageNet's constants",
         SETUP,
-        "normalize(clips, frames.mean, frames.std)",
-        "normalize(clips, (0.485, 0.456, 0.406), (0.229, 0.224, 0.225))",
+        "self.preprocessing.normalize(clips)",
+        "Preprocessing().normalize(clips)",
         ("tests/training/test_own_parts.py::test_frames_are_normalised_in_the_models_own_colours",),
     ),
     Mutation(
@@ -124,9 +124,9 @@ MUTATIONS = [
     ),
     Mutation(
         "mean and std swapped at inference",
-        "denseil/embedding/clip_encoder.py",
-        "normalize(pixels, prepared.mean, prepared.std)",
-        "normalize(pixels, prepared.std, prepared.mean)",
+        "denseil/models/interface.py",
+        "else pixels, self.mean, self.std)",
+        "else pixels, self.std, self.mean)",
         ("tests/embedding/test_own_module.py",),
     ),
     Mutation(

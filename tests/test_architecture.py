@@ -34,6 +34,13 @@ def test_no_room_imports_what_another_keeps_to_itself():
     assert not [line for line in found if "__version__" not in line]
 
 
+def test_pixels_are_normalised_in_one_place():
+    package = DOCS.parent / "denseil"  # a call with mean and std alone would forget the order of the channels
+    call = re.compile(r"(?<![.\w])normalize\((?!self)")
+    calls = {path.name for path in package.rglob("*.py") if call.search(path.read_text(encoding="utf-8"))}
+    assert calls == {"interface.py", "transforms.py"}
+
+
 def test_the_files_that_pages_name_exist():
     pages = [DOCS.parent / "README.md", *DOCS.rglob("*.md")]
     for page in pages:

@@ -9,7 +9,6 @@ from torch import Tensor, nn
 
 from denseil.common.arguments import shown
 from denseil.common.modes import evaluating
-from denseil.data import normalize
 from denseil.embedding.image_network import ImageNetwork
 from denseil.models import unwrap
 from denseil.models.interface import FrameTokenEncoder, Preprocessing, preprocessing_of
@@ -129,11 +128,7 @@ class ClipEncoder:
 
     def _normalized(self, pixels: Tensor, like: Tensor) -> Tensor:
         """Normalise frames (N, 3, H, W) for the model."""
-        prepared = self.preprocessing
-        pixels = pixels.to(like.device)
-        if prepared.color_order == "BGR":
-            pixels = pixels.flip(1)
-        return normalize(pixels, prepared.mean, prepared.std).to(like.dtype)
+        return self.preprocessing.normalize(pixels.to(like.device)).to(like.dtype)
 
     def _checked(self, vectors: object, batch: int) -> Tensor:
         if not isinstance(vectors, Tensor) or vectors.shape != (batch, self.num_features):

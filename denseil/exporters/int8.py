@@ -7,14 +7,13 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from denseil.common.extras import need
-from denseil.data import Tracklet, normalize, read_frame, sample_even
+from denseil.data import Tracklet, read_frame, sample_even
 from denseil.data.images import resize_image
 from denseil.embedding.export_files import find_parts
 from denseil.embedding.exported import ExportedModel
@@ -23,6 +22,7 @@ from denseil.embedding.seal import seal
 from denseil.embedding.tracklet_vectors import embed_tracklets
 from denseil.metrics import Embeddings, rank
 from denseil.models import Agreement, agreement
+from denseil.models.interface import Preprocessing
 
 CALIBRATION = 64  # tracklets; more change little
 FRAMES = 8  # of a tracklet, at most
@@ -58,7 +58,7 @@ class Price:
 def quantize(path: Path, tracklets: Sequence[Tracklet]) -> Price:
     """Replace OpenVINO files with int8 ones, in place, and measure accuracy and speed."""
     before = ExportedModel(path)  # stays open: a file that is replaced lives on
-    clips = _clips(tracklets[:CALIBRATION], before.pretrained_cfg)  # (B, 8, 3, H, W)
+    clips = _clips(tracklets[:CALIBRATION], before.preprocessing)  # (B, 8, 3, H, W)
     expected, expected_single = _embed(before, tracklets, FRAMES), _embed(before, tracklets, 1)
     for part, file in find_parts(path).items():
         _quantize_file(part, file, list(_examples(part, before, clips)))
@@ -97,21 +97,20 @@ def _examples(part: str, model: ExportedModel, clips: Tensor) -> Iterator[tuple[
             yield (clip if part == "whole" else model.encode_frames(clip))[None], mask
 
 
-def _clips(tracklets: Sequence[Tracklet], cfg: dict[str, Any]) -> Tensor:
+def _clips(tracklets: Sequence[Tracklet], prepared: Preprocessing) -> Tensor:
     """Eight evenly spaced frames of each tracklet, normalised: (B, 8, 3, H, W)."""
-    size = tuple(cfg["input_size"][1:])
     clips = np.stack(
         [
             np.stack(
                 [
-                    resize_image(read_frame(tracklet.frames, int(i), name=tracklet.name), size)
+                    resize_image(read_frame(tracklet.frames, int(i), name=tracklet.name), prepared.size)
                     for i in sample_even(len(tracklet.frames), FRAMES)
                 ]
             )
             for tracklet in tracklets
         ]
     )
-    return normalize(torch.from_numpy(clips).movedim(-1, -3), cfg["mean"], cfg["std"])
+    return prepared.normalize(torch.from_numpy(clips).movedim(-1, -3))
 
 
 def _embed(model: ExportedModel, tracklets: Sequence[Tracklet], most: int) -> Tensor:

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias, get_args, runtime_checkable
 
-from denseil.common.arguments import checked_class, shown
+from denseil.common.arguments import checked, checked_class, shown
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -62,6 +62,23 @@ class Preprocessing:
             raise ValueError(f"frames={shown(self.frames)}: choose one of {', '.join(get_args(FramesPolicy))}")
         if self.color_order not in get_args(ColorOrder):
             raise ValueError(f"color_order={shown(self.color_order)}: choose 'RGB' or 'BGR' (what OpenCV reads)")
+
+    @checked
+    def normalize(self, pixels: Tensor) -> Tensor:
+        """Normalise pixels for the model, on their device: its channel order, then (pixel / 255 - mean) / std.
+
+        Args:
+            pixels: (..., 3, H, W) uint8, RGB.
+
+        Returns:
+            Float32 of the same shape.
+
+        Raises:
+            TypeError: If the pixels are not uint8.
+        """
+        from denseil.data.transforms import normalize  # this file is also read without torch
+
+        return normalize(pixels.flip(-3) if self.color_order == "BGR" else pixels, self.mean, self.std)
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain data for JSON."""

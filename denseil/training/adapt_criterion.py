@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from denseil.common.modes import evaluating
-from denseil.data import ClipDataset, ClipTransform, Tracklet, normalize
+from denseil.data import ClipDataset, ClipTransform, Tracklet
 from denseil.linking import link
 from denseil.models import unwrap
 from denseil.models.interface import preprocessing_of
@@ -145,9 +145,7 @@ class Criterion:
             for part in torch.arange(len(self.thirds)).split(BATCH):
                 pixels = clips.__getitems__(part.tolist()).clips
                 pixels[1::2] = pixels[1::2].flip(-1)
-                if frames.color_order == "BGR":
-                    pixels = pixels.flip(2)
-                vectors.append(model(normalize(pixels.to(device), frames.mean, frames.std)).float().cpu())
+                vectors.append(model(frames.normalize(pixels.to(device))).float().cpu())
         unit: Tensor = F.normalize(torch.cat(vectors), dim=1).unflatten(0, (-1, 2))
         return unit
 

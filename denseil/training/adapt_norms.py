@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from denseil.common.modes import evaluating
-from denseil.data import ClipDataset, Tracklet, normalize
+from denseil.data import ClipDataset, Tracklet
 from denseil.models import unwrap
 from denseil.models.interface import Preprocessing, preprocessing_of
 from denseil.training.config import TrainConfig
@@ -120,7 +120,4 @@ def _batches(tracklets: Sequence[Tracklet], frames: Preprocessing, seed: int) ->
     generator = torch.Generator().manual_seed(seed)
     order = torch.randperm(len(tracklets), generator=generator)[:MOST]
     for part in order.split(BATCH):
-        batch = clips.__getitems__(part.tolist()).clips
-        if frames.color_order == "BGR":
-            batch = batch.flip(2)
-        yield normalize(batch, frames.mean, frames.std)
+        yield frames.normalize(clips.__getitems__(part.tolist()).clips)

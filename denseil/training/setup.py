@@ -21,7 +21,6 @@ from denseil.data import (
     VideoReIDDataset,
     clip_loader,
     label_map,
-    normalize,
     read_dataset,
 )
 from denseil.data.batch_augmentation import put
@@ -89,12 +88,9 @@ class Training:
 
     def to_device(self, batch: ClipBatch) -> tuple[Tensor, Tensor]:
         """Return a batch's clips (B, T, 3, H, W), normalised for the model, and its labels (B,)."""
-        device, frames = self.accelerator.device, self.preprocessing
+        device = self.accelerator.device
         clips = batch.clips.to(device, non_blocking=True)
-        if frames.color_order == "BGR":
-            clips = clips.flip(2)
-        clips = normalize(clips, frames.mean, frames.std)
-        return clips, put(batch.labels, device)
+        return self.preprocessing.normalize(clips), put(batch.labels, device)
 
 
 def set_up(

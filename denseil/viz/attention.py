@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from denseil.common.arguments import checked, checked_class
-from denseil.data import normalize, read_frame, sample_even
+from denseil.data import read_frame, sample_even
 from denseil.data.images import resize_image
 from denseil.models import ClipModel, unwrap
 from denseil.models.attention_maps import AttentionMap
@@ -64,11 +64,11 @@ def attend(model: nn.Module, frames: Sequence[str], *, block: int = -1) -> Atten
     model = unwrap(model)
     if not isinstance(model, ClipModel) or not model.fused_levels:
         raise ValueError("the model has no dense attention to show: its depth is 0, or its fusion another")
-    cfg = model.pretrained_cfg
-    positions = sample_even(len(frames), int(model.denseil_cfg["clip_len"])).tolist()
-    paths, size = tuple(frames[position] for position in positions), tuple(cfg["input_size"][1:])
-    pixels = np.stack([resize_image(read_frame(frames, at, name=frames[0]), size) for at in positions])
-    clip = normalize(torch.from_numpy(pixels).movedim(-1, -3), cfg["mean"], cfg["std"])[None]
+    prepared = model.preprocessing
+    positions = sample_even(len(frames), prepared.clip_len).tolist()
+    paths = tuple(frames[position] for position in positions)
+    pixels = np.stack([resize_image(read_frame(frames, at, name=frames[0]), prepared.size) for at in positions])
+    clip = prepared.normalize(torch.from_numpy(pixels).movedim(-1, -3))[None]
     maps = model.attention_maps(clip.to(next(model.parameters()).device))
     if not -len(maps) <= block < len(maps):
         raise ValueError(f"block={block}: the model has {len(maps)} blocks, numbered from 0")

@@ -26,7 +26,7 @@ import torch
 from torch import Tensor, nn
 
 from denseil import create_model
-from denseil.data import ClipDataset, ClipTransform, PKSampler, Tracklet, label_map, normalize, read_dataset, sample_all
+from denseil.data import ClipDataset, ClipTransform, PKSampler, Tracklet, label_map, read_dataset, sample_all
 from denseil.layers import ClipHead, PartPool
 from denseil.losses import named_losses
 from denseil.metrics import Embeddings, rank
@@ -85,7 +85,7 @@ def keep(model: DenseIL, tracklets: Sequence[Tracklet], transform: ClipTransform
         clips.set_epoch(view)
         for start in range(0, len(tracklets), BATCH):
             part = range(start, min(start + BATCH, len(tracklets)))
-            pixels = normalize(clips.__getitems__(part).clips, prepared.mean, prepared.std).flatten(0, 1)
+            pixels = prepared.normalize(clips.__getitems__(part).clips).flatten(0, 1)
             encoded = torch.cat([model.encode_frames(chunk) for chunk in pixels.split(16)])
             tokens[view, part.start : part.stop] = encoded.unflatten(0, (len(part), frames))
     return Kept(tokens, tracklets)

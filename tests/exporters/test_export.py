@@ -18,7 +18,7 @@ import denseil
 from denseil.cli import main
 from denseil.data import read_dataset
 from denseil.embedding import Embedder, ExportedModel
-from denseil.exporters import ExportReport
+from denseil.exporters import ExportReport, int8
 from denseil.models import DenseIL, model_id
 
 TINY = {"backbone": "test_resnet", "dim": 32, "num_heads": 4, "ffn_dim": 32, "depth": 1}
@@ -274,6 +274,18 @@ def test_siblings_in_parts(format: str, arguments: dict, tmp_path: Path):
     if arguments.get("backbone") == "test_vit":
         arguments = {**arguments, "last_stride": None, "backbone_args": {"img_size": (128, 64)}}
     assert denseil.export(build(**arguments), tmp_path / "m", format, parts=True, size=(128, 64)).error < 1e-4
+
+
+def test_int8_is_calibrated_in_the_models_own_colours(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+    pytest.importorskip("nncf")
+    seen: list[Tensor] = []
+    monkeypatch.setattr(int8, "_quantize_file", lambda part, file, examples: seen.append(examples[0][0]))
+    model = build()
+    rgb = replace(model.preprocessing, size=(128, 64), mean=(0.4, 0.5, 0.6))
+    for prepared in (rgb, replace(rgb, color_order="BGR", mean=rgb.mean[::-1])):
+        tracklets = read_dataset("mars", MARS).gallery[:3]
+        denseil.export(model, tmp_path / "m.xml", preprocessing=prepared, int8=tracklets)
+    assert torch.equal(seen[0], seen[1].flip(2))
 
 
 @pytest.mark.slow

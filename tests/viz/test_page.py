@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import re
 import threading
@@ -182,6 +183,17 @@ def test_attention_of_a_block_of_choice(tmp_path: Path):
     assert not torch.allclose(first, last)
     with pytest.raises(ValueError, match="no dense attention"):
         attend(denseil.create_model("denseil", backbone="test_resnet", depth=0), paths)
+
+
+def test_attention_is_that_of_the_models_own_colours(tmp_path: Path):
+    model = denseil.create_model("denseil", backbone="test_resnet", dim=64, num_heads=4).eval()
+    straight, swapped = str(tmp_path / "rgb.png"), str(tmp_path / "bgr.png")
+    pixels = np.random.default_rng(0).integers(0, 256, (60, 30, 3), np.uint8)
+    Image.fromarray(pixels).save(straight)
+    Image.fromarray(pixels[..., ::-1].copy()).save(swapped)
+    expected = attend(model, [straight]).shares
+    model.preprocessing = dataclasses.replace(model.preprocessing, color_order="BGR")
+    assert torch.equal(attend(model, [swapped]).shares, expected)
 
 
 def test_attention_passes_over_a_damaged_frame(tmp_path: Path):
