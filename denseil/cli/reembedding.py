@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from denseil.cli import options
 from denseil.cli.computing import begin
@@ -11,6 +14,13 @@ from denseil.cli.output import progressing, show
 from denseil.cli.parser import Verbs
 from denseil.common.text import plain
 
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from denseil.embedding import Embedder
+    from denseil.gallery import Record
+
+logger = logging.getLogger(__name__)
 BLOCK = 256  # records
 
 
@@ -24,8 +34,9 @@ def declare(verbs: Verbs) -> None:
             "denseil gallery reembed people adapted-people --model adapted",
             "denseil gallery reembed people http://127.0.0.1:19530 --model runs/mars/final --device cuda",
         ),
-        more="The crops of a record are the images in the folder of its thumbnail. Records whose folder is gone, or "
-        "is shared with another record, are left out, and the exit status is then 1.",
+        more="The crops of a record are the images in the folder of its thumbnail. Records are left out, and the "
+        "exit status is 1, if this folder is gone, has no readable image, has images in subfolders, or is shared with "
+        "another record.",
         again="run the same command again: records that the new gallery already holds are kept",
     )
     what = verb.subject("input and output")
@@ -70,15 +81,33 @@ def reembed(source: str, target: str, model: str, device: str, seed: int, json: 
         done = set(other.find([record.id for record in there]))
         bar.update(len(done))
         missing = [record for record in there if record.id not in done]
+        embedded = 0
         for start in range(0, len(missing), BLOCK):
             block = missing[start : start + BLOCK]
-            other.add(block, embedder.embed(folders[record.id] for record in block))
+            if made := _embed(embedder, block):
+                other.add([record for record, _ in made], [vector for _, vector in made])
+            embedded += len(made)
             bar.update(len(block))
         total = other.count()
-    left_out = len(records) - len(there)
-    text = f"embedded records: {len(missing):,} of {len(records):,}; {plain(target)} holds {total:,}"
+    left_out = len(records) - len(done) - embedded
+    text = f"embedded records: {embedded:,} of {len(records):,}; {plain(target)} holds {total:,}"
     if left_out:
-        text += f"\nleft out: {left_out:,} records whose crops are gone, or in a folder with those of others"
-    found = {"embedded": len(missing), "records": len(records), "left_out": left_out, "total": total, "model": identity}
+        text += f"\nleft out: {left_out:,} records whose crops are gone or unreadable, or in a folder with other crops"
+    found = {"embedded": embedded, "records": len(records), "left_out": left_out, "total": total, "model": identity}
     show(found, as_json=json, text=text)
     return 1 if left_out else 0
+
+
+def _embed(embedder: Embedder, records: Sequence[Record]) -> list[tuple[Record, Tensor]]:
+    """Embed the crops of records; a record whose folder is not one readable tracklet is left out with a warning."""
+    folders = [Path(record.thumbnail).parent for record in records]
+    try:
+        return list(zip(records, embedder.embed(folders), strict=True))
+    except (ValueError, OSError):  # again, one by one, to find those that fail
+        made = []
+    for record, folder in zip(records, folders, strict=True):
+        try:
+            made.append((record, embedder(folder)))
+        except (ValueError, OSError) as error:  # noqa: PERF203 (a record takes milliseconds)
+            logger.warning("record %r is left out: %s", record.id, error)
+    return made

@@ -50,3 +50,24 @@ def test_records_get_the_vectors_of_another_model(tmp_path: Path, capsys: pytest
     assert [each.record for each in found] == records[1:5]
     expected = after.embed([read_folder(Path(each.frames[0]).parent)[0] for each in tracklets[1:5]])
     torch.testing.assert_close(torch.tensor([each.vector.tolist() for each in found]), expected, atol=1e-5, rtol=0)
+
+
+def test_folders_that_cannot_be_embedded_are_left_out(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    pytest.importorskip("lancedb")
+    tracklets = write_tracklets(tmp_path / "crops", light=1.0)[:4]
+    embedder = Embedder(saved(tmp_path / "a", 0), device="cpu")
+    records = [Record(each.name, each.camid, thumbnail=each.frames[3]) for each in tracklets]
+    with galleries.open(str(tmp_path / "old"), 32, model_id(embedder.model)) as old:
+        old.add(records, embedder.embed(tracklets))
+    for frame in tracklets[0].frames:
+        Path(frame).write_bytes(b"damaged")
+    shutil.copytree(Path(tracklets[3].frames[0]).parent, Path(tracklets[1].frames[0]).parent / "more")
+    words = ["gallery", "reembed", str(tmp_path / "old"), str(tmp_path / "new"), "--model", str(tmp_path / "a")]
+    for embedded in (2, 0):
+        assert main([*words, "--device", "cpu", "--json", "--quiet"]) == 1
+        printed = capsys.readouterr()
+        result = json.loads(printed.out)
+        assert (result["embedded"], result["left_out"], result["total"]) == (embedded, 2, 2)
+        assert printed.err.count("is left out:") == 2
+    with galleries.open(str(tmp_path / "new")) as new:
+        assert len(new.find([each.name for each in tracklets[2:]])) == 2
