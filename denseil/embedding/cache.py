@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from denseil._version import __version__
 from denseil.data import Tracklet
+from denseil.embedding.tracklet_vectors import FramesPolicy, describe_policy
 from denseil.metrics import Embeddings, load_features, save_features
 from denseil.models import model_id, unwrap
 from denseil.models import weights_digest as weights_digest
@@ -54,6 +55,28 @@ def model_name(model: nn.Module) -> str:
     inner = unwrap(model)
     cfg = getattr(inner, "pretrained_cfg", None) or {}
     return str(cfg.get("architecture") or type(inner).__name__)
+
+
+def describe_vectors(
+    model: nn.Module, preprocessing: Preprocessing, frames: FramesPolicy, *, flip: bool, normalized: bool
+) -> dict[str, str]:
+    """Return the metadata of a features file: the identity of the model, and how a tracklet became a vector.
+
+    Args:
+        model: The model.
+        preprocessing: Preprocessing of frames.
+        frames: Frames of a tracklet that its vector is of.
+        flip: Whether vectors of mirrored frames were averaged in.
+        normalized: Whether vectors have length 1.
+    """
+    metadata = {
+        "frames": frames,
+        "model": model_name(model),
+        "weights": weights_digest(model),
+        "model_id": model_id(model, preprocessing),
+        "policy": json.dumps(describe_policy(preprocessing, frames, flip=flip, normalized=normalized)),
+    }
+    return metadata | {"normalized": "true"} if normalized else metadata
 
 
 def _file_state(path: str) -> str:

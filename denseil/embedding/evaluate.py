@@ -13,7 +13,7 @@ from denseil.common.arguments import checked, shown
 from denseil.common.processes import rank_and_world
 from denseil.common.progress import progress_bar
 from denseil.data import Tracklet, VideoReIDDataset
-from denseil.embedding.cache import cached_vectors, features_key, keep_vectors, label, model_name
+from denseil.embedding.cache import cached_vectors, describe_vectors, features_key, keep_vectors, label
 from denseil.embedding.clip_encoder import ClipEncoder
 from denseil.embedding.tracklet_vectors import FramesPolicy, embed_tracklets
 from denseil.metrics import Embeddings, KReciprocal, RankingResult, rank
@@ -144,7 +144,7 @@ def embed_dataset(
         vectors[place] = vector
     vectors = _sum_over_ranks(vectors, model)
     if path is not None and rank_ == 0:
-        keep_vectors(path, tracklets, vectors, {"frames": frames, "model": model_name(model)})
+        keep_vectors(path, tracklets, vectors, describe_vectors(model, prepared, frames, flip=flip, normalized=False))
     return label(tracklets, vectors)
 
 

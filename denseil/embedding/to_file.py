@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import shutil
 from collections.abc import Iterator, Sequence
@@ -22,12 +21,10 @@ from denseil.common.tensor_files import disk_errors, load_tensors
 from denseil.common.text import plain
 from denseil.common.track_key import check_unique
 from denseil.data import Tracklet
-from denseil.embedding.cache import describe, features_key, label, model_name, weights_digest
+from denseil.embedding.cache import describe, describe_vectors, features_key, label
 from denseil.embedding.embedder import Embedder
-from denseil.embedding.tracklet_vectors import describe_policy
 from denseil.metrics import load_records, save_features
 from denseil.metrics.merging import SHARD
-from denseil.models import model_id
 
 logger = logging.getLogger(__name__)
 PART_FRAMES = 2048  # frames per part, which a kill can lose; also the unit of work of a process
@@ -197,14 +194,9 @@ def _finish(
     if not readable:
         raise ValueError(f"no frame of the {len(tracklets)} tracklets can be read, first of {tracklets[0].frames[0]}")
     kept, records = [tracklets[place] for place in readable], list(describe(tracklets))
-    metadata = {
-        "frames": embedder.frames,
-        "model": model_name(embedder.model),
-        "weights": weights_digest(embedder.model),
-        "model_id": model_id(embedder.model, embedder.preprocessing),
-        "policy": json.dumps(describe_policy(embedder.preprocessing, embedder.frames, flip=embedder.flip)),
-        "normalized": "true",
-    }
+    metadata = describe_vectors(
+        embedder.model, embedder.preprocessing, embedder.frames, flip=embedder.flip, normalized=True
+    )
     if shard != (1, 1):
         metadata[SHARD] = "{}/{}".format(*shard)
     save_features(

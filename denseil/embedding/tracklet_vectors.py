@@ -102,7 +102,9 @@ def embed_tracklets(
                     total, clips_done = torch.zeros_like(total), 0
 
 
-def describe_policy(preprocessing: Preprocessing, frames: FramesPolicy, *, flip: bool = False) -> dict[str, Any]:
+def describe_policy(
+    preprocessing: Preprocessing, frames: FramesPolicy, *, flip: bool = False, normalized: bool = True
+) -> dict[str, Any]:
     """Describe how a tracklet becomes a vector, as plain data for the metadata of files."""
     clips = "interleaved: clip c of C takes frames c, c + C, c + 2C, ...; the last ones are padded under a mask"
     if frames == "even8":
@@ -113,7 +115,7 @@ def describe_policy(preprocessing: Preprocessing, frames: FramesPolicy, *, flip:
         "clip_len": 8 if frames == "even8" else preprocessing.clip_len,
         "clips": clips,
         "flip": flip,
-        "vector": "mean of the clips' embeddings, divided by its length",
+        "vector": "mean of the clips' embeddings" + ", divided by its length" * normalized,
     }
 
 

@@ -14,8 +14,8 @@ import torch
 import denseil
 from denseil.cli import main
 from denseil.data import VideoReIDDataset, read_dataset
-from denseil.embedding import embed_tracklets, evaluate
-from denseil.metrics import Embeddings, RankingResult, rank
+from denseil.embedding import Embedder, embed_to_file, embed_tracklets, evaluate
+from denseil.metrics import Embeddings, RankingResult, load_features, rank, rank_features
 
 ROOT = Path(__file__).parent.parent / "data" / "mars_tiny"
 
@@ -80,6 +80,27 @@ def test_cache_serves_all_protocols_and_nothing_else(
     shutil.copytree(ROOT, tmp_path / "moved")
     evaluate(model, read_dataset("mars", tmp_path / "moved"), cache=tmp_path)
     assert encoded  # other files
+
+
+def test_cached_vectors_say_which_model_made_them(dataset: VideoReIDDataset, tmp_path: Path):
+    files = []
+    for seed in (0, 1):
+        torch.manual_seed(seed)
+        made = denseil.create_model("denseil", backbone="test_resnet", dim=32, depth=1, num_heads=4, ffn_dim=32).eval()
+        evaluate(made, dataset, cache=tmp_path / f"{seed}")
+        files += list((tmp_path / f"{seed}").iterdir())
+    with pytest.raises(ValueError, match="vectors of two models cannot be compared"):
+        rank_features(*files)
+    folder = denseil.save_pretrained(made, tmp_path / "model")
+    assert denseil.embedding.calibrate(files[1], folder, rates=[0.2]).identities > 1
+    embedded = tmp_path / "embedded.safetensors"
+    embed_to_file(Embedder(folder, device="cpu"), dataset.query, embedded)
+    cached, own = load_features(files[1]).metadata, load_features(embedded).metadata
+    assert {name: value for name, value in own.items() if name not in ("policy", "normalized")} == {
+        name: value for name, value in cached.items() if name != "policy"
+    }
+    policy = json.loads(own["policy"]) | {"vector": "mean of the clips' embeddings"}
+    assert json.loads(cached["policy"]) == policy
 
 
 def test_damaged_cache_is_made_anew(
