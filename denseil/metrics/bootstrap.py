@@ -79,15 +79,19 @@ def threshold_intervals(
 
 
 def _genuine(identity: Ints, cameras: Ints, pids: Ints, rng: np.random.Generator) -> tuple[Ints, Ints]:
-    """Return pairs of one person from two cameras; at most `PAIRS`, sampled."""
-    order = identity.argsort(kind="stable")
-    parts = np.split(order, np.flatnonzero(np.diff(identity[order])) + 1)
-    found = [part[np.stack(np.triu_indices(len(part), 1))] for part in parts if pids[part[0]] != DISTRACTOR_PID]
-    one, other = np.concatenate(found, axis=1) if found else np.empty((2, 0), np.int64)
-    kept = np.flatnonzero(cameras[one] != cameras[other])
-    if len(kept) > PAIRS:
-        kept = rng.choice(kept, PAIRS, replace=False)
-    return one[kept], other[kept]
+    """Return pairs of one person from two cameras; at most `PAIRS`, sampled by their number without listing all."""
+    order = np.lexsort((cameras, identity))
+    order = order[pids[order] != DISTRACTOR_PID]
+    person, camera = identity[order], cameras[order]
+    # In this order, the partners of a vector are those of its person in later cameras, from `first` to `last`.
+    ends = np.flatnonzero(np.append((np.diff(person) != 0) | (np.diff(camera) != 0), True)) + 1
+    first = ends[np.searchsorted(ends, np.arange(len(order)), side="right")]
+    last = np.searchsorted(person, person, side="right")
+    before = np.append(0, np.cumsum(last - first))  # pairs of the vectors before each
+    count = int(before[-1])
+    pairs = np.arange(count) if count <= PAIRS else rng.choice(count, PAIRS, replace=False)
+    row = np.searchsorted(before, pairs, side="right") - 1
+    return order[row], order[first[row] + pairs - before[row]]
 
 
 def _impostors(identity: Ints, cameras: Ints, rng: np.random.Generator) -> tuple[Ints, Ints]:

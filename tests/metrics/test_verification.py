@@ -2,13 +2,14 @@
 
 import itertools
 import re
+import tracemalloc
 
 import numpy as np
 import pytest
 import torch
 from torchmetrics.functional.classification import binary_roc
 
-from denseil.metrics import Embeddings, Verification, rank, verify
+from denseil.metrics import Embeddings, Verification, bootstrap, rank, verify
 from denseil.metrics.verification import BINS, BLOCK
 
 
@@ -124,6 +125,34 @@ def test_the_interval_is_that_of_a_bootstrap_over_identities():
     assert found.eer_interval == pytest.approx((low, high), abs=0.02)
     assert found.eer_interval[0] <= found.eer_threshold <= found.eer_interval[1]
     assert set(found.intervals) == {0.1}
+
+
+def test_pairs_of_one_person_are_those_of_plain_loops():
+    e = some(200, persons=9)
+    identity, cameras, pids = e.pids.numpy(), e.camids.numpy(), e.pids.numpy()
+    found = bootstrap._genuine(identity, cameras, pids, np.random.default_rng(0))
+    expected = {
+        (i, j)
+        for i, j in itertools.combinations(range(len(e)), 2)
+        if pids[i] == pids[j] != 0 and cameras[i] != cameras[j]
+    }
+    pairs = [tuple(sorted(pair)) for pair in zip(*(places.tolist() for places in found), strict=True)]
+    assert len(pairs) == len(expected)
+    assert set(pairs) == expected
+
+
+def test_few_people_with_many_tracklets_do_not_fill_memory():
+    rng = np.random.default_rng(0)
+    pids, cameras = np.repeat([1, 2], [4000, 2000]), rng.integers(3, size=6000)
+    tracemalloc.start()
+    one, other = bootstrap._genuine(pids, cameras, pids, rng)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 100e6  # a list of the 10 million pairs takes twice as much
+    assert len(set(zip(one.tolist(), other.tolist(), strict=True))) == len(one) == bootstrap.PAIRS
+    assert (pids[one] == pids[other]).all()
+    assert (cameras[one] != cameras[other]).all()
+    assert (pids[one] == 1).mean() == pytest.approx(0.8, abs=0.01)  # as many times as it has pairs
 
 
 @pytest.mark.parametrize("scale", [1e15, 1e-15])
