@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from denseil.linking import link
+from denseil.linking import link, threshold
+from denseil.linking.checks import check_tracks
+from denseil.linking.rules import Rules
 from denseil.linking.threshold import CAP, PRIOR, value_of
 
 
@@ -49,3 +51,39 @@ def test_the_rate_is_kept_with_the_promised_probability():
         value = link(vectors, **seen, far=0.05, centre=False).threshold.value
         kept.append(float((two >= value).mean()) <= 0.05)
     assert np.mean(kept) >= 0.5  # 0.4 without draws
+
+
+def crowd(count: int, seed: int) -> dict[str, np.ndarray]:
+    """Tracklets of three cameras at odd times, some unknown."""
+    rng = np.random.default_rng(seed)
+    start = rng.integers(0, 40, count).astype(float)
+    end = start + rng.integers(0, 9, count)
+    start[rng.random(count) < 0.1] = np.nan
+    return {"vectors": rng.normal(size=(count, 8)), "camids": rng.integers(3, size=count), "start": start, "end": end}
+
+
+@pytest.mark.parametrize("count", [1, 2, 90])
+def test_pairs_seen_at_once_are_those_of_plain_loops(count: int):
+    tracks = check_tracks(**crowd(count, 0))
+    similar, pairs = threshold._seen_at_once(tracks, Rules(tracks.camids, tracks.start, tracks.end))
+    expected = {
+        (i, j): tracks.vectors[i] @ tracks.vectors[j]
+        for i in range(count)
+        for j in range(i + 1, count)
+        if tracks.camids[i] == tracks.camids[j]
+        and max(tracks.start[[i, j]]) <= min(tracks.end[[i, j]])
+        and np.isfinite(tracks.start[[i, j]]).all()
+    }
+    assert len(pairs) == len(expected)
+    for (i, j), value in zip(pairs.tolist(), similar.tolist(), strict=True):
+        assert value == pytest.approx(expected[min(i, j), max(i, j)], abs=1e-6)
+
+
+def test_of_many_pairs_some_are_sampled_over_all_cameras(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(threshold, "MOST_PAIRS", 500)
+    tracks = check_tracks(**crowd(300, 1))
+    rules = Rules(tracks.camids, tracks.start, tracks.end)
+    pairs = threshold._seen_at_once(tracks, rules)[1]
+    assert len(np.unique(np.sort(pairs, axis=1), axis=0)) == len(pairs) == 500
+    assert np.bincount(tracks.camids[pairs[:, 0]]).min() > 100
+    assert np.array_equal(threshold._seen_at_once(tracks, rules)[1], pairs)
