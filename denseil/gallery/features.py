@@ -22,13 +22,14 @@ logger = logging.getLogger(__name__)
 def read_features(path: str | Path) -> tuple[list[Record], FloatArray]:
     """Read the records and vectors (N, D) of a features file.
 
-    Rows without an id get the file name and the row number as id. A pid of -1 becomes None, an unknown person.
+    Rows without an id, or with null, get the file name and the row number as id; an integer becomes text. A pid of -1
+    becomes None, an unknown person.
 
     Raises:
         FileNotFoundError: If the file does not exist.
         TypeError, ValueError: If the file is damaged; see `Record`.
     """
-    from denseil.metrics import load_features, load_records  # needs torch
+    from denseil.metrics.features import load_features, load_records, row_id  # needs torch
 
     embeddings = load_features(path).embeddings
     known = load_records(path) or [{} for _ in range(len(embeddings))]
@@ -40,7 +41,7 @@ def read_features(path: str | Path) -> tuple[list[Record], FloatArray]:
         thumbnail = given.get("thumbnail")
         if isinstance(thumbnail, str) and not is_utf8(thumbnail):  # what is not text is left to `Record`
             unnamed.append(given.pop("thumbnail"))
-        name = values.get("id", f"{Path(path).stem}:{row}")
+        name = row_id(path, row, values)
         try:
             records.append(Record(name, camid=camid, pid=None if pid < 0 else pid, **given))
         except (TypeError, ValueError) as error:

@@ -17,7 +17,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
-from denseil.common.arguments import checked
+from denseil.common.arguments import checked, shown
 from denseil.common.files import readable, replacing
 from denseil.common.tensor_files import disk_errors
 from denseil.common.text import plain
@@ -51,8 +51,8 @@ def save_features(
         path: The file, usually with the suffix `.safetensors`.
         embeddings: The embeddings.
         metadata: Strings to store with them, such as `frames` and the names of model and dataset.
-        records: A dict of JSON values for each vector. `denseil.gallery` reads `id`, `start` and `end` (seconds),
-            `track` and `thumbnail` (a path), all optional.
+        records: A dict of JSON values for each vector. `denseil.gallery` reads `id` (text or an integer), `start` and
+            `end` (seconds), `track` and `thumbnail` (a path), all optional.
 
     Raises:
         FileNotFoundError: If the folder does not exist.
@@ -143,6 +143,28 @@ def load_records(path: str | Path) -> list[dict[str, Any]] | None:
     if not isinstance(records, list) or len(records) != count or not all(isinstance(item, dict) for item in records):
         raise ValueError(f"{path}: its records must be a list of {count} objects, one a vector")
     return records
+
+
+def row_id(path: str | Path, row: int, record: Mapping[str, Any], *, file: str | Path = "") -> str:
+    """Return the id of a row of a features file: that of its record, or else the name of the file and the row.
+
+    Args:
+        path: The features file.
+        row: Index of the row.
+        record: The row's record, whose `id` may be missing or null.
+        file: Name of the file in the id; by default that of `path` without its suffix.
+
+    Raises:
+        ValueError: If the id is neither text nor an integer, or is empty.
+    """
+    name = record.get("id")
+    if name is None:
+        return f"{file or Path(path).stem}:{row}"
+    if isinstance(name, bool) or not isinstance(name, (str, int)) or name == "":
+        raise ValueError(
+            f"{path}, row {row}: id is {shown(name)}; give each tracklet a text of its own, or leave ids out"
+        )
+    return str(name)
 
 
 @checked

@@ -17,7 +17,7 @@ from denseil.common.arguments import checked, shown
 from denseil.common.text import plain
 from denseil.common.vectors import unit_vectors
 from denseil.metrics.embeddings import Embeddings
-from denseil.metrics.features import Features, check_same_model, load_features, load_records, save_features
+from denseil.metrics.features import Features, check_same_model, load_features, load_records, row_id, save_features
 
 logger = logging.getLogger(__name__)
 SHARD = "shard"  # the metadata "i/n" of a file that holds the i-th of n shares
@@ -78,8 +78,7 @@ def merge_features(paths: Sequence[str | Path], output: str | Path) -> MergeRepo
         return MergeReport(Path(output), len(joined), 0)
     for (path, _), one in zip(files, records, strict=True):
         for place, row in enumerate(one or []):
-            if row.get("id") is not None:
-                _check_id(path, place, row["id"])
+            row_id(path, place, row)  # an error if it is not one
     rows = [row for one in records for row in one or []]
     kept = _once(joined, rows)
     save_features(output, joined[kept], metadata=metadata, records=[rows[place] for place in kept])
@@ -97,8 +96,8 @@ def read_together(paths: Sequence[str | Path]) -> tuple[Embeddings, list[dict[st
     Raises:
         FileNotFoundError: If a file does not exist.
         ValueError: If there is no file, one is damaged, files differ in model or width, a vector is zero, two tracklets
-            have one id, an id is not text, a record's `start` or `end` is not a number of seconds, or its end is
-            before its start.
+            have one id, an id is neither text nor an integer, a record's `start` or `end` is not a number of seconds,
+            or its end is before its start.
     """
     if not paths:
         raise ValueError("no features files to read: give at least one")
@@ -112,12 +111,11 @@ def read_together(paths: Sequence[str | Path]) -> tuple[Embeddings, list[dict[st
         unit_vectors(file.embeddings.vectors, what=str(path))  # an error that names the file
         name = path.stem if names[path.stem] == 1 else path
         known = load_records(path) or [{} for _ in range(len(file.embeddings))]
-        named = [{"id": f"{name}:{row}"} | _given(record) for row, record in enumerate(known)]
-        for row, record in enumerate(named):
-            _check_id(path, row, record["id"])
+        named = [_given(record) | {"id": row_id(path, row, record, file=name)} for row, record in enumerate(known)]
+        for record in named:
             _check_times(path, record)
         records += named
-    counts = Counter(str(record["id"]) for record in records)
+    counts = Counter(record["id"] for record in records)
     twice = sorted(name for name, count in counts.items() if count > 1)
     if twice:
         raise ValueError(
@@ -138,13 +136,6 @@ def _tell_missing_shards(files: Sequence[tuple[Path, Features]]) -> None:
 
 def _given(record: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in record.items() if value is not None}
-
-
-def _check_id(path: Path, row: int, name: object) -> None:
-    if isinstance(name, bool) or not isinstance(name, (str, int)) or name == "":
-        raise ValueError(
-            f"{path}, row {row}: id is {shown(name)}; give each tracklet a text of its own, or leave ids out"
-        )
 
 
 def _check_times(path: Path, record: dict[str, Any]) -> None:
@@ -222,7 +213,7 @@ def _once(joined: Embeddings, rows: list[dict[str, Any]]) -> list[int]:
     places: dict[str, int] = {}
     kept, clashes = [], []
     for place, row in enumerate(rows):
-        name = row.get("id")
+        name = None if row.get("id") is None else str(row["id"])
         if name is None or name not in places:
             kept.append(place)
             if name is not None:

@@ -11,6 +11,7 @@ from denseil.common.arguments import checked, checked_class
 from denseil.common.arguments import shown as printed
 from denseil.data import Tracklet, VideoReIDDataset
 from denseil.metrics import Embeddings, load_features, load_records, nearest
+from denseil.metrics.features import row_id
 from denseil.viz.attention import Attention
 from denseil.viz.ranks import RankedQuery, RankedRow
 
@@ -59,7 +60,7 @@ def shown_features(path: str | Path) -> ShownEmbeddings:
     known = load_records(path) or [{}] * len(embeddings)
     shown = [
         Shown(
-            str(record.get("id", f"{Path(path).stem}:{row}")),
+            row_id(path, row, record),
             pid,
             _labels(pid, camid),
             str(record.get("thumbnail") or ""),

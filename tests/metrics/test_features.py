@@ -8,7 +8,18 @@ import torch
 from safetensors.numpy import save_file
 
 from denseil import cli
-from denseil.metrics import Embeddings, RankingResult, load_features, load_records, rank, save_features
+from denseil.gallery import read_features
+from denseil.metrics import (
+    Embeddings,
+    RankingResult,
+    load_features,
+    load_records,
+    merge_features,
+    rank,
+    save_features,
+)
+from denseil.metrics.merging import read_together
+from denseil.viz import shown_features
 
 
 @pytest.fixture
@@ -52,6 +63,28 @@ def test_numpy_alone_can_write_one(tmp_path: Path) -> None:
     assert torch.equal(embeddings.vectors, torch.eye(3))
     assert embeddings.camids.tolist() == [0, 0, 1]
     assert metadata == {}
+
+
+def test_an_id_means_the_same_everywhere(tmp_path: Path) -> None:
+    path = tmp_path / "q.safetensors"
+    some = Embeddings(np.eye(4), [1, 2, 3, 4], [1, 1, 1, 1])
+    save_features(path, some, records=[{"id": None}, {"id": 7}, {"id": "a"}, {}])
+    expected = ["q:0", "7", "a", "q:3"]
+    assert [record["id"] for record in read_together([path])[1]] == expected
+    assert [record.id for record in read_features(path)[0]] == expected
+    assert [one.name for one in shown_features(path)[1]] == expected
+    for wrong in ("", True, 7.0, ["a"]):
+        save_features(path, some, records=[{}, {}, {}, {"id": wrong}])
+        for read in (lambda path: read_together([path]), read_features, shown_features):
+            with pytest.raises(ValueError, match=r"q\.safetensors, row 3: id is .*; give each tracklet a text"):
+                read(path)
+
+
+def test_7_as_a_number_and_as_text_are_one_id(tmp_path: Path) -> None:
+    for place, name in enumerate((7, "7")):
+        save_features(tmp_path / f"{place}", Embeddings(np.eye(2)[:1], [1], [1]), records=[{"id": name}])
+    with pytest.raises(ValueError, match="1 of 2 ids name different records"):
+        merge_features([tmp_path / "0", tmp_path / "1"], tmp_path / "both")
 
 
 def test_records_travel_beside_the_vectors(pair: tuple[Embeddings, Embeddings], tmp_path: Path) -> None:
