@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -75,6 +75,12 @@ class Verification:
         ]
         lines.append(f"intervals of the thresholds: bootstrap over {self.identities:,} identities")
         return "\n".join(lines)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain data for JSON: all fields except the curves `far` and `frr`; rates become text."""
+        values = {each.name: getattr(self, each.name) for each in fields(self) if each.name not in ("far", "frr")}
+        by_rate = ("thresholds", "false_rejects", "intervals")
+        return values | {name: {repr(float(rate)): value for rate, value in values[name].items()} for name in by_rate}
 
     def plot(self, path: str | Path | None = None) -> Figure:
         """Plot both error rates over the threshold, and save the figure if a path is given; its suffix is the format.

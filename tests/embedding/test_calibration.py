@@ -58,6 +58,11 @@ def test_thresholds_reach_the_model_and_same_uses_them(folder, features, tmp_pat
     again = json.loads((folder / "config.json").read_text())["denseil"]["thresholds"]
     assert again["far"].items() > thresholds["far"].items()
     assert set(again["far"]) == {"0.1", "0.05", "0.2"}
+    capsys.readouterr()
+    assert main(["calibrate", str(features), str(folder), "--far", "0.2", "--json", "--quiet"]) == 0
+    printed = capsys.readouterr().out
+    assert json.loads(printed)["thresholds"] == {"0.2": again["far"]["0.2"]}
+    assert printed.count("\n") < 50  # without the curves
     update_config(folder, {"thresholds": {**again, "measured_on": "rendered people"}})
     assert main(["calibrate", str(features), str(folder), "--far", "0.2"]) == 0  # rates of other people are dropped
     assert set(json.loads((folder / "config.json").read_text())["denseil"]["thresholds"]["far"]) == {"0.2"}
