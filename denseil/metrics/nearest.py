@@ -6,10 +6,9 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-from torch.nn import functional as F
 
 from denseil.common.arguments import checked, shown
-from denseil.metrics.counting import METRICS, IntArray, KeyArray
+from denseil.metrics.counting import METRICS, IntArray, KeyArray, lengths
 from denseil.metrics.embeddings import JUNK_PID, Embeddings
 from denseil.metrics.equal_rows import EqualRows
 
@@ -46,7 +45,8 @@ def nearest(
         One entry per query.
 
     Raises:
-        ValueError: If the metric is unknown, vectors differ in length, or k or block is below 1.
+        ValueError: If the metric is unknown, vectors differ in width, k or block is below 1, or a vector's length is
+            beyond float32 (as in `rank`).
     """
     if metric not in METRICS:
         raise ValueError(f"no metric is named {shown(metric)}; choose from {', '.join(METRICS)}")
@@ -57,6 +57,7 @@ def nearest(
             f"query vectors have length {query.vectors.shape[1]}, gallery vectors {gallery.vectors.shape[1]}; "
             "both must come from one model"
         )
+    lengths(query.vectors)  # only to check the range of float32
     weigh, combine = METRICS[metric]
     weights = weigh(gallery.vectors).cpu().numpy()
     equal = EqualRows(gallery.vectors)
@@ -89,7 +90,13 @@ def _smallest(line: KeyArray, among: IntArray, k: int) -> IntArray:
 def _distances(query: torch.Tensor, items: torch.Tensor, metric: str) -> KeyArray:
     """Compute the distances (n,) of one vector (D,) from others (n, D)."""
     if metric == "cosine":
-        values = 1 - F.cosine_similarity(query[None], items)
+        values = 1 - (_units(items) * _units(query)).sum(1)
     else:
         values = torch.linalg.vector_norm(items - query, dim=1)
     return values.cpu().numpy()
+
+
+def _units(vectors: torch.Tensor) -> torch.Tensor:
+    """Scale vectors (..., D) to length 1; a zero vector is not changed."""
+    length = torch.linalg.vector_norm(vectors, dim=-1, keepdim=True)
+    return vectors / torch.where(length > 0, length, 1)

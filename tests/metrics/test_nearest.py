@@ -37,6 +37,19 @@ def test_is_that_of_plain_loops(metric: str, k: int):
             assert found.places.tolist() == expected
 
 
+@pytest.mark.parametrize("scale", [1e-9, 1e-17, 1e17])
+def test_the_length_of_vectors_does_not_change_the_distance(scale: float):
+    vectors = torch.tensor([[1.0, 0], [0, 1], [1, 1], [0, 0]])
+    one, long = (Embeddings(each, [1, 2, 3, 4], [1, 1, 1, 1]) for each in (vectors, vectors * scale))
+    gallery = Embeddings(vectors * scale, [5, 6, 7, 8], [2, 2, 2, 2])
+    expected = [found.distances.tolist() for found in nearest(one, gallery)]
+    assert expected[0] == pytest.approx([0, 1 - 0.5**0.5, 1, 1])
+    for found, distances in zip(nearest(long, gallery), expected, strict=True):
+        assert found.distances.tolist() == pytest.approx(distances, abs=1e-6)
+    with pytest.raises(ValueError, match="too short"):
+        nearest(Embeddings(vectors * 1e-20, [1, 2, 3, 4], [1, 1, 1, 1]), gallery)
+
+
 def test_first_match_is_where_rank_says():
     generator = torch.Generator().manual_seed(2)
     query, gallery = some(40, 3), some(200, 4)
