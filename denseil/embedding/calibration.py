@@ -47,7 +47,7 @@ def calibrate(features: str | Path, folder: str | Path, *, rates: Sequence[float
         "eer": {"rate": found.eer, "threshold": found.eer_threshold, "interval": list(found.eer_interval)},
         "far": {
             **_earlier_rates(model, metadata.get("frames")),
-            **{f"{rate:g}": threshold for rate, threshold in found.thresholds.items()},
+            **{repr(float(rate)): threshold for rate, threshold in found.thresholds.items()},  # looked up by its value
         },
     }
     update_config(folder, {"thresholds": thresholds})

@@ -63,6 +63,10 @@ def test_thresholds_reach_the_model_and_same_uses_them(folder, features, tmp_pat
     printed = capsys.readouterr().out
     assert json.loads(printed)["thresholds"] == {"0.2": again["far"]["0.2"]}
     assert printed.count("\n") < 50  # without the curves
+    third = denseil.embedding.calibrate(features, folder, rates=[1 / 3]).thresholds[1 / 3]
+    opened = Embedder(folder, device="cpu")
+    assert opened.threshold(far=1 / 3) == third
+    assert opened.threshold(far=0.2) == again["far"]["0.2"]
     update_config(folder, {"thresholds": {**again, "measured_on": "rendered people"}})
     assert main(["calibrate", str(features), str(folder), "--far", "0.2"]) == 0  # rates of other people are dropped
     assert set(json.loads((folder / "config.json").read_text())["denseil"]["thresholds"]["far"]) == {"0.2"}
