@@ -6,6 +6,7 @@ import math
 from datetime import datetime, timedelta, timezone
 
 from denseil.common.text import plain
+from denseil.common.times import iso_seconds
 
 
 def seconds(text: str | None) -> float | None:
@@ -29,10 +30,4 @@ def seconds(text: str | None) -> float | None:
     else:
         if math.isfinite(value):
             return value
-    try:
-        time = datetime.fromisoformat(text)
-        if time.tzinfo is not None:
-            return time.timestamp()
-    except (ValueError, OverflowError) as error:
-        raise ValueError(f"{plain(text)!r} is not a time; write 2026-05-01T08:30:00+02:00, 30d or seconds") from error
-    raise ValueError(f"{text!r} has no time zone; add the offset, such as {text}+00:00")
+    return iso_seconds(text, also=", 30d or seconds")

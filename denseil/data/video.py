@@ -6,7 +6,6 @@ import csv
 import logging
 import math
 from collections import Counter
-from datetime import datetime
 from pathlib import Path
 from typing import NamedTuple, TextIO
 
@@ -16,6 +15,7 @@ from PIL import Image
 
 from denseil.common.arguments import checked
 from denseil.common.files import replacing
+from denseil.common.times import iso_seconds
 from denseil.common.track_key import TrackKey
 from denseil.data._cut_report import CutReport as CutReport
 from denseil.data._cut_report import Fit
@@ -73,7 +73,7 @@ def cut_tracklets(
             stops. Earlier crops are kept, with a manifest.
         ModuleNotFoundError: If PyAV is not installed.
     """
-    began = 0.0 if start is None else _timestamp(start)
+    began = 0.0 if start is None else iso_seconds(start, name="start")
     if not max_gap > 0:
         raise ValueError(f"max_gap must be a number of seconds above 0, got {max_gap}")
     if source is not None and not source.strip("/"):
@@ -203,14 +203,3 @@ class _Cutter:
         piece = _Piece(number, name, str(TrackKey(self.camid, self.video, name, float(time))), seconds)
         self.last[track] = piece
         return piece
-
-
-def _timestamp(text: str) -> float:
-    try:
-        time = datetime.fromisoformat(text.replace("Z", "+00:00"))
-    except ValueError as error:
-        raise ValueError(f"start must be a time such as 2026-05-01T08:30:00+02:00, got {text!r}") from error
-    if time.tzinfo is None:
-        text = time.isoformat()  # a date alone takes no zone
-        raise ValueError(f"start {text!r} has no time zone: add it, such as {text}+02:00, or {text}Z")
-    return time.timestamp()
