@@ -53,7 +53,7 @@ def declare(verbs: Verbs) -> None:
     )
     out.add(
         "--json",
-        type=values.new_file,
+        type=values.new_file_or_stdout,
         nargs="?",
         metavar="FILE",
         help="write the result as JSON; - or no FILE prints it",

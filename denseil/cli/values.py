@@ -8,6 +8,7 @@ from argparse import ArgumentTypeError
 from collections.abc import Callable
 from pathlib import Path
 
+from denseil.cli.output import STDOUT
 from denseil.common.files import check_output, check_output_folder, check_parent
 
 DEVICE = re.compile(r"auto|cpu|(cuda|mps|xpu|hpu|npu)(:\d+)?")
@@ -25,7 +26,12 @@ def path(word: str) -> Path:
 
 def new_file(word: str) -> Path:
     """Convert the path of a file to write, in a folder that exists, before any work is done for it."""
-    return Path(word) if word == "-" else _writable(word, check_output)  # that of --json is stdout
+    return _writable(word, check_output)
+
+
+def new_file_or_stdout(word: str) -> Path:
+    """Convert the path of a file to write, or - for stdout."""
+    return STDOUT if word == "-" else new_file(word)
 
 
 def new_picture(word: str) -> Path:
@@ -50,6 +56,10 @@ def new_path(word: str) -> Path:
 
 def _writable(word: str, check: Callable[[Path], None]) -> Path:
     found = path(word)
+    if found == STDOUT:
+        raise ArgumentTypeError(
+            f"{word!r} names no output: only evaluate --json writes to standard output; give a file or a folder"
+        )
     try:
         check(found)
     except (OSError, ValueError) as error:

@@ -54,6 +54,10 @@ def test_other_files_are_written(features: Path, capsys: pytest.CaptureFixture[s
     [
         ("link f.safetensors -o no/p.csv", "argument -o/--output: cannot write no/p.csv: there is no folder"),
         ("link f.safetensors -o p.csv --page no/p.html", "argument --page: cannot write no/p.html: there is no folder"),
+        ("link f.safetensors -o - --page -", "argument -o/--output: '-' names no output: only evaluate"),
+        ("link f.safetensors -o p.csv --page ./-", "argument --page: './-' names no output"),
+        ("link f.safetensors -o p.csv --mot -", "argument --mot: '-' names no output"),
+        ("export m -", "argument output: '-' names no output"),
         ("calibrate f.safetensors m --plot p.txt", "argument --plot: p.txt: the suffix names the format of a figure"),
         ("evaluate m mars r --plot p", "argument --plot: p: the suffix names the format of a figure, one of png"),
         ("embed crops --model none -o f.safetensors", "f.safetensors is there already: give another name, or remove"),
@@ -83,7 +87,7 @@ def test_what_cannot_be_written_is_refused_before_anything_is_read(
 
 
 @pytest.mark.parametrize(
-    "words", ["link f.safetensors -o p.csv", "link f.safetensors -o - --mot new/x", "evaluate model mars root"]
+    "words", ["link f.safetensors -o p.csv", "link f.safetensors --mot new/x -o p.csv", "evaluate model mars root"]
 )
 def test_a_read_only_folder_is_refused_before_anything_is_read(
     features: Path, words: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
