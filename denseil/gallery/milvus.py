@@ -30,7 +30,7 @@ from denseil.gallery.where import Where, check_ids, check_limit, check_target
 
 MODEL_NAME, FORMAT_NAME = "denseil.model", "denseil.format"  # properties of the collection
 DAY = 86_400.0  # seconds
-FLOATS = 2_000_000  # bytes of vectors in one call, 8 MB of the 64 MB of a message
+FLOATS = 2_000_000  # numbers of the vectors in one call: 8 MB of the 64 MB of a message
 TIMEOUT = 30.0  # seconds for one call
 LISTS = 1_024  # maximum number of lists of the index
 LIMIT = 16_384  # maximum number of neighbours that Milvus returns
