@@ -61,9 +61,10 @@ class _Track:
 class TrackletEmbedder:
     """Vectors of growing tracks: each crop is encoded once, and a few well-spread frames of each track are kept.
 
-    The vector of a track is exactly that of `Embedder` for the kept frames, but only the decoder runs. It is available
-    from the first frame on. Memory is at most `max_frames` times the number of tracks: `drop` those that ended.
-    Iterating gives the ids of the tracks, in the order of their first frames.
+    The vector of a track is exactly that of `Embedder(frames="all")` for the kept frames, whatever the frames policy of
+    the model, but only the decoder runs. It is available from the first frame on. Memory is at most `max_frames` times
+    the number of tracks: `drop` those that ended. Iterating gives the ids of the tracks, in the order of their first
+    frames.
 
     Args:
         model: As for `Embedder`. A module without `encode_frames` keeps crops in place of tokens.

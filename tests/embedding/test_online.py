@@ -1,5 +1,6 @@
 """`TrackletEmbedder`: the same vectors as `Embedder`, one encoder pass a crop, memory that stays."""
 
+import dataclasses
 import gc
 from pathlib import Path
 
@@ -36,6 +37,18 @@ def test_the_vector_is_embedders_on_the_frames_kept(model: DenseIL, max_frames):
     together = tracks.embeddings(list(seen))
     alone = torch.stack([tracks.embedding(track_id) for track_id in seen])
     torch.testing.assert_close(together, alone, rtol=0, atol=1e-6)
+
+
+def test_all_kept_frames_count_whatever_the_policy_of_the_model(model: DenseIL):
+    even = dataclasses.replace(model.preprocessing, frames="even8")
+    tracks = TrackletEmbedder(model, preprocessing=even, max_frames=20, device="cpu")
+    for crop in CROPS[:12]:
+        tracks.update([1], [crop])
+    everything, eight = (
+        Embedder(model, preprocessing=even, frames=frames, device="cpu")(CROPS[:12]) for frames in ("all", None)
+    )
+    torch.testing.assert_close(tracks.embedding(1), everything, rtol=0, atol=1e-5)
+    assert not torch.allclose(everything, eight, atol=1e-4)
 
 
 def test_an_update_is_one_encoder_pass_a_crop_whatever_the_length(model: DenseIL):
