@@ -85,7 +85,7 @@ class LanceGallery(Closing):
 
     @checked
     def add(self, records: Sequence[Record], vectors: ArrayLike) -> int:
-        """See `Gallery.add`; all or nothing."""
+        """See `Gallery.add`; all or nothing, except for ids that another process adds at the same moment."""
         units = check_new(records, vectors, self.dim)
         if not len(records):
             return 0
@@ -96,7 +96,7 @@ class LanceGallery(Closing):
             insert = self._table.merge_insert("key").when_not_matched_insert_all()
             new = int(_retry(lambda: insert.execute(table)).num_inserted_rows)
         if new < len(records) - len(held):  # another process has added some of them since
-            check_held(records, units, self._held(records, table["key"]), self.uri)
+            check_held(records, units, self._held(records, table["key"]), self.uri, added=new)
         return new
 
     def _held(self, records: Sequence[Record], keys: Any) -> dict[str, Stored]:

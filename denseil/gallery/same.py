@@ -41,17 +41,26 @@ def differences(records: Sequence[Record], units: FloatArray, held: Mapping[str,
     return found
 
 
-def check_held(records: Sequence[Record], units: FloatArray, held: Mapping[str, Stored], uri: str) -> None:
+def check_held(
+    records: Sequence[Record], units: FloatArray, held: Mapping[str, Stored], uri: str, *, added: int = 0
+) -> None:
     """Check that records whose id is held are the same tracklets; see `differences`.
+
+    Args:
+        records: Records to add (N).
+        units: Their vectors (N, D), of length 1.
+        held: The records and vectors that the gallery holds under their ids.
+        uri: The gallery.
+        added: How many of the records were added already.
 
     Raises:
         ValueError: If some are not; it counts them.
     """
     if held:
-        refuse(differences(records, units, held), len(records), uri)
+        refuse(differences(records, units, held), len(records), uri, added=added)
 
 
-def refuse(differing: Mapping[str, Sequence[str]], total: int, uri: str) -> None:
+def refuse(differing: Mapping[str, Sequence[str]], total: int, uri: str, *, added: int = 0) -> None:
     """Raise for records that differ from those that are held under their ids.
 
     Raises:
@@ -61,9 +70,10 @@ def refuse(differing: Mapping[str, Sequence[str]], total: int, uri: str) -> None
         return
     counts = Counter(what for one in differing.values() for what in one)
     counted = ", ".join(f"{count:,} by {what}" for what, count in counts.items())
+    others = f"{added:,} others were" if added else "nothing was"
     raise ValueError(
         f"{len(differing):,} of {total:,} ids are held in {plain(uri)} by other tracklets (they differ: {counted}), "
-        f"first {shown(next(iter(differing)))}; nothing was added: give each tracklet an id of its own (denseil "
+        f"first {shown(next(iter(differing)))}; {others} added: give each tracklet an id of its own (denseil "
         "tracklets: --camid, --source, --start), or remove those that are held"
     )
 

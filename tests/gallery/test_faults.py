@@ -106,6 +106,18 @@ def test_wrong_addresses(tmp_path: Path):
         gallery.open(str(tmp_path / "file"), DIM)
 
 
+def test_ids_of_another_writer_are_told_with_what_was_added(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    vectors = unit(3)
+    with gallery.open(str(tmp_path / "g"), DIM) as held:
+        held.add(records(1), vectors[:1])
+        found = held._held
+        answers = iter([lambda *_: {}, found])  # added between the first look and the insertion
+        monkeypatch.setattr(held, "_held", lambda *given: next(answers)(*given))
+        with pytest.raises(ValueError, match=r"1 of 3 ids are held .*; 2 others were added: give each"):
+            held.add(records(3), vectors[::-1])
+        assert held.count() == 3
+
+
 def test_a_table_that_is_no_gallery(tmp_path: Path):
     import lancedb
 
