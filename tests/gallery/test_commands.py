@@ -147,7 +147,10 @@ def test_copy(uri: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
         (["search", "x", "--gallery", "milvsu://h"], "did you mean milvus://"),
         (["search", ".", "--gallery", "URI"], "--model"),
         (["search", "x", "--gallery", "URI", "--after", "noon"], "'noon' is not a time"),
-        (["search", "x", "--gallery", "URI", "--after", "2026-05-01"], "add the offset"),
+        (
+            ["search", "x", "--gallery", "URI", "--after", "2026-05-01"],
+            "has no time zone: add it, such as 2026-05-01T00:00:00+02:00",
+        ),
         (["gallery", "forget", "URI"], "give what to forget"),
         (["gallery", "forget", "URI", "--pid", "1", "--id", "a"], "give what to forget"),
         (["gallery", "add", "URI", "absent.safetensors"], "no features file"),

@@ -72,4 +72,4 @@ def test_what_a_space_needs_is_said():
     header = (SPACE / "README.md").read_text().split("---")[1]
     for line in ("sdk: gradio", "app_file: app.py", "license: apache-2.0"):
         assert line in header
-    assert (SPACE / "requirements.txt").read_text().split() == ["denseil[viz]"]
+    assert (SPACE / "requirements.txt").read_text().split() == ["denseil[data,viz]"]
