@@ -228,10 +228,11 @@ def _page_of_model(
 ) -> None:
     """Write the page in the main process, from the cached embeddings that all processes share."""
     from denseil.common.processes import rank_and_world, wait_for_all
+    from denseil.metrics.protocols import get_protocol
     from denseil.viz import attend, evaluation_page, shown_dataset
 
     wait_for_all()  # until the shared cache is written
-    query, gallery = shown_dataset(data, embed(), with_queries=result.protocol == "mars-official")
+    query, gallery = shown_dataset(data, embed(), with_queries=get_protocol(result.protocol).queries_in_gallery)
     if rank_and_world()[0] == 0:
         look = (lambda place: attend(model, data.query[place].frames)) if attention else None
         evaluation_page(result, query, gallery, subtitle=subtitle, attend=look).write(page)

@@ -85,7 +85,7 @@ def evaluate(
         progress=progress,
     )
     query_index = dataset.gallery_with_queries()[1]
-    if protocol == "mars-official":
+    if get_protocol(protocol).queries_in_gallery:
         return rank(
             gallery=everything,
             query_index=query_index,

@@ -57,18 +57,20 @@ class Protocol:
         name: Name in results.
         term: Function for the term of each match in average precision.
         mean_over_all: Whether queries without a match count as 0 in every mean; otherwise they are left out.
+        queries_in_gallery: Whether a dataset's queries are in the gallery too.
     """
 
     name: str
     term: Callable[[IntArray, IntArray], FloatArray]
     mean_over_all: bool
+    queries_in_gallery: bool
 
 
 PROTOCOLS = {
     protocol.name: protocol
     for protocol in (
-        Protocol("standard", precision_at_match, mean_over_all=False),
-        Protocol("mars-official", trapezoid_at_match, mean_over_all=True),
+        Protocol("standard", precision_at_match, mean_over_all=False, queries_in_gallery=False),
+        Protocol("mars-official", trapezoid_at_match, mean_over_all=True, queries_in_gallery=True),
     )
 }
 

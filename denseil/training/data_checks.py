@@ -12,6 +12,7 @@ import torch
 from denseil.data import Tracklet, VideoReIDDataset
 from denseil.embedding.cache import label
 from denseil.metrics import rank
+from denseil.metrics.protocols import get_protocol
 
 
 def fingerprint(tracklets: Iterable[Tracklet]) -> str:
@@ -45,7 +46,7 @@ def check_evaluation(dataset: VideoReIDDataset, protocol: str) -> None:
     generator = torch.Generator().manual_seed(0)
     vectors = label(tracklets, torch.rand(len(tracklets), 2, generator=generator))  # whether there are matches only
     try:
-        if protocol == "mars-official":
+        if get_protocol(protocol).queries_in_gallery:
             rank(gallery=vectors, query_index=query_index, protocol=protocol)
         else:
             rank(vectors[query_index.start :], vectors[: query_index.start], protocol=protocol)
