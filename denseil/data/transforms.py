@@ -13,11 +13,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from denseil.common import imagenet
 from denseil.common.arguments import checked, checked_class
 from denseil.data.appearance import Appearance, ClipAppearance
 from denseil.data.images import resize_image
-
-IMAGENET_MEAN = (0.485, 0.456, 0.406)
 
 
 class ClipAugmentation(NamedTuple):
@@ -68,7 +67,7 @@ class ClipTransform:
             raise ValueError(f"size is positive, pad not negative, flip and erase are probabilities; got {self}")
 
     @classmethod
-    def training(cls, size: tuple[int, int], *, mean: Sequence[float] = IMAGENET_MEAN) -> ClipTransform:
+    def training(cls, size: tuple[int, int], *, mean: Sequence[float] = imagenet.MEAN) -> ClipTransform:
         """Build the paper's augmentation.
 
         Args:

@@ -10,6 +10,7 @@ import torch
 from timm.models import FeatureInfo
 from torch import Tensor, nn
 
+from denseil.common import imagenet
 from denseil.common.arguments import checked, shown
 from denseil.layers.checks import check_frames
 from denseil.models._fetch_backbone import backbone_weights
@@ -77,8 +78,8 @@ class FrameEncoder(nn.Module):
         info = self.net.feature_info.get_dicts()
         self.feature_info = FeatureInfo([dict(info[i]) for i in self._positions], tuple(range(len(self.levels))))
         cfg: dict[str, Any] = getattr(self.net, "pretrained_cfg", {})
-        self.mean: tuple[float, ...] = tuple(cfg.get("mean", (0.485, 0.456, 0.406)))
-        self.std: tuple[float, ...] = tuple(cfg.get("std", (0.229, 0.224, 0.225)))
+        self.mean: tuple[float, ...] = tuple(cfg.get("mean", imagenet.MEAN))
+        self.std: tuple[float, ...] = tuple(cfg.get("std", imagenet.STD))
         self.img_size = _fixed_size(cfg, args)
         if last_stride == 1:
             self._remove_last_stride()

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias, get_args, runtime_checkable
 
+from denseil.common import imagenet
 from denseil.common.arguments import checked, checked_class, shown
 
 if TYPE_CHECKING:
@@ -20,9 +21,6 @@ FramesPolicy: TypeAlias = Literal["all", "even8"]
 """Frames of a tracklet that its vector is computed from: all, or the middle ones of 8 equal chunks."""
 
 ColorOrder: TypeAlias = Literal["RGB", "BGR"]
-
-IMAGENET_MEAN = (0.485, 0.456, 0.406)
-IMAGENET_STD = (0.229, 0.224, 0.225)
 
 
 @checked_class
@@ -43,8 +41,8 @@ class Preprocessing:
     """
 
     size: tuple[int, int] = (256, 128)
-    mean: tuple[float, ...] = IMAGENET_MEAN
-    std: tuple[float, ...] = IMAGENET_STD
+    mean: tuple[float, ...] = imagenet.MEAN
+    std: tuple[float, ...] = imagenet.STD
     clip_len: int = 8
     frames: FramesPolicy = "all"
     color_order: ColorOrder = "RGB"

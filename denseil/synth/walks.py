@@ -15,7 +15,7 @@ from denseil.common.arguments import checked, shown
 from denseil.synth.passage import Difficulty
 from denseil.synth.people import Identity, People, Recipe, Take
 from denseil.synth.sensor import to_jpeg
-from denseil.synth.write import _replace, _save_mat
+from denseil.synth.write import claim, replace_file, save_mat
 
 ONCE, BROKEN, SWAPPED = 0.3, 0.25, 0.03  # shares: persons who come once, visits whose track breaks, tracks that swap
 STREAM = 9  # of random numbers, besides those of `People`
@@ -137,7 +137,7 @@ def walks(
             f"minutes={shown(minutes)}, frames={shown(frames)}: give up to 10,000 minutes and at least 2 frames"
         )
     people = People(Recipe(num_ids, num_cameras, frames, seed=seed, difficulty=difficulty, test_share=1.0))
-    _claim(root, json.dumps({**asdict(people.recipe), "minutes": minutes}, indent=1))
+    claim(root, {**asdict(people.recipe), "minutes": minutes})
     rng = np.random.default_rng([seed, STREAM])
     tracks = plan_tracks(plan_visits(num_ids, num_cameras, minutes, rng), frames, rng)
     for done, track in enumerate(tracks, start=1):
@@ -145,19 +145,9 @@ def walks(
         if progress:
             progress(done, len(tracks))
     _write_info(root, tracks)
-    _replace(root / "manifest.csv", _manifest(tracks).encode())
-    _replace(root / "walks.json", json.dumps([asdict(track) for track in tracks], indent=1).encode())
+    replace_file(root / "manifest.csv", _manifest(tracks).encode())
+    replace_file(root / "walks.json", json.dumps([asdict(track) for track in tracks], indent=1).encode())
     return root
-
-
-def _claim(root: Path, text: str) -> None:
-    mark = root / "recipe.json"
-    if mark.exists() and mark.read_text() != text:
-        raise ValueError(f"{root} holds people of another recipe: give another folder")
-    if not mark.exists() and root.is_dir() and any(root.iterdir()):
-        raise ValueError(f"{root} is not empty and was not written by `walks`: give another folder")
-    root.mkdir(parents=True, exist_ok=True)
-    _replace(mark, text.encode())
 
 
 def _files(track: Track) -> list[str]:
@@ -174,7 +164,7 @@ def _write_track(people: People, root: Path, track: Track) -> None:
         half = track.frames // 2
         own[half:] = _render(people, track.swapped[0], track.camid, track.swapped[1])[: track.frames - half]
     for path, content in zip(paths, own, strict=True):
-        _replace(path, content)
+        replace_file(path, content)
 
 
 def _render(people: People, pid: int, camid: int, visit: int) -> list[bytes]:
@@ -199,13 +189,13 @@ def _write_info(root: Path, tracks: list[Track]) -> None:
     (root / "info").mkdir(exist_ok=True)
     (root / "bbox_train").mkdir(exist_ok=True)
     names = "".join(f"{Path(name).name}\n" for track in tracks for name in _files(track))
-    _replace(root / "info" / "train_name.txt", b"")
-    _replace(root / "info" / "test_name.txt", names.encode())
-    _save_mat(root / "info" / "tracks_train_info.mat", "track_train_info", [], 4)
-    _save_mat(root / "info" / "tracks_test_info.mat", "track_test_info", _rows(tracks), 4)
+    replace_file(root / "info" / "train_name.txt", b"")
+    replace_file(root / "info" / "test_name.txt", names.encode())
+    save_mat(root / "info" / "tracks_train_info.mat", "track_train_info", [], 4)
+    save_mat(root / "info" / "tracks_test_info.mat", "track_test_info", _rows(tracks), 4)
     again = {pid for pid in {t.pid for t in tracks} if len({t.camid for t in tracks if t.pid == pid}) > 1}
     first = {track.pid: place for place, track in reversed(list(enumerate(tracks, start=1))) if track.pid in again}
-    _save_mat(root / "info" / "query_IDX.mat", "query_IDX", [(place,) for place in sorted(first.values())], 1)
+    save_mat(root / "info" / "query_IDX.mat", "query_IDX", [(place,) for place in sorted(first.values())], 1)
 
 
 def _rows(tracks: list[Track]) -> Iterator[tuple[int, int, int, int]]:

@@ -10,7 +10,7 @@ from concurrent.futures import BrokenExecutor
 from dataclasses import asdict
 from functools import lru_cache
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 import joblib
 import numpy as np
@@ -111,7 +111,7 @@ def write_people(recipe: Recipe, root: Path, *, workers: int = 2, progress: Prog
             recipe.num_cameras,
             MARS_CAMERAS,
         )
-    _claim(root, recipe)
+    claim(root, asdict(recipe))
     report = progress or (lambda done, total: None)
     report(0, len(jobs))
     if workers == 0:
@@ -121,23 +121,27 @@ def write_people(recipe: Recipe, root: Path, *, workers: int = 2, progress: Prog
     else:
         _write_over_processes(recipe, root, jobs, workers, report)
     _write_info(people, root)
-    _replace(root / "manifest.json", json.dumps(people.manifest(), indent=1).encode())
+    replace_file(root / "manifest.json", json.dumps(people.manifest(), indent=1).encode())
     return root
 
 
-def _claim(root: Path, recipe: Recipe) -> None:
-    """Write the recipe into a folder, or check that the folder has the same recipe."""
+def claim(root: Path, recipe: dict[str, Any]) -> None:
+    """Write the recipe into a folder, or check that the folder has the same recipe.
+
+    Raises:
+        ValueError: If it has another one, or holds other files.
+    """
     mark = root / "recipe.json"
     if mark.exists():
         found = {"groups": 0.0, **json.loads(mark.read_text())}  # earlier recipes had none
-        if found != asdict(recipe):
-            differ = {k: v for k, v in asdict(recipe).items() if found.get(k) != v}
+        if found != recipe:
+            differ = {k: v for k, v in recipe.items() if found.get(k) != v}
             given = ", ".join(f"{name}={value!r} (there: {found.get(name)!r})" for name, value in differ.items())
             raise ValueError(f"{root} holds people of another recipe: {given}. Give another folder, or that recipe")
     elif root.is_dir() and any(root.iterdir()):
-        raise ValueError(f"{root} is not empty and was not written by synthesize: give another folder")
+        raise ValueError(f"{root} is not empty and holds no rendered people: give another folder")
     root.mkdir(parents=True, exist_ok=True)
-    _replace(mark, json.dumps(asdict(recipe), indent=1).encode())
+    replace_file(mark, json.dumps(recipe, indent=1).encode())
 
 
 def _write_over_processes(recipe: Recipe, root: Path, jobs: list[Identity], workers: int, report: Progress) -> None:
@@ -181,10 +185,11 @@ def _write_identity(recipe: Recipe, root: Path, identity: Identity) -> None:
             continue
         quality = people.passage(take).sensor.quality
         for name, image in zip(names, people.render(take), strict=True):
-            _replace(folder / name, to_jpeg(image, quality))
+            replace_file(folder / name, to_jpeg(image, quality))
 
 
-def _replace(path: Path, content: bytes) -> None:
+def replace_file(path: Path, content: bytes) -> None:
+    """Write a file atomically."""
     with replacing(path) as part:
         part.write_bytes(content)
 
@@ -198,17 +203,18 @@ def _write_info(people: People, root: Path) -> None:
         mine = [take for take in takes if take.identity.train == (part == "train")]
         (root / f"bbox_{part}").mkdir(exist_ok=True)
         names = [name for take in mine for name in frame_names(take, frames)]
-        _replace(info / f"{part}_name.txt", "".join(f"{name}\n" for name in names).encode())
+        replace_file(info / f"{part}_name.txt", "".join(f"{name}\n" for name in names).encode())
         rows = [(i * frames + 1, (i + 1) * frames, t.identity.pid, t.camid) for i, t in enumerate(mine)]
-        _save_mat(info / f"tracks_{part}_info.mat", f"track_{part}_info", rows, 4)
+        save_mat(info / f"tracks_{part}_info.mat", f"track_{part}_info", rows, 4)
         if part == "test":
             queries = [(i + 1,) for i, take in enumerate(mine) if take.query]
-            _save_mat(info / "query_IDX.mat", "query_IDX", queries, 1)
+            save_mat(info / "query_IDX.mat", "query_IDX", queries, 1)
 
 
-def _save_mat(path: Path, name: str, rows: Iterable[tuple[int, ...]], columns: int) -> None:
+def save_mat(path: Path, name: str, rows: Iterable[tuple[int, ...]], columns: int) -> None:
+    """Write a table of whole numbers as one variable of a MATLAB file, the same bytes at any time."""
     buffer = io.BytesIO()
     table = np.array(list(rows), dtype=np.int32).reshape(-1, columns)
     savemat(buffer, {name: table})
     content = b"MATLAB 5.0 MAT-file, written by denseil".ljust(116) + buffer.getvalue()[116:]  # without the date
-    _replace(path, content)
+    replace_file(path, content)

@@ -13,6 +13,7 @@ from typing import Any, Literal, get_type_hints
 
 import yaml
 
+from denseil.common import imagenet
 from denseil.common.arguments import checked
 from denseil.common.files import replacing
 from denseil.common.text import did_you_mean
@@ -183,7 +184,7 @@ class TrainConfig:
         if self.objective == "reid":
             self.make_objective()
 
-    def transform(self, mean: tuple[float, ...] = (0.485, 0.456, 0.406)) -> ClipTransform:
+    def transform(self, mean: tuple[float, ...] = imagenet.MEAN) -> ClipTransform:
         """Build the augmentation; erased boxes are filled with `mean`."""
         unknown = sorted(set(self.appearance) - {f.name for f in dataclasses.fields(Appearance)})
         if unknown:
