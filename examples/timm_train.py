@@ -13,7 +13,7 @@ from pathlib import Path
 import timm
 import torch
 from timm.loss import LabelSmoothingCrossEntropy
-from timm.models import model_parameters, resume_checkpoint
+from timm.models import load_checkpoint, model_parameters, resume_checkpoint
 from timm.optim import create_optimizer_v2
 from timm.scheduler import create_scheduler_v2
 from timm.utils import AverageMeter, CheckpointSaver, ModelEmaV3, dispatch_clip_grad
@@ -67,7 +67,7 @@ def main(arguments: list[str] | None = None) -> list[float]:
     if args.resume:
         start = resume_checkpoint(model, args.resume, optimizer) or 0
         scheduler.step_update(start * len(loader))
-        ema.set(model)
+        load_checkpoint(ema.module, args.resume, use_ema=True)
     args.output.mkdir(parents=True, exist_ok=True)
     saver = CheckpointSaver(model, optimizer, model_ema=ema, checkpoint_dir=str(args.output), max_history=2)
     losses = []

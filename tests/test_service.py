@@ -42,6 +42,16 @@ def client(embedder: denseil.Embedder, tmp_path: Path) -> Iterator[TestClient]:
             yield client
 
 
+@pytest.mark.parametrize("root", ["/api", "/v1"])
+def test_a_prefix_opens_no_door(embedder: denseil.Embedder, root: str):
+    gallery = denseil.gallery.open("memory://", dim=embedder.num_features)
+    app = service.create_app(embedder, gallery, "secret", limits=LIMITS)
+    with TestClient(app, raise_server_exceptions=False, root_path=root) as client:
+        for path in ("/v1/embed", f"{root}/v1/embed"):
+            assert client.post(path, files=crops(PERSONS[1])).status_code == 401
+        assert client.get(f"{root}/healthz").status_code == 200
+
+
 def crops(folder: Path, count: int = 4) -> list[Any]:
     paths = sorted(folder.glob("*.jpg"))[:count]
     return [("crops", (path.name, path.read_bytes(), "image/jpeg")) for path in paths]

@@ -7,6 +7,7 @@ from pathlib import Path
 from denseil.cli import options, values
 from denseil.cli.output import note, progressing, show
 from denseil.cli.parser import Verbs
+from denseil.common.extras import need
 
 PAGE = "adapt.html"
 
@@ -57,11 +58,14 @@ def adapt(
     from denseil.cli.video import read_tracklets
     from denseil.training import adapt as run
 
+    if page:
+        for package in ("jinja2", "matplotlib"):
+            need(package, to="write the page (or give --no-page)", extra="viz")
     begin(device, seed)
     found = read_tracklets(tracklets, None, "all")
     result = run(model, found, output=output, seed=seed, minutes=minutes, device=device, progress=progressing())
+    show(result, as_json=json)
     if page:
         adapt_page(result, found).write(output / PAGE)
         note(f"the page is {output / PAGE}")
-    show(result, as_json=json)
     return 0

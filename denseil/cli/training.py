@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING
 
 from denseil.cli import options, values
 from denseil.cli.output import say, show
-from denseil.cli.parser import InterruptedRunError, Subject, Verb, Verbs
+from denseil.cli.parser import InterruptedRunError, Subject, UsageError, Verb, Verbs
 from denseil.cli.train_fields import declare_fields
+from denseil.common.extras import need
 from denseil.common.text import plain
 
 if TYPE_CHECKING:
@@ -141,6 +142,8 @@ def read_config(
         if not Path(resume, "train.yaml").is_file():
             raise FileNotFoundError(f"{resume!r} holds no run to resume: it has no train.yaml")
         below = asdict(TrainConfig.load(Path(resume, "train.yaml"))) | below
+        if "output" in fields:
+            raise UsageError(f"--resume {resume} writes to that folder: leave out --output")
         fields = {**fields, "output": resume}
     return TrainConfig.from_dict(values.merged(below | fields, changes))
 
@@ -170,6 +173,8 @@ def ablate(
     """Train and evaluate the rows of one of the paper's tables."""
     config = read_config(recipe, None, fields, set or {})
     from denseil import training
+
+    need("matplotlib", to="draw the table's figure", extra="viz")
 
     done: training.AblationTable | None = None
     for done in training.ablate(table, config, seeds=seeds, rows=rows, parallel=parallel, minutes=minutes):

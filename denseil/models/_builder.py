@@ -90,6 +90,8 @@ def build_denseil(
         model.to(dtype)
     model._model_args = {k: v for k, v in model_args.items() if k not in ("num_classes", "pretrained_backbone")}
     model.denseil_cfg = dict(saved.denseil if saved else DENSEIL_BLOCK)
+    if not pretrained:
+        model.denseil_cfg.pop("thresholds", None)  # measured with the weights that are not loaded
     if features_only:
         encoder: Any = model.encoder
         encoder.pretrained_cfg = model.pretrained_cfg

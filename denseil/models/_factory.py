@@ -97,7 +97,7 @@ def create_model(
         elif checkpoint_path is None:
             model = build()
         else:
-            model_args.pop("pretrained_backbone", None)  # the weights of the whole model replace them
+            args.pop("pretrained_backbone", None)  # the weights of the whole model replace them
             model = build_with_weights(build, lambda: read_weights(checkpoint_path), origin=str(checkpoint_path))
     return model if dtype is None else model.to(dtype)
 
@@ -215,8 +215,11 @@ def _check_model_args(model_args: dict[str, Any]) -> None:
 
 def _device(name: str | torch.device) -> torch.device:
     try:
-        return torch.device(name)
-    except RuntimeError as error:
+        device = torch.device(name)
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        reason = str(error).partition("\n")[0] or type(error).__name__
         raise ValueError(
-            f"device={shown(name)} is not a device of torch: give cpu, cuda, cuda:1, mps or meta"
+            f"device={shown(name)} cannot be used here ({reason}): give cpu, cuda, cuda:1, mps or meta"
         ) from error
+    return device

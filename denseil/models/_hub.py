@@ -149,7 +149,10 @@ def _check_layers(model: nn.Module, fresh: nn.Module) -> None:
         found = modules.get(name)
         if found is None or type(found) is type(expected):
             continue
-        if isinstance(found, batch_norm) and isinstance(expected, batch_norm):  # SyncBatchNorm
+        idle = type(found) is torch.nn.SyncBatchNorm and hasattr(
+            expected, "act"
+        )  # torch's never calls timm's activation
+        if isinstance(found, batch_norm) and isinstance(expected, batch_norm) and not idle:  # SyncBatchNorm
             continue
         raise ValueError(
             f"{name or 'the model'} is a {type(found).__name__}, where create_model makes a "

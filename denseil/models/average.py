@@ -35,7 +35,9 @@ def average(models: Sequence[Model], shares: Sequence[float] | None = None) -> M
             each is None or each.shape != value.shape for each in own
         ):
             raise ValueError(f"{name} is not in all models with one shape: give models of one architecture")
-        mean[name] = sum(share * each.double() for share, each in zip(shares, own, strict=True) if each is not None)
+        mean[name] = sum(
+            share * each.cpu().double() for share, each in zip(shares, own, strict=True) if each is not None
+        )
     averaged = deepcopy(models[0])
     averaged.load_state_dict({name: each.to(states[0][name].dtype) for name, each in mean.items()})
     return averaged

@@ -73,9 +73,15 @@ class FrameEncoder(nn.Module):
             self.name, self.net = backbone, _create_features(backbone, taps, pretrained, args)
         else:
             self.name, self.net = type(backbone).__name__, backbone
+            taps = [1, 2, 3, 4]
         self._positions = [taps.index(level) - len(taps) for level in self.levels]  # counted from the end
         self._channels_last = getattr(self.net, "output_fmt", "NCHW") == "NHWC"
         info = self.net.feature_info.get_dicts()
+        if len(info) < -min(self._positions):
+            raise ValueError(
+                f"{self.name} returns {len(info)} feature maps, and level {self.levels[0]} is the last but "
+                f"{-min(self._positions) - 1}: take higher levels, or return more maps"
+            )
         self.feature_info = FeatureInfo([dict(info[i]) for i in self._positions], tuple(range(len(self.levels))))
         cfg: dict[str, Any] = getattr(self.net, "pretrained_cfg", {})
         self.mean: tuple[float, ...] = tuple(cfg.get("mean", imagenet.MEAN))

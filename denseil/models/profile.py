@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any
 
 import torch
@@ -112,7 +113,8 @@ class _Call(nn.Module):
 def _count_macs(model: nn.Module, call: Callable[[Any], Any]) -> tuple[int, Any]:
     """Count the multiply-adds of a call on the model, in eval mode on the meta device, and return its result."""
     runner = _Call(model, call)
-    state = {name: torch.empty_like(value, device="meta") for name, value in runner.state_dict().items()}
+    tensors = chain(runner.named_parameters(), runner.named_buffers())  # with buffers that no state dict has
+    state = {name: torch.empty_like(value, device="meta") for name, value in tensors}
     try:
         with evaluating(model), torch.no_grad(), FlopCounterMode(display=False) as counter:
             result: Any = functional_call(runner, state, ())

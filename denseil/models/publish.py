@@ -26,6 +26,8 @@ SAMPLE_NAME = "sample.json"
 _ALSO = ("LICENSE", "LICENSE.txt", "LICENSE.md", "NOTICE", "SHA256SUMS")  # uploaded if they exist
 _PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl", ".pickle", ".npy", ".joblib")
 
+HTTP_LIBRARIES = ("httpx", "httpx2", "httpcore", "requests", "urllib3")  # of the Hub's client, by its version
+
 _logger = logging.getLogger(__name__)
 
 
@@ -162,3 +164,8 @@ def _one_line(repo_id: str) -> Iterator[None]:
                 "pass a token with write access"
             ) from error
         raise ConnectionError(f"the Hub refused {repo_id} (status {status}): {reason}") from error
+    except Exception as error:  # the client passes on the errors of its HTTP library, which differs between versions
+        if type(error).__module__.partition(".")[0] not in HTTP_LIBRARIES:
+            raise
+        reason = f"{type(error).__name__}: {plain(str(error).partition(chr(10))[0])}"
+        raise ConnectionError(f"the Hub cannot be reached to write to {repo_id} ({reason}): try again") from error

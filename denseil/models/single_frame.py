@@ -87,10 +87,14 @@ def resize_antialiased(frames: Tensor, size: tuple[int, int]) -> Tensor:
 
 
 def _resize_matrix(frames: Tensor, axis: int, target: int) -> Tensor:
-    """Weights (target, length of the axis): each output pixel is a triangle-weighted mean of its neighbourhood."""
-    source = torch.ones_like(frames[0, 0, :, 0] if axis == 2 else frames[0, 0, 0, :]).cumsum(0) - 0.5  # pixel centres
+    """Weights (target, length of the axis): each output pixel is a triangle-weighted mean of its neighbourhood.
+
+    Positions are computed in float32: half precision cannot tell pixels from 128, or 2,048, on apart.
+    """
+    line = frames[0, 0, :, 0] if axis == 2 else frames[0, 0, 0, :]
+    source = torch.ones_like(line, dtype=torch.float32).cumsum(0) - 0.5  # pixel centres
     scale = source.shape[0] / target
     centres = (torch.arange(target, dtype=source.dtype, device=source.device) + 0.5) * scale
     width: Any = torch.sym_max(scale, 1.0)
     weights = torch.clamp(1 - (source[None] - centres[:, None]).abs() / width, min=0)
-    return weights / weights.sum(1, keepdim=True)
+    return (weights / weights.sum(1, keepdim=True)).to(frames.dtype)

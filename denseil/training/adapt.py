@@ -20,11 +20,12 @@ from denseil.data import Tracklet
 from denseil.embedding.inputs import open_model
 from denseil.embedding.tracklet_vectors import embed_tracklets
 from denseil.linking import link
-from denseil.models import model_id, save_pretrained, unwrap
+from denseil.models import DenseIL, model_id, save_pretrained, unwrap
+from denseil.models.denseil import check_made_float32
 from denseil.training.adapt_criterion import Score
 from denseil.training.adapt_evidence import LEAST_TRACKLETS, times_of
-from denseil.training.adapt_result import AdaptResult, Cluster
-from denseil.training.adapt_stages import ROUNDS, Run, try_stages
+from denseil.training.adapt_result import REPORT, AdaptResult, Cluster
+from denseil.training.adapt_stages import ROUNDS, Run, parts_of, try_stages
 
 MOST_TRACKLETS = 2000  # all pairs are compared
 FALSE_ACCEPTS = 0.01  # of the operating point
@@ -71,18 +72,28 @@ def adapt(
     check_seed(seed)
     if not minutes > 0:
         raise ValueError(f"minutes={minutes}: it must be above 0")
-    if output.exists() and (not output.is_dir() or any(output.iterdir())):
+    if output.exists() and not _may_write(output):
         raise FileExistsError(f"{output} is there already: give another folder, or remove it")
     own = deepcopy(unwrap(model)) if isinstance(model, nn.Module) else model
     first = unwrap(open_model(own, choose_device(device)))
     chosen = torch.randperm(len(tracklets), generator=torch.Generator().manual_seed(seed))[:MOST_TRACKLETS]
     places = chosen.sort().values.tolist()
+    if isinstance(first, DenseIL):
+        check_made_float32(first)
     run = Run([tracklets[place] for place in places], output, seed, device, time.monotonic() + 60 * minutes)
     run.open(model_id(first))
     with progress_bar(1 + ROUNDS, unit="stage", show=progress, desc="adapt") as bar:
         result = _finish(run, places, first, *try_stages(run, first, bar))
     shutil.rmtree(run.parts)
     return result
+
+
+def _may_write(output: Path) -> bool:
+    """Whether a folder is empty, or holds what a run was writing when it ended."""
+    if not output.is_dir():
+        return False
+    unfinished = parts_of(output).is_dir() and not (output / REPORT).exists()
+    return unfinished or not any(output.iterdir())
 
 
 def _finish(

@@ -56,8 +56,7 @@ class Run:
     longest: float = 0.0
 
     def __post_init__(self) -> None:
-        output = self.output.absolute()
-        self.parts = output.with_name(output.name + ".parts")
+        self.parts = parts_of(self.output)
 
     def open(self, source: str) -> None:
         """Create the folder of intermediate files, or check that its files are of this run."""
@@ -73,6 +72,12 @@ class Run:
                 f"{self.parts} holds the intermediate files of another run (another model, tracklets or seed): "
                 "remove it"
             )
+
+
+def parts_of(output: Path) -> Path:
+    """Return the folder of intermediate files of an output folder."""
+    output = output.absolute()
+    return output.with_name(output.name + ".parts")
 
 
 def try_stages(run: Run, first: nn.Module, bar: Any) -> tuple[nn.Module, Score | None, Score | None, str]:

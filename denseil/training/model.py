@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import torch
+from timm.layers import convert_sync_batchnorm  # type: ignore[attr-defined]
 from torch import nn
 
 import denseil.models as models
@@ -49,7 +50,7 @@ def prepare_model(model: nn.Module, config: TrainConfig, device: torch.device) -
     if config.sync_bn:
         if device.type == "cpu":
             raise ValueError("sync_bn=True: torch has it on GPUs only")
-        nn.SyncBatchNorm.convert_sync_batchnorm(model)
+        convert_sync_batchnorm(model)  # torch's own would drop the activation in timm's batch norms
     if config.channels_last:
         for parameter in model.parameters():
             if parameter.dim() == 4:  # kernels of 2D convolutions; 3D ones have no such memory format

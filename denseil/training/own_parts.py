@@ -36,6 +36,9 @@ def own_model(model: nn.Module, config: TrainConfig) -> nn.Module:
         if not callable(switch):
             raise ValueError(f"grad_checkpointing=True: {type(model).__name__} has no set_grad_checkpointing()")
         switch()
+    block = getattr(model, "denseil_cfg", None)
+    if isinstance(block, dict) and "thresholds" in block:  # measured with the weights that are about to change
+        model.denseil_cfg = {name: value for name, value in block.items() if name != "thresholds"}  # type: ignore[assignment]
     return model
 
 

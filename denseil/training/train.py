@@ -107,12 +107,22 @@ def train(
             main=main,
             tracker=start_tracker(config, step=epoch * training.steps_per_epoch) if main else None,
         )
-        with _closing(progress):
-            for number in range(epoch, config.epochs):
-                _run_epoch(training, progress, number)
-                best = _after_epoch(training, progress, number, best)
-                notify(training.callbacks, "on_epoch", training, number + 1)
-        return _finish(training, output)
+        with _forward_restored(training):
+            with _closing(progress):
+                for number in range(epoch, config.epochs):
+                    _run_epoch(training, progress, number)
+                    best = _after_epoch(training, progress, number, best)
+                    notify(training.callbacks, "on_epoch", training, number + 1)
+            return _finish(training, output)
+
+
+@contextmanager
+def _forward_restored(training: Training) -> Iterator[None]:
+    """Give the model its own `forward` back at the end: accelerate puts one with autocast in its place."""
+    try:
+        yield
+    finally:
+        training.accelerator.unwrap_model(training.wrapped, keep_fp32_wrapper=False)
 
 
 def _begin(training: Training, output: Path, *, resume: bool) -> tuple[int, float]:

@@ -69,7 +69,7 @@ def attend(model: nn.Module, frames: Sequence[str], *, block: int = -1) -> Atten
     paths = tuple(frames[position] for position in positions)
     pixels = np.stack([resize_image(read_frame(frames, at, name=frames[0]), prepared.size) for at in positions])
     clip = prepared.normalize(torch.from_numpy(pixels).movedim(-1, -3))[None]
-    maps = model.attention_maps(clip.to(next(model.parameters()).device))
+    maps = model.attention_maps(clip.to(next(model.parameters())))
     if not -len(maps) <= block < len(maps):
         raise ValueError(f"block={block}: the model has {len(maps)} blocks, numbered from 0")
     return attention_by_frame(maps[block], 0, paths)

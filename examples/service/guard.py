@@ -32,18 +32,23 @@ class Limits(NamedTuple):
 
 
 LIMITS = Limits()
+OPEN = ("/healthz", "/metrics", "/docs", "/openapi.json")  # paths without a token
 CLOSE = {"Connection": "close"}  # otherwise the server reads, and drops, what the client goes on to send
 
 
 class RequireToken:
-    """Middleware that answers 401 under /v1 without `Authorization: Bearer TOKEN`, before it reads the body."""
+    """Middleware that answers 401 without `Authorization: Bearer TOKEN`, before it reads the body.
+
+    Only the paths of `OPEN` need no token, whatever prefix the service is mounted under.
+    """
 
     def __init__(self, app: ASGIApp, token: str) -> None:
         self.app, self.expected = app, f"Bearer {token}".encode()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Compare in constant time."""
-        if scope["type"] == "http" and scope["path"].startswith("/v1"):
+        inside = scope["path"].removeprefix(scope.get("root_path", "")) if scope["type"] == "http" else ""
+        if scope["type"] == "http" and inside not in OPEN:
             given = Headers(scope=scope).get("authorization", "").encode()
             if not secrets.compare_digest(given, self.expected):
                 headers = {"WWW-Authenticate": "Bearer", **CLOSE}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -32,6 +33,15 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     model = denseil.create_model("denseil", backbone="test_resnet", dim=32, depth=1, num_heads=2, ffn_dim=32)
     model.preprocessing = denseil.Preprocessing(size=SIZE, clip_len=2)
     return denseil.save_pretrained(model, tmp_path_factory.mktemp("model") / "saved")
+
+
+def test_a_page_that_cannot_be_made_is_said_before_the_work(
+    manifest: Path, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    monkeypatch.setitem(sys.modules, "jinja2", None)
+    assert main(["adapt", str(folder), str(manifest), "-o", str(tmp_path / "out"), "--device", "cpu"]) == 2
+    assert "to write the page (or give --no-page), jinja2 is needed" in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())
 
 
 def test_the_verb_writes_a_model_a_report_and_a_page(

@@ -130,6 +130,16 @@ def test_a_network_of_ones_own():
     assert [tuple(level.shape[1:]) for level in maps] == [(32, 8, 4), (64, 4, 2)]
 
 
+def test_levels_of_a_network_of_ones_own_are_its_last_four_maps_whichever_are_chosen():
+    net = timm.create_model("test_convnext", features_only=True, out_indices=(0, 1, 2, 3))
+    every = FrameEncoder(net, levels=(1, 2, 3, 4))
+    for levels in ((1, 4), (1, 3, 4), (2,)):
+        chosen = FrameEncoder(net, levels=levels)
+        assert chosen.channels == [every.channels[level - 1] for level in levels]
+    with pytest.raises(ValueError, match="returns 3 feature maps, and level 1 is the last but 3"):
+        FrameEncoder(timm.create_model("test_convnext", features_only=True, out_indices=(1, 2, 3)), levels=(1, 4))
+
+
 def test_normalisation_is_the_backbones_own():
     assert FrameEncoder("test_resnet").mean == (0.5, 0.5, 0.5)
     assert FrameEncoder("resnet18").std == (0.229, 0.224, 0.225)

@@ -67,6 +67,17 @@ class Pooled(nn.Module):
         return self.conv(clips.transpose(1, 2)).mean((2, 3, 4))
 
 
+class Masked(Pooled):
+    """With a buffer that no state dict has, as timm's Swin."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("window", torch.ones(8), persistent=False)
+
+    def forward(self, clips, mask=None):
+        return super().forward(clips) * self.window
+
+
 class Peeking(Pooled):
     def forward(self, clips, mask=None):
         return super().forward(clips) if clips.sum().item() > 0 else clips
@@ -76,6 +87,7 @@ def test_any_video_encoder_is_counted_whole():
     cost = denseil.profile(Pooled(), frames=5, size=(64, 32))
     assert cost.macs == 5 * 64 * 32 * 8 * 3 * 27
     assert cost.params == 8 * 3 * 27 + 8
+    assert denseil.profile(Masked(), frames=5, size=(64, 32)).macs == cost.macs
     assert (cost.encoder_params, cost.encoder_macs, cost.decoder_macs) == (None, None, None)
     assert str(cost) == "0.0 M parameters; 0.01 GMACs for T = 5 frames of 64 x 32"
     with pytest.raises(ValueError, match="Peeking cannot be profiled, since it reads the values"):

@@ -133,6 +133,13 @@ def test_no_right_to_write_is_one_line(hub: Hub, folder: Path):
     assert "\n" not in str(caught.value)
 
 
+def test_a_hub_that_is_away_is_one_line(folder: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(huggingface_hub.constants, "ENDPOINT", "http://127.0.0.1:9")
+    with pytest.raises(ConnectionError, match="the Hub cannot be reached to write to me/small") as caught:
+        publish(folder, "me/small", token="hf_test")
+    assert "\n" not in str(caught.value)
+
+
 def test_a_field_cannot_write_front_matter(model: DenseIL):
     card = {**CARD, "license": 'mit\nlibrary_name: "other"', "data": "{{ 7 * 7 }} $name"}
     text = model_card(model, fields=card)

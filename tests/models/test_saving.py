@@ -14,6 +14,8 @@ from torch.optim.swa_utils import AveragedModel
 
 import denseil
 from denseil.models import DenseIL, unwrap
+from denseil.training import TrainConfig
+from denseil.training.model import prepare_model
 
 TINY = {"backbone": "test_resnet", "dim": 32, "num_heads": 4, "ffn_dim": 32, "depth": 1}
 LIGHT = "denseil_mobilenetv2_mean"
@@ -152,6 +154,19 @@ def test_synchronised_batch_norm_and_shared_memory_are_saved(model: DenseIL, tmp
     assert type(found.neck.bn) is nn.BatchNorm1d
     if not expected.isnan().any():
         assert found.decoder.query_proj.bias.abs().max() == 0
+
+
+def test_a_batch_norm_that_lost_its_activation_is_refused(tmp_path: Path):
+    """torch's conversion replaces timm's BatchNormAct2d by a norm alone; timm's own keeps the activation."""
+    made = {"backbone": "test_efficientnet", "dim": 32, "num_heads": 4}
+    with pytest.raises(ValueError, match="is a SyncBatchNorm, where create_model makes a BatchNormAct2d"):
+        denseil.save_pretrained(
+            nn.SyncBatchNorm.convert_sync_batchnorm(denseil.create_model("denseil", **made)), tmp_path
+        )
+    model = denseil.create_model("denseil", **made)
+    prepare_model(model, TrainConfig(sync_bn=True, channels_last=False), torch.device("meta"))
+    synchronised = [module for module in model.modules() if isinstance(module, nn.SyncBatchNorm)]
+    assert any(isinstance(getattr(module, "act", None), nn.SiLU) for module in synchronised)
 
 
 def test_sharded_models_and_adapters_of_peft_are_named(model: DenseIL, tmp_path: Path):

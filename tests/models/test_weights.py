@@ -13,6 +13,8 @@ import torchvision
 
 import denseil
 from denseil.models import DenseIL, frame_encoder, load_backbone, load_weights, read_weights, renew_digests
+from denseil.training import TrainConfig
+from denseil.training.own_parts import own_model
 
 TINY = {"backbone": "test_resnet", "dim": 32, "num_heads": 4, "ffn_dim": 32, "depth": 1}
 
@@ -384,3 +386,26 @@ def test_a_path_that_holds_no_model_says_what_it_holds(tmp_path):
     ):
         with pytest.raises(KeyError, match=said):
             denseil.create_model(str(tmp_path / name))
+
+
+def test_thresholds_are_those_of_the_weights_that_were_loaded(tmp_path: Path):
+    """Without the packaged weights nothing was measured: `same` must not answer with their threshold."""
+    packaged = denseil.create_model("denseil_mobilenetv2", pretrained=True)
+    assert packaged.denseil_cfg["thresholds"]
+    folder = denseil.save_pretrained(packaged, tmp_path / "saved")
+    others = [
+        denseil.create_model("denseil_mobilenetv2"),
+        denseil.create_model("denseil_mobilenetv2", checkpoint_path=folder / "model.safetensors"),
+        denseil.create_model(folder),
+    ]
+    assert not any("thresholds" in model.denseil_cfg for model in others)
+    own_model(packaged, TrainConfig())
+    assert "thresholds" not in packaged.denseil_cfg
+
+
+def test_a_checkpoint_of_the_whole_model_needs_no_weights_of_the_backbone(
+    model: DenseIL, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    torch.save(model.state_dict(), tmp_path / "model.pth")
+    monkeypatch.setattr(frame_encoder, "backbone_weights", lambda name: pytest.fail("it would be fetched"))
+    assert same(create(tmp_path / "model.pth", pretrained_backbone=True), model)

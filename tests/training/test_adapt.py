@@ -137,6 +137,8 @@ def test_killed_and_resumed_it_ends_in_the_same_weights_without_labels(
     assert same(state(model.eval()), before)
     monkeypatch.undo()
     assert list((tmp_path / "out.parts" / "round-1" / "run-2" / "checkpoints").iterdir())
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "config.json").write_text("left by a run that was killed while it saved")
     result = adapt(model, unlabelled, output=tmp_path / "out", device="cpu")
     assert result.model_id == adapted.model_id
     learned, again = adapted.stages[1].score, result.stages[1].score  # compared whether the stage is kept or not

@@ -1,6 +1,7 @@
 """A training with a model, dataset, objective and callbacks of one's own."""
 
 import dataclasses
+import pickle
 import sys
 from itertools import cycle
 from pathlib import Path
@@ -118,6 +119,14 @@ def test_an_objectives_parameters_are_trained_and_resumed(config: TrainConfig):
     interrupted(again, model=MeanColour(), objective=Centres(), preprocessing=FRAMES)
     train(again, model=MeanColour(), objective=resumed, preprocessing=FRAMES, resume=True)
     assert torch.equal(whole.centres, resumed.centres)
+
+
+def test_a_model_has_its_own_forward_back_when_training_ends(config: TrainConfig):
+    model = MeanColour()
+    train(dataclasses.replace(config, precision="bf16"), model=model, preprocessing=FRAMES)
+    clips = torch.rand(2, 3, 3, 64, 32)
+    assert torch.equal(model.eval()(clips), MeanColour.forward(model, clips))
+    pickle.dumps(model)  # accelerate's wrapper refuses it
 
 
 def test_an_objective_without_the_weights_of_the_run_is_refused(config: TrainConfig):

@@ -48,7 +48,7 @@ def agreement(expected: Tensor, found: Tensor) -> Agreement:
         raise ValueError(f"compare at least 3 clips: got {tuple(expected.shape)} and {tuple(found.shape)}")
     if not found.isfinite().all():
         return Agreement(0.0, 0.0, 0.0, len(found))
-    expected, found = expected.double(), found.double()
+    expected, found = expected.cpu().double(), found.cpu().double()  # some devices have no double precision
     cosine = F.cosine_similarity(expected - expected.mean(0), found - found.mean(0))
     same = (_nearest(expected) == _nearest(found)).double().mean()
     return Agreement(cosine.mean().item(), cosine.min().item(), same.item(), len(found))

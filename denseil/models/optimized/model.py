@@ -15,6 +15,7 @@ from denseil.layers.checks import check_frames
 from denseil.layers.dense_attention import DenseAttention
 from denseil.models.clip_model import ClipModel
 from denseil.models.denseil import DenseIL
+from denseil.models.identity import model_id
 from denseil.models.optimized.agreement import Agreement
 from denseil.models.optimized.fold import fold_batch_norms
 from denseil.models.optimized.fused_decoder import FusedHead
@@ -28,6 +29,7 @@ class OptimizedDenseIL(ClipModel):
     It is always in eval mode, so calling it returns embeddings; its parameters take no gradients.
 
     Attributes:
+        model_id: Identity of the original; see `denseil.models.model_id`.
         dtype: Precision of the products.
         steps: The optimisations, one line each.
         agreement: Agreement with the original.
@@ -47,6 +49,7 @@ class OptimizedDenseIL(ClipModel):
         self.decoder, steps = _fuse(model.decoder, dtype)
         self.norm = copy.deepcopy(model.neck.bn).float()
         self.requires_grad_(False).eval()
+        self.model_id = model_id(model)
         self.steps = [
             f"{folded} batch norms folded into convolutions",
             f"weights and products in {str(dtype).removeprefix('torch.')}, frames channels_last",

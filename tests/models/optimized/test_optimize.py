@@ -231,3 +231,8 @@ def test_copies_compute_the_same():
     clips = clips.nan_to_num()
     for other in (copy.deepcopy(fast), pickle.loads(pickle.dumps(fast)), fast.to("cpu").float()):
         assert torch.equal(other(clips), fast(clips))
+
+
+def test_an_optimised_model_has_the_identity_of_the_original():
+    model = build()
+    assert denseil.models.model_id(denseil.optimize(model, dtype=torch.float32)) == denseil.models.model_id(model)
