@@ -64,11 +64,12 @@ def _answer(row: Mapping[str, str], rows: Mapping[str, int], where: str) -> tupl
 
 
 def holds_answers(path: str | Path) -> bool:
-    """Whether a file is a table of questions with an answer in it."""
-    try:
-        return Path(path).is_file() and any(row["same"].strip() for _, row in _table(path, ANSWERS))
-    except ValueError:
-        return False
+    """Whether a file is a table of questions with an answer in it; False if there is none.
+
+    Raises:
+        ValueError: If there is a file that is no such table, or not in UTF-8: it may hold answers all the same.
+    """
+    return Path(path).is_file() and any(row["same"].strip() for _, row in _table(path, ANSWERS))
 
 
 def write_questions(path: str | Path, doubtful: Sequence[Doubt], names: Sequence[str], answers: Answers) -> None:
@@ -125,4 +126,4 @@ def _table(path: str | Path, columns: tuple[str, ...]) -> list[tuple[int, dict[s
                 raise ValueError(f"{path} lacks the column {missing[0]!r}: its first row must be {','.join(columns)}")
             return [(place, {name: row[name] or "" for name in columns}) for place, row in enumerate(reader, start=1)]
         except (csv.Error, UnicodeDecodeError) as error:
-            raise ValueError(f"{path} is not a CSV file in UTF-8: {error}") from None
+            raise ValueError(f"{path} is not a CSV file in UTF-8 ({error}); save it as one") from None

@@ -353,6 +353,25 @@ def test_questions_are_not_written_over_answers(two: list[str], tmp_path: Path, 
     assert questions.read_text().endswith("yes\n")
 
 
+@pytest.mark.parametrize(
+    ("text", "encoding", "words"),
+    [
+        ("tracklet,other,same\nb,c,yes\nd,é,no\n", "cp1252", "q.csv is not a CSV file in UTF-8"),
+        ("tracklet,other,same\nb,c,yes\n", "utf-16", "q.csv is not a CSV file in UTF-8"),
+        ("tracklet,other,Same\nb,c,yes\n", "utf-8", "q.csv lacks the column 'same'"),
+    ],
+)
+def test_questions_are_not_written_over_a_file_that_cannot_be_read(
+    two: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str], text: str, encoding: str, words: str
+):
+    out, questions = tmp_path / "p.csv", tmp_path / "q.csv"
+    questions.write_text(text, encoding=encoding)
+    assert main(["link", *two, "-o", str(out), "--threshold", "0.5", "--questions", str(questions)]) != 0
+    assert words in capsys.readouterr().err
+    assert questions.read_text(encoding=encoding) == text
+    assert not out.exists()
+
+
 def test_times_of_two_clocks_are_told(two: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     command = ["link", *two, "-o", str(tmp_path / "p.csv"), "--threshold", "0.5"]
     assert main(command) == 0
