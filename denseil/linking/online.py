@@ -33,7 +33,7 @@ class OnlineLinker:
             `auto_threshold`.
         far: Wanted share of pairs of two persons that are linked, for "auto".
         expire: Seconds after which a track that was not seen is forgotten, and a person with the last of their tracks;
-            None to keep all.
+            None to keep all. If times have begun again, those of the gallery count from the first call.
         gap: Seconds for which a track that is not updated may still be in the picture.
         model_id: Identity of the model of the vectors, as features files name it; None if unknown. "auto", which starts
             without pairs, warns except with the packaged weights that it was measured with.
@@ -75,6 +75,8 @@ class OnlineLinker:
         self._present: dict[int, OrderedDict[Key, None]] = {}  # tracks of each camera, seen last at the end
         self._events: list[Event] = []
         self._removed: list[str] = []
+        self._began: float | None = None  # the first call, before times of restored tracks: their clock has begun again
+        self._newest: dict[int, float] = {}  # time of each camera
         self._next = 1
         if gallery is not None:
             self._restore(gallery)
@@ -114,6 +116,9 @@ class OnlineLinker:
         self._pool = self._pool or Pool(len(unit))
         if len(unit) != self._pool.sums.shape[1]:
             raise ValueError(f"vector has {len(unit)} components, those before {self._pool.sums.shape[1]}")
+        if not self._newest and any(theirs.last > time for theirs in self._tracks.values()):
+            self._began = time
+        self._newest[key[0]] = time
         if track is None:
             track = Track(self._find(key, unit, time), unit, time, time)
             self._insert(key, track)
@@ -196,10 +201,14 @@ class OnlineLinker:
         return self._new()
 
     def _clash(self, key: Key, start: float, last: float, other: Key, time: float) -> bool:
-        """Whether two tracks are, or may be, in one picture at once."""
-        if key[0] != other[0]:
+        """Whether two tracks are, or may be, in one picture at once.
+
+        A restored track and one of this process are not, whose times may be of two clocks: its tracker is gone.
+        """
+        track, own = self._tracks[other], self._tracks.get(key)
+        restored = own is not None and own.stored is not None
+        if key[0] != other[0] or restored != (track.stored is not None):
             return False
-        track = self._tracks[other]
         return (track.last >= start and last >= track.start) or (last == time and time - track.last <= self.gap)
 
     def _merge(self, person: int, time: float) -> None:
@@ -227,7 +236,7 @@ class OnlineLinker:
         assert self._pool is not None
         for other in [other for other in self._of[track.person] if other != key and other[0] == key[0]]:
             theirs = self._tracks[other]
-            if theirs.last >= track.start and track.last >= theirs.start:
+            if theirs.stored is None and theirs.last >= track.start and track.last >= theirs.start:
                 before, theirs.person, theirs.saved = theirs.person, self._new(), False
                 self._pool.add(before, -theirs.vector, -1)
                 del self._of[before][other]
@@ -241,7 +250,7 @@ class OnlineLinker:
             return
         for other in reversed(self._present[key[0]]):
             theirs = self._tracks[other]
-            if theirs.last < time:
+            if theirs.last < time or theirs.stored is not None:  # restored ones come first
                 return
             if other != key:
                 self._limit.see(float(track.vector @ theirs.vector))
@@ -249,7 +258,8 @@ class OnlineLinker:
     def _forget(self, time: float) -> None:
         while self.expire is not None and self._tracks:
             key, track = next(iter(self._tracks.items()))
-            if track.last >= time - self.expire:
+            seen = track.last if self._began is None or track.stored is None else self._began
+            if seen >= time - self.expire:
                 return
             del self._tracks[key], self._present[key[0]][key], self._of[track.person][key]
             self._removed += [track.id] if track.id else []

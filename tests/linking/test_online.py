@@ -149,6 +149,23 @@ def test_tracks_of_a_process_whose_times_begin_again_have_ids_of_their_own():
     assert found == {f"c1/live{end}/5@0": (pid, 2.0) for pid, end in enumerate(("", "-2", "-3", "-4"), start=1)}
 
 
+@pytest.mark.parametrize("again", [3.0, 49.5, 60.0])
+def test_a_restart_goes_on_with_the_same_numbers_though_its_times_begin_again(again: float):
+    gallery = MemoryGallery(2)
+    first = OnlineLinker(gallery, threshold=0.8)
+    for time in (0.0, 50.0):
+        assert first.update(1, 5, [1, 0], time) == 1
+    first.save()
+    second = OnlineLinker(gallery, expire=100, model_id=MEASURED[0])
+    for time in (again, again + 1, 60.0 + again):  # also beyond the times of before
+        assert second.update(1, 9, [1, 0], time) == 1
+    assert second.events() == []
+    assert (second.threshold.pairs, second.threshold.left_out) == (0, 0)
+    assert second.update(1, 10, [1, 0], 60.0 + again) == 2  # seen at once with 9
+    second.update(1, 11, [0, 1], 170.0 + again)  # all others expire
+    assert second.num_persons == 1
+
+
 def test_an_error_of_save_loses_no_record(monkeypatch: pytest.MonkeyPatch):
     gallery = MemoryGallery(2)
     linker = OnlineLinker(gallery, threshold=0.8)
