@@ -110,8 +110,10 @@ class OnlineLinker:
             raise ValueError(f"vector has shape {np.shape(vector)}; give the one vector (D,) of the track")
         unit = unit_vectors(vector, what="vector")[0]
         track = self._tracks.get(key := track_key(camera, track_id))
-        if not np.isfinite(time) or (track is not None and time < track.last):
-            raise ValueError(f"time={shown(time)} of track {shown(track_id)}: give finite seconds that do not go back")
+        if not np.isfinite(time) or time < self._newest.get(key[0], time):
+            raise ValueError(
+                f"time={shown(time)} of track {shown(track_id)}, camera {key[0]}: give finite seconds, none going back"
+            )
         check_seconds(f"time of track {shown(track_id)}", time)
         self._pool = self._pool or Pool(len(unit))
         if len(unit) != self._pool.sums.shape[1]:

@@ -222,6 +222,7 @@ def test_the_automatic_threshold_rests_on_tracks_seen_at_once():
         ((1, "a", [1, 0, 0], 1), "vector has 3 components, those before 2"),
         ((1, "a", [1, 0], -1), "time=-1 of track 'a'"),
         ((1, "b", [1, 0], float("nan")), "time=nan of track 'b'"),
+        ((1, "b", [1, 0], -1), "time=-1 of track 'b', camera 1: give finite seconds, none going back"),
     ],
 )
 def test_bad_input_is_one_line(arguments, words: str):
