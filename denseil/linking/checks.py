@@ -34,6 +34,7 @@ class Tracks:
         return order
 
 
+NO_SECONDS = (str, bytes, np.datetime64, np.timedelta64)  # which numpy converts to numbers of some unit
 ORDERING = 16  # components of the vectors that break ties of cameras and times
 
 
@@ -41,8 +42,8 @@ def check_tracks(vectors: ArrayLike, camids: ArrayLike, start: ArrayLike | None,
     """Check tracklets, and scale their vectors to length 1.
 
     Raises:
-        ValueError: If lengths differ, a vector is not finite or zero, a camera is not a whole number, a time is
-            infinite, or an end is before its start.
+        ValueError: If lengths differ, a vector is not finite or zero, a camera is not a whole number below 2^63,
+            a time is infinite or no number, such as a date, or an end is before its start.
     """
     matrix = check_vectors(vectors)
     count = len(matrix)
@@ -51,6 +52,9 @@ def check_tracks(vectors: ArrayLike, camids: ArrayLike, start: ArrayLike | None,
         raise ValueError(f"camids has shape {cameras.shape} for {count} vectors; give one camera for each")
     if count and not (np.issubdtype(cameras.dtype, np.integer) or _whole(cameras)):
         raise ValueError(f"camids holds {cameras[0]!r} of type {cameras.dtype}; give whole numbers")
+    far = np.flatnonzero((cameras < -(2.0**63)) | (cameras >= 2.0**63))
+    if len(far):
+        raise ValueError(f"camids holds {cameras[far[0]]} in row {far[0]}; give whole numbers below 2^63")
     first, last = times("start", start, count), times("end", start if end is None else end, count)
     wrong = np.flatnonzero(last < first)
     if len(wrong):
@@ -72,13 +76,20 @@ def check_vectors(vectors: ArrayLike) -> NDArray[np.float32]:
 
 
 def times(name: str, values: ArrayLike | None, count: int) -> NDArray[np.float64]:
-    """Times (N,) in seconds; NaN for all if None."""
+    """Times (N,) in seconds; NaN for all if None.
+
+    Raises:
+        ValueError: If they are not one number for each, such as dates or text, or infinite, or in milliseconds.
+    """
     if values is None:
         return np.full(count, np.nan)
     try:
-        found = np.asarray(values, dtype=np.float64)  # None becomes NaN
+        given = np.asarray(values)
+        if given.dtype.kind in "mMUS" or any(isinstance(time, NO_SECONDS) for time in given.flat if given.dtype == "O"):
+            raise TypeError
+        found = given.astype(np.float64)  # None becomes NaN
     except (TypeError, ValueError):
-        raise ValueError(f"{name} holds other things than numbers; give seconds, NaN where unknown") from None
+        raise ValueError(f"{name} holds other things than numbers; give seconds as numbers, NaN if unknown") from None
     if found.shape != (count,):
         raise ValueError(f"{name} has shape {found.shape} for {count} vectors; give one time for each")
     if np.isinf(found).any():
