@@ -33,7 +33,12 @@ class MemoryGallery(Closing):
         self.dim, self.model = check_integer("dim", dim, least=1, most=MAX_WIDTH), model
         self._lock = threading.Lock()
         self._records: dict[str, Record] = {}
-        self._vectors = np.empty((0, dim), np.float32)  # in the order of _records
+        self._keep(np.empty((0, dim), np.float32))
+
+    def _keep(self, vectors: FloatArray) -> None:
+        """Set the vectors, in the order of `_records`; they are handed out as views, which nobody may write to."""
+        vectors.setflags(write=False)
+        self._vectors = vectors
 
     @checked
     def add(self, records: Sequence[Record], vectors: ArrayLike) -> int:
@@ -45,7 +50,7 @@ class MemoryGallery(Closing):
             if held:
                 new = [at for at, record in enumerate(records) if record.id not in self._records]
                 records, units = [records[at] for at in new], units[new]
-            self._vectors = np.concatenate([self._vectors, units])
+            self._keep(np.concatenate([self._vectors, units]))
             self._records.update((record.id, record) for record in records)
         return len(records)
 
@@ -113,7 +118,7 @@ class MemoryGallery(Closing):
             records = [record for record, kept in zip(self._records.values(), keep, strict=True) if kept]
             removed = len(self._records) - len(records)
             self._records = {record.id: record for record in records}
-            self._vectors = self._vectors[np.flatnonzero(keep)]
+            self._keep(self._vectors[np.flatnonzero(keep)])
         return removed
 
     def optimize(self, *, alone: bool = False) -> None:

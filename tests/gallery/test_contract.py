@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from contextlib import suppress
 
 import numpy as np
 import pytest
@@ -74,6 +75,15 @@ def test_records_and_vectors_come_back_as_they_were(empty: Gallery):
     np.testing.assert_allclose([item.vector for item in empty.get(some)], vectors[[7, 3, 99]], atol=1e-6)
     everything = {item.record.id: item.record for block in empty.scan() for item in block}
     assert everything == {record.id: record for record in held}
+
+
+def test_what_is_handed_out_changes_nothing(empty: Gallery):
+    empty.add([Record("a", 1, 0.0), Record("b", 1, 0.0)], np.eye(2, empty.dim))
+    empty.delete(["b"])
+    for item in (*empty.get(["a"]), *empty.find(["a"]).values(), *(item for block in empty.scan() for item in block)):
+        with suppress(ValueError):  # read-only
+            item.vector[:] = 0.5
+        np.testing.assert_array_equal(empty.get(["a"])[0].vector, np.eye(empty.dim)[0])
 
 
 def test_what_is_held_stays(empty: Gallery):
