@@ -77,7 +77,8 @@ class TrackletEmbedder:
 
     Attributes:
         skipped: Number of crops without a pixel that `update` has skipped.
-        unconfirmed: Number of crops with a negative id, of tracks that a tracker has not confirmed yet.
+        unconfirmed: Number of crops with a negative id, of tracks that a tracker has not confirmed yet; their frames
+            are added to no track.
 
     Raises:
         ValueError: If an argument is out of its range.
@@ -160,12 +161,16 @@ class TrackletEmbedder:
         return self.decode([own[None] for own in self.encode(crops)])
 
     def add(self, track_ids: Sequence[Hashable], tokens: Tensor) -> None:
-        """Add a frame to each of some tracks from the tokens of their crops; errors as for `update`."""
+        """Add a frame to each of some tracks from tokens of their crops; negative ids and errors as for `update`."""
         ids = id_values(track_ids)
-        check_once(ids)
-        for track_id, own in zip(ids, tokens, strict=True):
+        if len(ids) != len(tokens):
+            raise ValueError(f"{len(ids)} track ids for tokens of {len(tokens)} crops; give one crop for each id")
+        confirmed = [place for place, track_id in enumerate(ids) if is_confirmed(track_id)]
+        check_once([ids[place] for place in confirmed])
+        self.unconfirmed += len(ids) - len(confirmed)
+        for place in confirmed:
             # A copy: a part of the batch would keep all of it in memory.
-            self._tracks.setdefault(track_id, _Track()).add(own.clone(), self.max_frames)
+            self._tracks.setdefault(ids[place], _Track()).add(tokens[place].clone(), self.max_frames)
 
     @checked
     def embedding(self, track_id: Hashable) -> Tensor:

@@ -140,6 +140,18 @@ def test_an_empty_crop_is_passed_over_and_counted(model: DenseIL, caplog):
     tracks.update([], [])
 
 
+def test_tokens_are_added_as_crops_are(model: DenseIL):
+    tracks = TrackletEmbedder(model, device="cpu")
+    tokens = tracks.encode(CROPS[:3])
+    with pytest.raises(ValueError, match="2 track ids for tokens of 3 crops"):
+        tracks.add([1, 2], tokens)
+    assert len(tracks) == 0
+    tracks.add([-1, -1, 7], tokens)
+    assert (list(tracks), tracks.unconfirmed) == ([7], 2)
+    tracks.update([-1, 7], CROPS[:2])
+    assert (list(tracks), tracks.unconfirmed, tracks.kept(7)) == ([7], 3, [0, 1])
+
+
 def test_what_is_wrong_is_said(model: DenseIL):
     tracks = TrackletEmbedder(model, device="cpu")
     with pytest.raises(KeyError, match="no track 5: it has had no frame, or was dropped"):
