@@ -73,6 +73,9 @@ def test_chance_is_what_a_random_order_reaches():
         ({"vectors": np.zeros((2, 3))}, "zero or not finite"),
         ({"frames": np.array([1])}, "give \\(N, D\\)"),
         ({"frames": np.array([1, 1]), "tracks": np.array([4, 4])}, "twice in one frame"),
+        ({"frames": np.array([60.2, 60.9])}, "whole numbers"),
+        ({"tracks": np.array([4, np.nan])}, "whole numbers"),
+        ({"tracks": np.array(["4", "5"])}, "whole numbers"),
     ],
 )
 def test_bad_input_is_refused(change: dict[str, np.ndarray], message: str):
