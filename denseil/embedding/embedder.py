@@ -206,13 +206,15 @@ class Embedder:
             return found[0]
         if not isinstance(tracklet, Iterable):
             raise TypeError(f"tracklet {number} is {shown(tracklet)}: give a Tracklet, a folder, or frames")
-        frames: list[Any] = list(tracklet)
-        paths = [is_path(frame) for frame in frames]
-        if all(paths):
-            return frames
-        if any(paths):
-            raise TypeError(f"tracklet {number} mixes paths and pixels: give one kind")
-        return [
-            to_rgb(frame, self.color_order, name=f"frame {place} of tracklet {number}")
-            for place, frame in enumerate(frames)
-        ]
+        drawn = not isinstance(tracklet, (Sequence, np.ndarray, Tensor))  # it may draw each frame into the same memory
+        frames: list[Any] = []
+        frame: Any
+        for place, frame in enumerate(tracklet):
+            if frames and is_path(frame) != is_path(frames[0]):
+                raise TypeError(f"tracklet {number} mixes paths and pixels: give one kind")
+            if is_path(frame):
+                frames.append(frame)
+            else:
+                pixels = to_rgb(frame, self.color_order, name=f"frame {place} of tracklet {number}")
+                frames.append(pixels.copy() if drawn else pixels)
+        return frames

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from PIL import Image
+from PIL import Image, ImageSequence
 from torch.nn import functional as F
 from torchvision.transforms import v2
 
@@ -76,6 +76,25 @@ def test_every_form_of_the_same_crops_gives_the_same_vector(model, embedder, ima
     turned = [array[..., ::-1] for array in arrays]
     assert_same(Embedder(model, device="cpu", color_order="BGR")(turned), expected)
     assert (embedder(turned) - expected).abs().max() > 1e-3
+
+
+def test_frames_drawn_into_the_same_memory_are_all_used(embedder, images, tmp_path):
+    arrays = [np.array(image.resize((24, 48))) for image in images]
+    expected = embedder(arrays)
+
+    def drawn(kind):
+        buffer = np.empty_like(arrays[0])
+        shared = kind(buffer)
+        for array in arrays:
+            buffer[:] = array
+            yield shared
+
+    assert_same(embedder(drawn(lambda buffer: buffer)), expected)
+    assert_same(embedder(drawn(lambda buffer: torch.from_numpy(buffer).movedim(-1, 0))), expected)
+    images[0].save(tmp_path / "walk.gif", save_all=True, append_images=images[1:])
+    with Image.open(tmp_path / "walk.gif") as walk:
+        frames = [np.array(frame.convert("RGB")) for frame in ImageSequence.Iterator(walk)]
+        assert_same(embedder(ImageSequence.Iterator(walk)), embedder(frames))
 
 
 def test_lists_iterators_and_generators_are_the_same_and_lazy(embedder, images):
