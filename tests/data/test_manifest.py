@@ -74,6 +74,8 @@ def test_any_dataset_can_become_one(tmp_path):
         ("3,1,query", "3,1,test", "split 'test', expected one of"),
         ("3,1,query", "three,1,query", "pid must be a whole number from -1 to 2147483647, got 'three'"),
         ("a,y/1.jpg,3,1,query,", "a,y/1.jpg", "line 4: fewer fields"),
+        ("a,y/1.jpg", ",y/1.jpg", "row 3: tracklet '', frame 'y/1.jpg'; give each row both"),
+        ("a,y/1.jpg", "a, ", "row 3: tracklet 'a', frame ' '; give each row both"),
     ],
 )
 def test_what_is_wrong_is_said(path, old, new, text):

@@ -38,8 +38,9 @@ def read_manifest(root: Path) -> VideoReIDDataset:
 
     Raises:
         FileNotFoundError: If the file does not exist.
-        ValueError: If columns are missing or occur twice, there are no rows, a frame occurs twice in a tracklet, a pid
-            is not a whole number from -1 or a camid one from 0, or a time is not a number.
+        ValueError: If columns are missing or occur twice, there are no rows, a row names no tracklet or no frame, a
+            frame occurs twice in a tracklet, a pid is not a whole number from -1 or a camid one from 0, or a time is
+            not a number.
     """
     path = first_of(root, ("manifest.csv", "manifest.parquet"), what="manifest") if root.is_dir() else root
     if not path.is_file():
@@ -51,7 +52,9 @@ def read_manifest(root: Path) -> VideoReIDDataset:
     frames: dict[str, list[str]] = {}
     times: dict[str, tuple[float, float]] = {}
     backwards: set[str] = set()
-    for name, frame, pid, camid, split, time in rows:
+    for number, (name, frame, pid, camid, split, time) in enumerate(rows, start=1):
+        if not name.strip() or not frame.strip():
+            raise ValueError(f"{path}, row {number}: tracklet {name!r}, frame {frame!r}; give each row both names")
         labels.setdefault(name, {})[pid, camid, split] = None
         frames.setdefault(name, []).append(os.path.join(folder, frame))  # noqa: PTH118 (strings: a million times)
         if time:
