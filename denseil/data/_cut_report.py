@@ -27,7 +27,8 @@ class CutReport:
         frames: Number of frames read from the video.
         skipped: Number of skipped boxes by reason.
         damaged: Numbers of the frames that were not decoded, or that the decoder marked as damaged.
-        doubts: Reasons to doubt that the boxes belong to the video, or that the video is whole; see `Fit.doubts`.
+        doubts: Reasons to doubt that the boxes belong to the video, or that the video is whole: those of the
+            frames' numbers, and `Fit.doubts`.
     """
 
     manifest: Path

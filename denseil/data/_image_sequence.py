@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-import configparser
 import logging
 import math
 import re
 from collections.abc import Iterator
+from configparser import ConfigParser, SectionProxy
+from configparser import Error as ConfigError
+from contextlib import suppress
 from itertools import pairwise
 from pathlib import Path
 
@@ -26,36 +28,61 @@ class ImageSequence:
         if not names:
             raise FileNotFoundError(f"no frames in {folder}: give a folder of images, or a video file")
         self.paths = [folder / name for name in names]
-        self.numbers = _numbers(names)
+        self.doubts: list[str] = []
         whole = folder.resolve()
+        known = _seqinfo(whole)
+        self.numbers = self._numbers(names, known)
         self.name = "/".join(part for part in (whole.parent.name, whole.name) if part)
-        self.fps = fps or _rate(whole)
+        self.fps = fps or _rate(whole, known)
 
     def __iter__(self) -> Iterator[Frame]:
         for number, path in zip(self.numbers, self.paths, strict=True):
             yield Frame(number, (number - 1) / self.fps, False, path)
 
+    def _numbers(self, names: list[str], known: list[SectionProxy]) -> list[int]:
+        """Numbers of frames, from 1: by the last number in each name if some are neighbours, else their places.
 
-def _numbers(names: list[str]) -> list[int]:
-    """Numbers of frames, from 1: by the last number in each name if some are neighbours, else their places."""
-    found = [_LAST_NUMBER.search(Path(name).stem) for name in names]
-    values = [int(each[0]) for each in found if each is not None]
-    steps = {after - before for before, after in pairwise(values)}
-    if len(values) < len(names) or min(steps, default=1) != 1:
-        return list(range(1, len(names) + 1))
-    return [value - values[0] + 1 for value in values]
+        Beside a `seqinfo.ini` names count from its `imStart`, or 1; else from the first, a doubt if it is above 1.
+        """
+        found = [_LAST_NUMBER.search(Path(name).stem) for name in names]
+        values = [int(each[0]) for each in found if each is not None]
+        steps = {after - before for before, after in pairwise(values)}
+        if len(values) < len(names) or min(steps, default=1) != 1:
+            return list(range(1, len(names) + 1))
+        first = values[0]
+        if known:
+            first = min(first, next((int(start) for start in _values(known, "imStart") if start >= 0), 1))
+        elif first > 1:
+            self.doubts.append(
+                f"{names[0]} is taken for frame 1; if images before it are missing, add a seqinfo.ini with [Sequence] "
+                "and imStart=1 beside the folder"
+            )
+            logger.warning("%s: %s", self.paths[0].parent, self.doubts[0])
+        return [value - first + 1 for value in values]
 
 
-def _rate(folder: Path) -> float:
-    """Frames per second by the `seqinfo.ini` of MOT Challenge, in the folder or beside it."""
+def _seqinfo(folder: Path) -> list[SectionProxy]:
+    """Read the `seqinfo.ini` of MOT Challenge, in the folder and beside it; nothing where there is none."""
+    found = []
     for path in (folder / "seqinfo.ini", folder.parent / "seqinfo.ini"):
-        try:
-            known = configparser.ConfigParser()
+        known = ConfigParser(interpolation=None)
+        with suppress(ConfigError, ValueError, KeyError):
             known.read(path, encoding="utf-8")
-            rate = known.getfloat("Sequence", "frameRate")
-        except (configparser.Error, ValueError):
-            continue
-        if math.isfinite(rate) and rate > 0:
-            return rate
-    logger.warning("%s: no seqinfo.ini with a frameRate; times are at %g frames per second", folder, USUAL_RATE)
-    return USUAL_RATE
+            found.append(known["Sequence"])
+    return found
+
+
+def _values(known: list[SectionProxy], key: str) -> Iterator[float]:
+    """Yield the finite numbers under a key."""
+    for section in known:
+        with suppress(ValueError):
+            if math.isfinite(value := float(section.get(key, ""))):
+                yield value
+
+
+def _rate(folder: Path, known: list[SectionProxy]) -> float:
+    """Frames per second by a `seqinfo.ini`, else the usual rate with a warning."""
+    rate = next((rate for rate in _values(known, "frameRate") if rate > 0), None)
+    if rate is None:
+        logger.warning("%s: no seqinfo.ini with a frameRate; times are at %g frames per second", folder, USUAL_RATE)
+    return rate or USUAL_RATE

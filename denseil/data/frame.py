@@ -46,11 +46,13 @@ class FrameSource(Protocol):
 
     Attributes:
         name: Name of the source, for ids.
+        doubts: Reasons to doubt the numbers of the frames.
         lost: Number of packets, among those read so far, that could not be decoded.
         error: Type of the error that ends the iteration too early.
     """
 
     name: str
+    doubts: list[str]
     lost: int
     error: type[Exception]
 

@@ -51,6 +51,7 @@ def cut_tracklets(
     Args:
         video: A file that ffmpeg decodes, a folder of frames such as `img1/`, or a pattern such as `img1/%06d.jpg`.
             Images are counted by the numbers in their names, so that a missing one does not shift the others.
+            The first is frame 1; beside a `seqinfo.ini` the one with the number of its `imStart`, or 1.
         tracks: Boxes; see `read_tracks`. Pixels are counted from 0.
         output: A folder, created if it does not exist: `manifest.csv`, and the crops as `crops/TRACK/FRAME.jpg`. The
             manifest names a tracklet by camera, video, track and start, such as `c1/clip.mp4/12@30.5`.
@@ -88,7 +89,7 @@ def cut_tracklets(
     with replacing(report.manifest) as partial, partial.open("w", encoding="utf-8", newline="") as file:
         cutter = _Cutter(report, file, video=source or frames.name, camid=camid, began=began, max_gap=max_gap)
         damage = _cut_all(frames, boxes, cutter)
-    report.doubts = cutter.fit.doubts()
+    report.doubts = [*frames.doubts, *cutter.fit.doubts()]
     if not report.crops:
         report.manifest.unlink()
     if damage is not None:

@@ -62,6 +62,7 @@ class VideoFile:
         self.error: type[Exception] = self.av.error.FFmpegError
         self.path, self.name, self.lost = path, path.name, 0
         self.packets = 0  # as far as was read
+        self.doubts: list[str] = []
         if not path.is_file():
             raise FileNotFoundError(f"no video {path}")
         try:

@@ -251,6 +251,29 @@ def test_a_sequence_of_images_is_a_video(tmp_path, given):
     assert report.skipped == {"boxes of damaged frames": 1}
 
 
+@pytest.mark.parametrize(
+    ("seqinfo", "numbers", "missing", "doubts"),
+    [
+        ("[Sequence]\nframeRate=10\n", [2, 3], [1], 0),
+        ("[Sequence]\nimStart=3\n", [4, 5], [1], 0),
+        ("", [2, 3], [], 1),
+        ("", [0, 1], [], 0),
+        ("[Sequence]\n", [0, 1], [], 0),
+    ],
+)
+def test_a_missing_first_image_shifts_no_frame_or_is_a_doubt(tmp_path, seqinfo, numbers, missing, doubts):
+    images = sequence(tmp_path / "MOT17-02", numbers)
+    if seqinfo:
+        (tmp_path / "MOT17-02" / "seqinfo.ini").write_text(seqinfo)
+    report, (found,) = cut(tmp_path, images, *[f"{number},7,0,0,9,9" for number in (1, 2, 3)])
+    first = len(missing) + 1
+    assert [Path(frame).stem for frame in found.frames] == [f"{first:06}", f"{first + 1:06}"]
+    assert report.damaged == missing
+    assert [doubt.partition(";")[0] for doubt in report.doubts if "video ends" not in doubt] == [
+        "000002.png is taken for frame 1"
+    ] * doubts
+
+
 def test_images_that_are_not_numbered_one_by_one_are_counted(tmp_path):
     images = sequence(tmp_path, [0, 5, 10], "frame{}.png")
     (images / "frame5.png").write_bytes(b"no image")
