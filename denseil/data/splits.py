@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple
 
@@ -57,7 +58,7 @@ def read_splits(path: Path | str, persons: Sequence[str]) -> list[Split]:
         persons: The dataset's persons; a `.mat` file refers to them by their sorted order.
 
     Raises:
-        ValueError: If the file does not fit the persons, or a split has a person on both sides.
+        ValueError: If the file does not fit the persons, or a split has a person on both sides or twice on one.
     """
     path, people = Path(path), sorted(persons)
     if not people:
@@ -79,10 +80,12 @@ def read_splits(path: Path | str, persons: Sequence[str]) -> list[Split]:
         raise ValueError(f"{path} holds no splits")
     for number, split in enumerate(splits):
         unknown, both = {*split.train, *split.test} - set(people), set(split.train) & set(split.test)
-        if unknown or both or not split.train or not split.test:
+        twice = {name for half in split for name, after in pairwise(half) if name == after}
+        if unknown or both or twice or not split.train or not split.test:
             raise ValueError(
                 f"{path}, split {number}: {len(unknown)} persons not in the dataset {sorted(unknown)[:3]}, "
-                f"{len(both)} in both halves {sorted(both)[:3]}; {len(split.train)} train, {len(split.test)} test"
+                f"{len(both)} in both halves {sorted(both)[:3]}, "
+                f"{len(twice)} twice in one half {sorted(twice)[:3]}; {len(split.train)} train, {len(split.test)} test"
             )
     return splits
 

@@ -53,6 +53,7 @@ def test_damaged_json(tmp_path, content):
         (["person001"], ["person001"], "1 in both halves"),
         (["stranger"], ["person001"], "1 persons not in"),
         ([], ["person001"], "0 train"),
+        (["person001"], ["person002", "person002", "person003"], r"1 twice in one half \['person002'\]"),
     ],
 )
 def test_splits_that_do_not_fit(tmp_path, train, test, text):
