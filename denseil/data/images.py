@@ -40,7 +40,7 @@ def decode_image(path: str | os.PathLike[str], *, buffer: NDArray[np.uint8] | No
     It is rotated by its EXIF orientation, as in OpenCV and viewers. JPEG is decoded by simplejpeg if it is installed
     (libjpeg-turbo, about three times as fast as Pillow, with the same pixels); other formats, and JPEG that it refuses,
     by Pillow. Grey is repeated, transparency is dropped, CMYK is converted as in Pillow, and 16-bit grey keeps its
-    upper 8 bits.
+    upper 8 bits; 32-bit grey is refused.
 
     Args:
         path: A regular file: JPEG, PNG, BMP, WebP, TIFF, PPM or GIF (its first frame).
@@ -214,7 +214,8 @@ def pillow_rgb(image: Image.Image) -> NDArray[np.uint8]:
     orientation = _orientation(image)
     if image.mode in _MODES:
         return _turned(np.array(image.convert("RGB")), orientation)
-    if image.mode.startswith("I"):  # 16-bit grey; Pillow's own conversion would clip it to white
+    # 16-bit grey, "I" in some formats; Pillow's own conversion would clip it to white. Other 32-bit grey has any range.
+    if image.mode.startswith("I;16") or (image.mode == "I" and image.format in ("PNG", "PPM")):
         grey = np.asarray(image).astype(np.int64)
         if grey.min() >= 0 and grey.max() <= 0xFFFF:
             return _turned(np.repeat((grey >> 8).astype(np.uint8)[..., None], 3, axis=2), orientation)

@@ -81,6 +81,14 @@ def test_16_bit_grey_keeps_its_upper_bits(tmp_path):
     assert np.array_equal(decode_image(tmp_path / "grey.png"), expected)
 
 
+def test_16_bit_grey_of_ppm_is_read_and_32_bit_grey_of_unknown_range_is_not_black(tmp_path):
+    Image.fromarray(np.full((4, 4), 200 << 8, np.uint16)).save(tmp_path / "grey.pgm")
+    assert (decode_image(tmp_path / "grey.pgm") == 200).all()
+    Image.fromarray(np.full((4, 4), 200, np.int32)).save(tmp_path / "grey.tiff")
+    with pytest.raises(ValueError, match=r"grey\.tiff is not readable: mode I has no plain conversion"):
+        decode_image(tmp_path / "grey.tiff")
+
+
 def test_a_path_that_is_not_ascii(tmp_path):
     path = tmp_path / "crop é 数.jpg"
     path.write_bytes(TINY[0].read_bytes())
