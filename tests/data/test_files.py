@@ -1,5 +1,6 @@
 """What all readers share: the order of frames, whole numbers, links, files that are left out."""
 
+import os
 import random
 import re
 from pathlib import Path
@@ -71,6 +72,21 @@ def test_links_are_followed_once(tmp_path: Path):
     (root / "broken").symlink_to(tmp_path / "nothing")
     found = {tracklet.name: len(tracklet.frames) for tracklet in read_folder(root)}
     assert found == {"linked": 2, "own": 1}
+
+
+def test_a_folder_that_cannot_be_listed_is_not_passed_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    touch(tmp_path / "one", "1.jpg")
+    touch(tmp_path / "two", "1.jpg")
+    listed = os.scandir
+
+    def refused(folder: str):
+        if Path(folder).name == "two":
+            raise PermissionError(13, "Permission denied", str(folder))
+        return listed(folder)
+
+    monkeypatch.setattr(os, "scandir", refused)
+    with pytest.raises(PermissionError, match="two"):
+        read_folder(tmp_path)
 
 
 def test_files_that_are_left_out_are_said(tmp_path: Path, caplog: pytest.LogCaptureFixture):

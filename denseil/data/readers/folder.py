@@ -27,6 +27,7 @@ def read_folder(root: str | Path) -> list[Tracklet]:
 
     Raises:
         FileNotFoundError: If there is no such folder, or no image in it.
+        OSError: If a folder cannot be listed; the message names it.
     """
     root = Path(root)
     if not root.is_dir():
@@ -34,7 +35,7 @@ def read_folder(root: str | Path) -> list[Tracklet]:
     found: list[Tracklet] = []
     seen: set[str] = set()
     others = 0
-    for folder, inside, files in os.walk(root, followlinks=True):
+    for folder, inside, files in os.walk(root, followlinks=True, onerror=_refuse):
         real = os.path.realpath(folder)
         if real in seen:  # a second link, or one that leads back
             inside.clear()
@@ -52,3 +53,8 @@ def read_folder(root: str | Path) -> list[Tracklet]:
     if others:
         logger.warning("%s: %d files are left out, whose names do not end in %s", root, others, known)
     return found
+
+
+def _refuse(error: OSError) -> None:
+    """Raise what `os.walk` would pass over: a folder that cannot be listed."""
+    raise error
