@@ -64,9 +64,10 @@ def embed_to_file(
     """Embed tracklets into a features file (see `denseil.metrics.save_features`), each vector with its record.
 
     Finished parts are kept in `OUTPUT.parts/` until the file is complete. Called again with the same tracklets, model
-    and settings, it continues from there, with any number of processes, wherever it was killed. With several processes
-    (see `denseil.common.processes.join_processes`), on one machine or on several that share the folder, each computes
-    its share of the parts, and the main process writes the file. Vectors do not depend on the number of processes.
+    and settings, it continues from there, with any number of processes, wherever it was killed; parts that lack
+    unreadable tracklets are done again. With several processes (see `denseil.common.processes.join_processes`), on one
+    machine or on several that share the folder, each computes its share of the parts, and the main process writes the
+    file. Vectors do not depend on the number of processes.
 
     A record says `id` (see `Tracklet.key`), `frames` (how many), `start` and `end` where known, and `thumbnail`, the
     path of the middle frame.
@@ -104,7 +105,7 @@ def embed_to_file(
         wait_for_all()
         return _clean(tracklets, folder, output) if rank == 0 else None
     parts = list(_parts(tracklets))
-    own = [number for number in range(rank, len(parts), world) if not _part_file(folder, number).exists()]
+    own = [number for number in range(rank, len(parts), world) if not _is_done(_part_file(folder, number))]
     frames = sum(len(tracklet.frames) for number in own for tracklet in tracklets[parts[number]])
     with progress_bar(frames, unit="frame", show=progress and rank == 0, desc="embed") as bar:
         for number in own:
@@ -219,6 +220,11 @@ def _clean(tracklets: Sequence[Tracklet], folder: Path, output: Path) -> EmbedRe
 
 def _part_file(folder: Path, number: int) -> Path:
     return folder / f"{number:06}.safetensors"
+
+
+def _is_done(part: Path) -> bool:
+    """Whether an earlier call left this part whole: what it could not read may be readable now."""
+    return part.exists() and bool(load_tensors(part)["vectors"].isfinite().all())
 
 
 def _key(embedder: Embedder, tracklets: Sequence[Tracklet]) -> str:

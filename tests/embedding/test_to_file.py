@@ -140,6 +140,25 @@ def test_corrected_labels_keep_the_parts(model, tmp_path, monkeypatch):
     assert load_features(out).embeddings.pids.tolist() == [each.pid + 100 for each in tracklets]
 
 
+def test_what_an_earlier_call_could_not_read_is_read_again(model, tmp_path, monkeypatch):
+    embedder, tracklets, out = Embedder(model, device="cpu"), every_tracklet(), tmp_path / "v.safetensors"
+    monkeypatch.setattr("denseil.embedding.to_file.PART_FRAMES", 1)  # a part for each tracklet
+    done, embed_part = [], to_file._embed_part
+
+    def embed(embedder, part, bar):
+        done.append(part[0].name)
+        vectors = embed_part(embedder, part, bar)
+        return vectors * torch.nan if len(done) == 2 else vectors  # the disk is away for a moment
+
+    monkeypatch.setattr("denseil.embedding.to_file._embed_part", embed)
+    with monkeypatch.context() as patch:
+        patch.setattr("denseil.embedding.to_file._finish", lambda *_: None)
+        embed_to_file(embedder, tracklets, out)
+    report = embed_to_file(embedder, tracklets, out)
+    assert (report.vectors, report.skipped) == (len(tracklets), ())
+    assert done[len(tracklets) :] == [tracklets[1].name]
+
+
 def test_nothing_is_overwritten_or_mixed_up(model, tmp_path, monkeypatch):
     embedder, tracklets = Embedder(model, device="cpu"), every_tracklet()
     out = tmp_path / "v.safetensors"
