@@ -107,6 +107,10 @@ def test_pixels_are_taken_as_they_come(exports: dict[str, Path], tracklets: list
     np.testing.assert_allclose(embedder(images), embedder(arrays), atol=1e-6)
     assert embedder.threshold() == 0.4
     assert embedder.threshold(far=0.01) == 0.6
+    embedder.network.thresholds = {**embedder.network.thresholds, "frames": "even8"}
+    with pytest.raises(ValueError, match="frames='all': the model's thresholds were measured with frames='even8'"):
+        embedder.threshold()
+    del embedder.network.thresholds["frames"]
     with pytest.raises(ValueError, match="no threshold for a false-accept rate"):
         embedder.threshold(far=0.2)
     with pytest.raises(ValueError, match="at least one"):

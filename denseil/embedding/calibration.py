@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from torch import nn
 
@@ -19,7 +21,7 @@ def calibrate(features: str | Path, folder: str | Path, *, rates: Sequence[float
     """Measure thresholds on labelled vectors, and write them into the `denseil` block of the model's config.json.
 
     `Embedder.same` uses them once the folder is opened again. Thresholds of other rates, found by an earlier call with
-    the same frames policy, are kept.
+    the same frames policy and flip, are kept.
 
     Args:
         features: A features file, from `denseil embed` with this model, of tracklets with known pids and camids.
@@ -38,15 +40,16 @@ def calibrate(features: str | Path, folder: str | Path, *, rates: Sequence[float
         made_by = "another model" if "weights" in metadata else "nobody knows which model"
         raise ValueError(f"{features} was made by {made_by}: run `denseil embed --model {folder}` on the labelled set")
     found = verify(embeddings, rates=rates)
+    policy = {"frames": metadata.get("frames"), "flip": bool(json.loads(metadata.get("policy", "{}")).get("flip"))}
     thresholds = {
         "similarity": "cosine",
-        "frames": metadata.get("frames"),
+        **policy,
         "genuine": found.genuine,
         "impostors": found.impostors,
         "identities": found.identities,
         "eer": {"rate": found.eer, "threshold": found.eer_threshold, "interval": list(found.eer_interval)},
         "far": {
-            **_earlier_rates(model, metadata.get("frames")),
+            **_earlier_rates(model, policy),
             **{repr(float(rate)): threshold for rate, threshold in found.thresholds.items()},  # looked up by its value
         },
     }
@@ -54,9 +57,10 @@ def calibrate(features: str | Path, folder: str | Path, *, rates: Sequence[float
     return found
 
 
-def _earlier_rates(model: nn.Module, frames: str | None) -> dict[str, float]:
-    """Thresholds by false-accept rate that labelled vectors of the same frames policy have given before."""
+def _earlier_rates(model: nn.Module, policy: dict[str, Any]) -> dict[str, float]:
+    """Thresholds by false-accept rate that labelled vectors of the same frames policy and flip have given before."""
     earlier = getattr(model, "denseil_cfg", {}).get("thresholds") or {}
-    if {"source", "measured_on"} & set(earlier) or earlier.get("frames") != frames:  # of other people, or other vectors
+    same = {"flip": False, **earlier}.items() >= policy.items()
+    if {"source", "measured_on"} & set(earlier) or not same:  # of other people, or other vectors
         return {}
     return dict(earlier.get("far", {}))

@@ -173,8 +173,8 @@ class Embedder:
             far: False-accept rate, one of those calibrated; None for the threshold of equal error rates.
 
         Raises:
-            ValueError: If the model has no thresholds, or none for this rate, or a vector is zero, not finite or of
-                another width than the model's.
+            ValueError: If the model has no thresholds, none for this rate, or those of vectors made otherwise (with
+                another preprocessing, `frames` or `flip`), or a vector is zero, not finite or of another width.
         """
         threshold = self.threshold(far=far)
         first, second = (self._vector(value, name) for name, value in (("a", a), ("b", b)))
@@ -183,7 +183,14 @@ class Embedder:
     @checked
     def threshold(self, *, far: float | None = None) -> float:
         """Return the lowest cosine similarity at which `same` is True; argument and errors as there."""
-        return threshold_at(getattr(unwrap(self.model), "denseil_cfg", {}).get("thresholds", {}), far)
+        model = unwrap(self.model)
+        own = getattr(model, "preprocessing", None)
+        return threshold_at(
+            getattr(model, "denseil_cfg", {}).get("thresholds", {}),
+            far,
+            made={**self.preprocessing.to_dict(), "frames": self.frames, "flip": self.flip},
+            own=own.to_dict() if isinstance(own, Preprocessing) else None,
+        )
 
     def _vector(self, value: TrackletLike | Vector, name: str) -> Tensor:
         if isinstance(value, (Tensor, np.ndarray)) and value.ndim == 1:

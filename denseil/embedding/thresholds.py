@@ -6,20 +6,32 @@ from collections.abc import Mapping
 from typing import Any
 
 
-def threshold_at(thresholds: Mapping[str, Any], far: float | None) -> float:
+def threshold_at(
+    thresholds: Mapping[str, Any], far: float | None, *, made: Mapping[str, Any], own: Mapping[str, Any] | None = None
+) -> float:
     """Return the cosine similarity from which on two vectors are of one person.
 
     Args:
         thresholds: Those of the model.
         far: A calibrated false-accept rate; None for the threshold at which both errors are equally frequent.
+        made: How the vectors to compare are made: `frames`, `flip` and, where it can be chosen, the preprocessing.
+        own: The model's own preprocessing, which thresholds are measured with; None if it is not known.
 
     Raises:
-        ValueError: If there are no thresholds, or none for this rate.
+        ValueError: If there are no thresholds, none for this rate, or they were measured on vectors made otherwise.
     """
     if not thresholds:
         raise ValueError(
             "the model has no thresholds: run `denseil calibrate` on its folder, then open it, or export it, again"
         )
+    recorded = {"frames": thresholds.get("frames"), "flip": thresholds.get("flip", False)}  # no frames: not known
+    measured = {**(own or {}), **recorded}
+    for name, value in made.items():
+        if measured.get(name) not in (None, value):
+            raise ValueError(
+                f"{name}={value!r}: the model's thresholds were measured with {name}={measured[name]!r}; embed so, or "
+                "calibrate again"
+            )
     if far is None:
         return float(thresholds["eer"]["threshold"])
     by_rate = {float(rate): value for rate, value in thresholds["far"].items()}

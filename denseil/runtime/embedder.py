@@ -101,9 +101,9 @@ class Embedder:
             far: A calibrated false-accept rate; None for the threshold at which both errors are equally frequent.
 
         Raises:
-            ValueError: If the model has no thresholds, or none for this rate.
+            ValueError: If the model has no thresholds, none for this rate, or those of other `frames` or with flip.
         """
-        return threshold_at(self.network.thresholds, far)
+        return threshold_at(self.network.thresholds, far, made={"frames": self.frames, "flip": False})
 
     def same(self, a: Frames | Array, b: Frames | Array, *, far: float | None = None) -> bool:
         """Decide whether two tracklets, or vectors (D,), show the same person; errors as for `threshold`."""

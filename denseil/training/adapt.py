@@ -153,7 +153,7 @@ def _set_threshold(model: nn.Module, tracklets: Sequence[Tracklet]) -> float:
     """Write the operating point into the model's config, as `denseil calibrate` does, and return it.
 
     It is the threshold that `denseil.linking.link` chooses for these tracklets, by 8 frames of each and without
-    centring, since `Embedder.same` compares vectors as they are.
+    centring, since `Embedder.same` compares vectors as they are, and takes it with `frames="even8"` only.
     """
     vectors = torch.stack(list(embed_tracklets(model, tracklets, frames="even8", normalized=True)))
     found = link(vectors, **times_of(tracklets), far=FALSE_ACCEPTS, centre=False).threshold

@@ -1,12 +1,15 @@
+import dataclasses
 import json
 from pathlib import Path
 
 import pytest
+import torch
 
 import denseil
 from denseil import DenseIL, Embedder
 from denseil.cli import main
 from denseil.data import read_dataset
+from denseil.embedding import embed_to_file
 from denseil.metrics import Embeddings, load_features, save_features
 from denseil.models import update_config
 
@@ -85,6 +88,34 @@ def test_vectors_of_another_model_or_of_nobody_are_refused(model, folder, featur
     assert main(["calibrate", str(features), str(folder)]) == 2
     assert "nobody knows which model" in capsys.readouterr().err
     assert (tmp_path / "other" / "config.json").read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("other", "text"),
+    [
+        ({"preprocessing": {"size": (96, 48)}}, r"size=\[96, 48\]: .* measured with size="),
+        ({"preprocessing": {"clip_len": 3}}, "clip_len=3: .* calibrate again"),
+        ({"frames": "even8"}, "frames='even8': .* measured with frames='all'"),
+        ({"flip": True}, "flip=True: .* measured with flip=False"),
+    ],
+)
+def test_thresholds_of_vectors_made_otherwise_are_refused(model, folder, features, other, text):
+    denseil.embedding.calibrate(features, folder)
+    if "preprocessing" in other:
+        other = {"preprocessing": dataclasses.replace(model.preprocessing, **other["preprocessing"])}
+    vector = Embedder(folder, device="cpu")(torch.zeros(2, 3, 8, 8, dtype=torch.uint8))
+    with pytest.raises(ValueError, match=text):
+        Embedder(folder, device="cpu", **other).same(vector, vector)
+
+
+def test_a_file_with_flip_calibrates_embedders_with_flip(folder, tmp_path):
+    mars = read_dataset("mars", MARS)
+    flipped = Embedder(folder, device="cpu", flip=True)
+    embed_to_file(flipped, [*mars.train, *mars.query, *mars.gallery], tmp_path / "flipped.safetensors")
+    denseil.embedding.calibrate(tmp_path / "flipped.safetensors", folder)
+    assert -1 < Embedder(folder, device="cpu", flip=True).threshold() < 1
+    with pytest.raises(ValueError, match=r"flip=False: .* measured with flip=True"):
+        Embedder(folder, device="cpu").threshold()
 
 
 def test_unlabelled_vectors_calibrate_nothing(folder, features, capsys):
