@@ -153,13 +153,13 @@ def _set_threshold(model: nn.Module, tracklets: Sequence[Tracklet]) -> float:
     """Write the operating point into the model's config, as `denseil calibrate` does, and return it.
 
     It is the threshold that `denseil.linking.link` chooses for these tracklets, by 8 frames of each and without
-    centring, since `Embedder.same` compares vectors as they are, and takes it with `frames="even8"` only.
+    centring, since `Embedder.same` compares vectors as they are. It holds for vectors of all frames too, up to the
+    little that more frames than 8 change, so no frames policy is recorded with it.
     """
     vectors = torch.stack(list(embed_tracklets(model, tracklets, frames="even8", normalized=True)))
     found = link(vectors, **times_of(tracklets), far=FALSE_ACCEPTS, centre=False).threshold
     block = {
         "similarity": "cosine",
-        "frames": "even8",
         "source": str(found),
         "impostors": found.pairs,
         "eer": {"rate": FALSE_ACCEPTS, "threshold": found.value},
