@@ -1,4 +1,7 @@
-"""Linking beside trackers: the person of each track while it grows, across cameras and restarts."""
+"""Linking beside trackers: the person of each track while it grows, across cameras and restarts.
+
+In one file, because every step of an update reads and changes the same tables of tracks.
+"""
 
 from __future__ import annotations
 

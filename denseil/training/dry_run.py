@@ -12,9 +12,10 @@ import torch
 from denseil.common.arguments import checked
 from denseil.training.config import TrainConfig
 from denseil.training.optimizer import set_lr
+from denseil.training.progress import mean_losses
 from denseil.training.schedule import lr_at
 from denseil.training.setup import set_up
-from denseil.training.train import mean_losses, training_step
+from denseil.training.train import training_step
 
 
 @dataclass(frozen=True)

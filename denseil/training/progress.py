@@ -6,7 +6,7 @@ import json
 import math
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -122,6 +122,11 @@ class Progress:
             file.write(json.dumps(line) + "\n")
         if self._tracker is not None:
             self._tracker.log({f"{kind}/{name}": value for name, value in values.items()}, step=self.step)
+
+
+def mean_losses(parts: Sequence[dict[str, Tensor]]) -> dict[str, Tensor]:
+    """Average the losses of the micro-batches of a step, by name."""
+    return {name: sum((part[name] for part in parts[1:]), value) / len(parts) for name, value in parts[0].items()}
 
 
 def read_metrics(folder: str | Path) -> list[dict[str, Any]]:

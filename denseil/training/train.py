@@ -22,7 +22,7 @@ from denseil.training.callbacks import notify
 from denseil.training.checkpoints import clear_unfinished
 from denseil.training.config import TrainConfig
 from denseil.training.optimizer import set_lr
-from denseil.training.progress import Progress, all_finite
+from denseil.training.progress import Progress, all_finite, mean_losses
 from denseil.training.resume import CHECKPOINTS, CONFIG, check_output, restore_state, save_state
 from denseil.training.run_folder import only_run, save_model
 from denseil.training.schedule import lr_at
@@ -167,11 +167,6 @@ def _run_epoch(training: Training, progress: Progress, epoch: int) -> None:
             losses, parts = mean_losses(parts), []
             progress.train_step(epoch, losses, lr, clips)
             notify(training.callbacks, "on_step", training, progress.step, losses)
-
-
-def mean_losses(parts: Sequence[dict[str, Tensor]]) -> dict[str, Tensor]:
-    """Average the losses of the micro-batches of a step, by name."""
-    return {name: sum((part[name] for part in parts[1:]), value) / len(parts) for name, value in parts[0].items()}
 
 
 def training_step(training: Training, batch: ClipBatch) -> dict[str, Tensor]:
