@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -113,6 +113,13 @@ def evaluate(
     attention: bool,
 ) -> int:
     """Evaluate a model on a dataset, or saved features of any code base."""
+    of_dataset = {"--data-args": data_args, "--frames": frames != "all"}
+    if mot is not None:
+        of_dataset |= {"--protocol": protocol != "standard", "--metric": metric != "cosine", "--attention": attention}
+        _refuse("--mot", of_dataset)
+    if features is not None:
+        of_model = {"--checkpoint": checkpoint, "--random-weights": random_weights, "--model-args": model_args}
+        _refuse("--features", {**of_model, **of_dataset, "--precision": precision != "fp32"})
     if mot is not None or video is not None:
         reassociation.check(model, mot, video, dataset=dataset, features=features, page=page, plot=plot, rerank=rerank)
         where, _ = begin(device, seed)
@@ -184,6 +191,12 @@ def _open(model: str, checkpoint: Path | None, model_args: dict[str, Any] | None
 
     pretrained = checkpoint is None and not random_weights
     return denseil.create_model(model, pretrained, checkpoint_path=checkpoint, **(model_args or {}))
+
+
+def _refuse(kind: str, unused: Mapping[str, object]) -> None:
+    """Raise UsageError for options that were given and would change nothing."""
+    if given := [name for name, value in unused.items() if value]:
+        raise UsageError(f"{kind}: {', '.join(given)} would change nothing: leave it out")
 
 
 def _check(

@@ -168,6 +168,9 @@ def test_command_line_errors(
         assert "features" in capsys.readouterr().err
     assert cli.main(["evaluate", "--features", files[0], "absent"]) == 2
     assert "denseil: no features file absent: check the path; `denseil embed` and" in capsys.readouterr().err
+    for unused in (["--precision", "bf16"], ["--frames", "even8"], ["--data-args", "split=1"], ["--random-weights"]):
+        assert cli.main(["evaluate", "--features", *files, *unused]) == 2
+        assert f"--features: {unused[0]} would change nothing" in capsys.readouterr().err
     assert cli.main(["evaluate", "--features", *files, "--protocol", "mars"]) == 2
     assert "standard, mars-official" in capsys.readouterr().err
     save_features(files[0], pair[0], metadata={"frames": "8"})
