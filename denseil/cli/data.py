@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from denseil.cli import options, values
 from denseil.cli.output import progressing, say, show
-from denseil.cli.parser import UsageError, Verbs
+from denseil.cli.parser import Verbs, refuse_unused
 from denseil.common.text import plain
 
 
@@ -228,9 +228,7 @@ def _check_used(settings: Mapping[str, object], *, benchmark: str | None, walks:
         kind, used = "--walks", {"num_ids", "num_cameras", "minutes", "frames", "seed", "difficulty"}
     else:
         kind, used = "people without --walks", set(settings) - {"minutes"}
-    unused = ["--" + name.replace("_", "-") for name in settings if name not in used]
-    if unused:
-        raise UsageError(f"{kind}: {', '.join(unused)} would change nothing: leave it out")
+    refuse_unused(kind, ["--" + name.replace("_", "-") for name in settings if name not in used])
 
 
 def _progress_of(what: str) -> Callable[[int, int], None]:

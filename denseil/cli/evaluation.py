@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from denseil.cli import options, reassociation, values
 from denseil.cli.computing import begin, dtype_of
 from denseil.cli.output import STDOUT, progressing, say, show_and_write
-from denseil.cli.parser import UsageError, Verb, Verbs
+from denseil.cli.parser import UsageError, Verb, Verbs, refuse_unused
 from denseil.cli.saved_result import name_of_model, result_name, save_result
 from denseil.common.text import plain
 
@@ -116,10 +116,11 @@ def evaluate(
     of_dataset = {"--data-args": data_args, "--frames": frames != "all"}
     if mot is not None:
         of_dataset |= {"--protocol": protocol != "standard", "--metric": metric != "cosine", "--attention": attention}
-        _refuse("--mot", of_dataset)
+        refuse_unused("--mot", [name for name, given in of_dataset.items() if given])
     if features is not None:
         of_model = {"--checkpoint": checkpoint, "--random-weights": random_weights, "--model-args": model_args}
-        _refuse("--features", {**of_model, **of_dataset, "--precision": precision != "fp32"})
+        unused = {**of_model, **of_dataset, "--precision": precision != "fp32"}
+        refuse_unused("--features", [name for name, given in unused.items() if given])
     if mot is not None or video is not None:
         reassociation.check(model, mot, video, dataset=dataset, features=features, page=page, plot=plot, rerank=rerank)
         where, _ = begin(device, seed)
@@ -191,12 +192,6 @@ def _open(model: str, checkpoint: Path | None, model_args: dict[str, Any] | None
 
     pretrained = checkpoint is None and not random_weights
     return denseil.create_model(model, pretrained, checkpoint_path=checkpoint, **(model_args or {}))
-
-
-def _refuse(kind: str, unused: Mapping[str, object]) -> None:
-    """Raise UsageError for options that were given and would change nothing."""
-    if given := [name for name, value in unused.items() if value]:
-        raise UsageError(f"{kind}: {', '.join(given)} would change nothing: leave it out")
 
 
 def _check(

@@ -25,6 +25,12 @@ class UsageError(ValueError):
     """The arguments are not a valid command."""
 
 
+def refuse_unused(kind: str, options: Iterable[str]) -> None:
+    """Raise UsageError if there are options, which were given and have no effect on this kind of call."""
+    if unused := list(options):
+        raise UsageError(f"{kind}: {', '.join(unused)} would change nothing: leave it out")
+
+
 class InterruptedRunError(KeyboardInterrupt):
     """Ctrl-C in a verb that can be continued; the argument is the command line to do so, without `denseil`."""
 

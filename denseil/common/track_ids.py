@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Sequence
+from collections.abc import Hashable, Iterable
 from typing import Any
 
 from denseil.common.arguments import shown
@@ -40,13 +40,24 @@ def id_values(track_ids: Any) -> list[Hashable]:
     return ids
 
 
-def is_confirmed(track_id: Hashable) -> bool:
-    """Whether an id is not negative: trackers number tracks that they have not confirmed yet below 0."""
-    return not (isinstance(track_id, int) and track_id < 0)
+def confirmed_ids(track_ids: Any, crops: int, *, of: str = "") -> tuple[list[Hashable], list[int]]:
+    """Return the ids of a frame as keys, and the places of the confirmed ones, which are not negative.
 
+    Args:
+        track_ids: As for `id_values`.
+        crops: Number of the crops that they belong to.
+        of: What is there of the crops, in errors.
 
-def check_once(track_ids: Sequence[Hashable]) -> None:
-    """Raise ValueError if an id occurs twice in one frame."""
-    if len(set(track_ids)) < len(track_ids):
-        twice = next(track_id for track_id in track_ids if list(track_ids).count(track_id) > 1)
+    Raises:
+        ValueError: If there is not one id for each crop, or a confirmed id occurs twice.
+        TypeError: As `id_values`.
+    """
+    ids = id_values(track_ids)
+    if len(ids) != crops:
+        raise ValueError(f"{len(ids)} track ids for {of}{crops} crops; give one crop for each id")
+    places = [place for place, track_id in enumerate(ids) if not (isinstance(track_id, int) and track_id < 0)]
+    confirmed = [ids[place] for place in places]
+    if len(set(confirmed)) < len(confirmed):
+        twice = next(track_id for track_id in confirmed if confirmed.count(track_id) > 1)
         raise ValueError(f"track id {twice!r} occurs twice in one frame, and a person is in it once: check the ids")
+    return ids, places

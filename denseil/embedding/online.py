@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from denseil.common.arguments import checked, checked_class, shown
-from denseil.common.track_ids import check_once, id_values, is_confirmed
+from denseil.common.track_ids import confirmed_ids, id_values
 from denseil.data import sample_all
 from denseil.data.images import resize_image
 from denseil.embedding.clip_encoder import ClipEncoder, unit_vectors
@@ -134,12 +134,8 @@ class TrackletEmbedder:
         """
         if track_ids is None:
             return
-        ids = id_values(track_ids)
-        if len(ids) != len(crops):
-            raise ValueError(f"{len(ids)} track ids for {len(crops)} crops; give one crop for each id")
-        confirmed = [place for place, track_id in enumerate(ids) if is_confirmed(track_id)]
+        ids, confirmed = confirmed_ids(track_ids, len(crops))
         filled = [place for place in confirmed if has_pixels(crops[place])]
-        check_once([ids[place] for place in confirmed])
         tokens = self.encode([crops[place] for place in filled])
         self.unconfirmed += len(ids) - len(confirmed)
         self.count_skipped(len(confirmed) - len(filled))
@@ -162,11 +158,7 @@ class TrackletEmbedder:
 
     def add(self, track_ids: Sequence[Hashable], tokens: Tensor) -> None:
         """Add a frame to each of some tracks from tokens of their crops; negative ids and errors as for `update`."""
-        ids = id_values(track_ids)
-        if len(ids) != len(tokens):
-            raise ValueError(f"{len(ids)} track ids for tokens of {len(tokens)} crops; give one crop for each id")
-        confirmed = [place for place, track_id in enumerate(ids) if is_confirmed(track_id)]
-        check_once([ids[place] for place in confirmed])
+        ids, confirmed = confirmed_ids(track_ids, len(tokens), of="tokens of ")
         self.unconfirmed += len(ids) - len(confirmed)
         for place in confirmed:
             # A copy: a part of the batch would keep all of it in memory.

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from denseil.common.arguments import shown
-from denseil.common.track_ids import check_once, id_values, is_confirmed
+from denseil.common.track_ids import confirmed_ids, id_values
 from denseil.embedding.kept_frames import to_give_up
 from denseil.embedding.runtimes import Precision
 from denseil.models.interface import ColorOrder
@@ -68,11 +68,7 @@ class TrackletEmbedder:
         """
         if track_ids is None:
             return
-        ids = id_values(track_ids)
-        if len(ids) != len(crops):
-            raise ValueError(f"{len(ids)} track ids for {len(crops)} crops; give one crop for each id")
-        confirmed = [place for place, track_id in enumerate(ids) if is_confirmed(track_id)]
-        check_once([ids[place] for place in confirmed])
+        ids, confirmed = confirmed_ids(track_ids, len(crops))
         usable = [place for place in confirmed if _has_pixels(crops[place])]
         if not usable:
             return
