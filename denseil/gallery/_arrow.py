@@ -27,7 +27,7 @@ def table_of(records: Sequence[Record], vectors: FloatArray, schema: Any) -> Any
     """Convert records and their vectors (N, D) to a table."""
     import pyarrow as pa
 
-    columns = dict(zip(COLUMNS, zip(*(record.to_row().values() for record in records), strict=True), strict=True))
+    columns = dict(zip(COLUMNS, zip(*map(Record.to_row, records), strict=True), strict=True))
     flat = pa.FixedSizeListArray.from_arrays(pa.array(vectors.ravel()), vectors.shape[1])
     return pa.table({**columns, "vector": flat}, schema=schema)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Sequence
+from operator import attrgetter
 from pathlib import Path
 from typing import Protocol
 
@@ -51,7 +52,7 @@ def check_new(records: Sequence[Record], vectors: ArrayLike, dim: int) -> FloatA
     if len(set(ids)) < len(ids):
         twice, _ = Counter(ids).most_common(1)[0]
         raise ValueError(f"two records are called {shown(twice)}; an id names one tracklet")
-    latest = max(records, key=lambda record: record.until)
+    latest = max(records, key=attrgetter("end"))
     check_seconds(f"the end of record {shown(latest.id)}", latest.until)
     return units
 

@@ -109,7 +109,7 @@ class MilvusGallery(Closing):
         added = 0
         with self._plainly("adding", lambda: f"{added} of {len(records)} records were added; add them all again"):
             rows = [
-                {**record.to_row(), "vector": unit}
+                {**dict(zip(COLUMNS, record.to_row(), strict=True)), "vector": unit}
                 for record, unit in zip(records, units, strict=True)
                 if record.id not in held
             ]

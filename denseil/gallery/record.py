@@ -69,18 +69,10 @@ class Record:
         assert self.end is not None
         return self.end
 
-    def to_row(self) -> dict[str, Any]:
-        """Convert to a row of a database: with a key, columns that are not SQL keywords, and pid -1 for None."""
-        return {
-            "key": key_of(self.id),
-            "id": self.id,
-            "camid": self.camid,
-            "starts": self.start,
-            "ends": self.end,
-            "track": self.track,
-            "pid": UNKNOWN if self.pid is None else self.pid,
-            "thumbnail": self.thumbnail,
-        }
+    def to_row(self) -> tuple[str | int | float, ...]:
+        """Convert to a row of a database, in the order of `COLUMNS`: with a key, and pid -1 for None."""
+        pid = UNKNOWN if self.pid is None else self.pid
+        return key_of(self.id), self.id, self.camid, self.start, self.until, self.track, pid, self.thumbnail
 
     @classmethod
     def from_row(cls, row: dict[str, Any]) -> Record:
@@ -96,7 +88,7 @@ class Record:
         )
 
 
-COLUMNS = ("key", "id", "camid", "starts", "ends", "track", "pid", "thumbnail")  # of `to_row`; the vector beside them
+COLUMNS = ("key", "id", "camid", "starts", "ends", "track", "pid", "thumbnail")  # no SQL keywords
 
 
 class Hit(NamedTuple):

@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given
 
 from denseil.gallery import Record, Where
+from denseil.gallery.record import COLUMNS
 
 
 @given(
@@ -19,7 +20,7 @@ from denseil.gallery import Record, Where
     )
 )
 def test_a_row_is_the_record(record: Record):
-    assert Record.from_row(record.to_row()) == record
+    assert Record.from_row(dict(zip(COLUMNS, record.to_row(), strict=True))) == record
 
 
 @pytest.mark.parametrize(
