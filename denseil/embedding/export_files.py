@@ -10,22 +10,8 @@ from typing import Any
 from denseil.common.text import plain
 from denseil.embedding.runtimes import OPENERS, Opened, Precision, find_opener
 from denseil.embedding.seal import check_seal
-from denseil.models.interface import Preprocessing
 
 WHOLE_FRAMES = 16  # about as many in one call of a whole model: more leave a CPU's cache
-
-
-def preprocessing_of_export(data: Mapping[str, Any]) -> Preprocessing:
-    """Read the preprocessing of frames from the metadata of a whole model or a decoder."""
-    cfg = data["pretrained_cfg"] | data["denseil_cfg"]
-    return Preprocessing(
-        size=(cfg["input_size"][1], cfg["input_size"][2]),
-        mean=cfg["mean"],
-        std=cfg["std"],
-        clip_len=cfg["clip_len"],
-        frames=cfg["frames"],
-        color_order=cfg["color_order"],
-    )
 
 
 def check_parts(path: str | Path, opened: Mapping[str, tuple[Opened, dict[str, Any]]]) -> dict[str, Any]:

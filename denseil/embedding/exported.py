@@ -10,13 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from denseil.common.arguments import checked, checked_class
-from denseil.embedding.export_files import (
-    WHOLE_FRAMES,
-    check_parts,
-    find_parts,
-    open_exported,
-    preprocessing_of_export,
-)
+from denseil.embedding.export_files import WHOLE_FRAMES, check_parts, find_parts, open_exported
 from denseil.embedding.image_network import ImageNetwork
 from denseil.embedding.runtimes import Opened, Precision, Run
 from denseil.embedding.seal import file_digest
@@ -65,7 +59,7 @@ class ExportedModel(nn.Module):
         """Keep opened files and their metadata."""
         data = check_parts(path, opened)
         self._runs = {part: on_tensors(file.run) for part, (file, _) in opened.items()}
-        self._preprocessing = preprocessing_of_export(data)
+        self._preprocessing = Preprocessing.from_cfg(data["pretrained_cfg"], data["denseil_cfg"])
         self.name: str = data["name"]
         self.num_features: int = data["num_features"]
         self.pretrained_cfg: dict[str, Any] = data["pretrained_cfg"]

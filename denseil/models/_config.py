@@ -17,7 +17,7 @@ from denseil.common.arguments import checked
 from denseil.common.files import replacing
 from denseil.common.text import plain
 from denseil.models._digests import check_config_digest, config_digest
-from denseil.models.interface import Preprocessing
+from denseil.models.interface import RESIZE, Preprocessing
 
 CONFIG_NAME = "config.json"
 WEIGHTS_NAME = "model.safetensors"
@@ -53,7 +53,7 @@ class SavedConfig:
     @property
     def preprocessing(self) -> Preprocessing:
         """The preprocessing of frames."""
-        return _preprocessing(self.pretrained_cfg, self.denseil)
+        return Preprocessing.from_cfg(self.pretrained_cfg, self.denseil)
 
 
 @checked
@@ -111,8 +111,7 @@ def saved_config(config: Mapping[str, Any]) -> SavedConfig:
     """Extract the known entries of a parsed config.json, and check their types and bounds."""
     cfg = {key: config["pretrained_cfg"][key] for key in CFG_KEYS if key in config["pretrained_cfg"]}
     cfg["num_classes"] = _whole("num_classes", config["num_classes"], 0)
-    # Frames are resized without cropping, also for files of earlier versions that say otherwise.
-    cfg |= {"crop_mode": "squash", "crop_pct": 1.0}
+    cfg |= {key: RESIZE[key] for key in ("crop_mode", "crop_pct")}  # files of earlier versions may say otherwise
     own = {**DENSEIL_BLOCK, **config.get("denseil", {})}
     digests, model_id = own.pop("digests", {}), own.pop("model_id", "")
     saved = SavedConfig(
@@ -120,7 +119,7 @@ def saved_config(config: Mapping[str, Any]) -> SavedConfig:
     )
     _check_cfg(cfg)
     _check_numbers("denseil", own)
-    _preprocessing(cfg, own)
+    _check_preprocessing(cfg, own)
     if not isinstance(own.get("thresholds", {}), dict):
         raise TypeError("its thresholds are not a JSON object")
     saved.model_args.update(_model_args(config.get("model_args", {})))
@@ -141,16 +140,10 @@ def _check_cfg(cfg: Mapping[str, Any]) -> None:
             _text(key, cfg[key])
 
 
-def _preprocessing(cfg: Mapping[str, Any], block: Mapping[str, Any]) -> Preprocessing:
-    _whole("clip_len", block["clip_len"], 1, 4096)
-    return Preprocessing(
-        size=(_whole("height", cfg["input_size"][1], 1, 4096), _whole("width", cfg["input_size"][2], 1, 4096)),
-        mean=tuple(cfg["mean"]),
-        std=tuple(cfg["std"]),
-        clip_len=block["clip_len"],
-        frames=block["frames"],
-        color_order=block["color_order"],
-    )
+def _check_preprocessing(cfg: Mapping[str, Any], block: Mapping[str, Any]) -> None:
+    for name, value in zip(("height", "width", "clip_len"), (*cfg["input_size"][1:], block["clip_len"]), strict=True):
+        _whole(name, value, 1, 4096)
+    Preprocessing.from_cfg(cfg, block)
 
 
 def _model_args(args: Any) -> dict[str, Any]:

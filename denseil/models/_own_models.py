@@ -13,7 +13,7 @@ from denseil.models._config import DENSEIL_BLOCK, WEIGHTS_NAME, SavedConfig
 from denseil.models._digests import check_weights_digest
 from denseil.models._reading import read_weights_and_digest
 from denseil.models._weights import build_with_weights, fitting_weights
-from denseil.models.interface import Preprocessing, preprocessing_of
+from denseil.models.interface import RESIZE, Preprocessing, preprocessing_of
 
 _Model = TypeVar("_Model", bound=nn.Module)
 
@@ -69,9 +69,7 @@ def write_own_model(
             "input_size": [3, *frames.size],
             "mean": prepared["mean"],
             "std": prepared["std"],
-            "interpolation": "bilinear",
-            "crop_pct": 1.0,
-            "crop_mode": "squash",
+            **RESIZE,
         },
         "denseil": {name: prepared[name] for name in DENSEIL_BLOCK} | _thresholds(model),
     }

@@ -10,7 +10,7 @@ from denseil.common.modes import evaluating
 from denseil.layers import AttentionHead, ClipHead, ReIDOutput
 from denseil.layers.checks import check_frame_mask, check_frames, check_tensor
 from denseil.models.attention_maps import AttentionMap, label_keys
-from denseil.models.interface import Preprocessing
+from denseil.models.interface import RESIZE, Preprocessing
 
 
 class ClipModel(nn.Module, ABC):
@@ -94,20 +94,11 @@ class ClipModel(nn.Module, ABC):
 
         Setting it changes both. A model that was not made by `create_model` has none until it is set.
         """
-        cfg, block = self.pretrained_cfg, self.denseil_cfg
-        return Preprocessing(
-            size=(cfg["input_size"][1], cfg["input_size"][2]),
-            mean=tuple(cfg["mean"]),
-            std=tuple(cfg["std"]),
-            clip_len=block["clip_len"],
-            frames=block["frames"],
-            color_order=block["color_order"],
-        )
+        return Preprocessing.from_cfg(self.pretrained_cfg, self.denseil_cfg)
 
     @preprocessing.setter
     def preprocessing(self, value: Preprocessing) -> None:
-        cfg: dict[str, Any] = {"input_size": (3, *value.size), "mean": value.mean, "std": value.std}
-        cfg |= {"interpolation": "bilinear", "crop_pct": 1.0, "crop_mode": "squash"}  # for timm's transforms
+        cfg = {"input_size": (3, *value.size), "mean": value.mean, "std": value.std, **RESIZE}
         block = {"clip_len": value.clip_len, "frames": value.frames, "color_order": value.color_order}
         self.pretrained_cfg = {**getattr(self, "pretrained_cfg", {}), **cfg}
         self.denseil_cfg = {**getattr(self, "denseil_cfg", {}), **block}

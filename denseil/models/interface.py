@@ -22,6 +22,9 @@ FramesPolicy: TypeAlias = Literal["all", "even8"]
 
 ColorOrder: TypeAlias = Literal["RGB", "BGR"]
 
+RESIZE = {"interpolation": "bilinear", "crop_pct": 1.0, "crop_mode": "squash"}
+"""How frames are resized, in the words of timm's cfg: all of their pixels are kept."""
+
 
 @checked_class
 @dataclass(frozen=True)
@@ -94,6 +97,11 @@ class Preprocessing:
             raise ValueError(f"preprocessing has no {missing[0]!r}; it needs {', '.join(names)}")
         values: dict[str, Any] = {name: data[name] for name in names}
         return cls(**values)
+
+    @classmethod
+    def from_cfg(cls, cfg: Mapping[str, Any], block: Mapping[str, Any]) -> Preprocessing:
+        """Build from timm's cfg of a model and the `denseil` block beside it."""
+        return cls.from_dict({**block, "size": cfg["input_size"][1:], "mean": cfg["mean"], "std": cfg["std"]})
 
 
 @runtime_checkable

@@ -8,6 +8,7 @@ from timm.models import generate_default_cfgs
 from denseil.models._builder import build_denseil
 from denseil.models._registry import register_model
 from denseil.models.denseil import DenseIL
+from denseil.models.interface import RESIZE
 
 __all__: list[str] = []  # `register_model` adds each name
 
@@ -27,9 +28,7 @@ def _cfg(hub_name: str | None = None, **entries: Any) -> dict[str, Any]:
         "input_size": (3, 256, 128),
         "num_classes": 0,
         "classifier": "neck.classifier",
-        "interpolation": "bilinear",
-        "crop_pct": 1.0,
-        "crop_mode": "squash",  # crops keep all of their pixels, as `Embedder` resizes them
+        **RESIZE,
         "paper_name": "Dense Interaction Learning for Video-based Person Re-identification",
         "paper_ids": "arXiv:2103.09013",
         **entries,

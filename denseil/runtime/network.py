@@ -13,13 +13,7 @@ from PIL import Image
 
 from denseil.data.images import pillow_rgb, resize_image
 from denseil.data.sampling import sample_all, sample_even
-from denseil.embedding.export_files import (
-    WHOLE_FRAMES,
-    check_parts,
-    find_parts,
-    open_exported,
-    preprocessing_of_export,
-)
+from denseil.embedding.export_files import WHOLE_FRAMES, check_parts, find_parts, open_exported
 from denseil.embedding.runtimes import Precision
 from denseil.models.interface import ColorOrder, FramesPolicy, Preprocessing
 
@@ -59,7 +53,8 @@ class Network:
             self.num_features: int = self.encode(blank).shape[1]
         else:
             data = check_parts(path, opened)
-            self.preprocessing, self.num_features = preprocessing_of_export(data), data["num_features"]
+            self.preprocessing = Preprocessing.from_cfg(data["pretrained_cfg"], data["denseil_cfg"])
+            self.num_features = data["num_features"]
         self._takes_mask: bool = data.get("takes_mask", True)
         self.thresholds: dict[str, Any] = data.get("denseil_cfg", {}).get("thresholds") or {}
         self.model_id: str = data.get("model_id", "")
