@@ -40,16 +40,30 @@ def choose_device(name: str | torch.device | int = "auto") -> torch.device:
     """
     if name == "auto":
         return best_device()
+    device = usable_device(name, also="auto")
+    if device.type == "meta":
+        raise ValueError("device 'meta' computes nothing: give 'cpu' or an accelerator")
+    return device
+
+
+def usable_device(name: str | torch.device | int, *, also: str) -> torch.device:
+    """Return the device of a name.
+
+    Args:
+        name: The name.
+        also: A further name that the caller takes, for the error.
+
+    Raises:
+        ValueError: If torch does not know the device, or cannot use it here.
+    """
     try:
         device = torch.device(name)
         torch.empty(1, device=device)
     except (RuntimeError, AssertionError, TypeError, NotImplementedError) as error:
         reason = str(error).partition("\n")[0] or type(error).__name__
         raise ValueError(
-            f"device {str(name)!r} cannot be used here ({reason}): give auto, cpu, cuda, cuda:1 or mps"
+            f"device {str(name)!r} cannot be used here ({reason}): give cpu, cuda, cuda:1, mps or {also}"
         ) from error
-    if device.type == "meta":
-        raise ValueError("device 'meta' computes nothing: give 'cpu' or an accelerator")
     return device
 
 

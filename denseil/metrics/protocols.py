@@ -6,7 +6,6 @@ gallery contains it) and junk (pid -1). Distractors (pid 0) stay: they are wrong
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -14,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from denseil.common.arguments import shown
+from denseil.common.text import did_you_mean
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
@@ -82,7 +82,8 @@ def get_protocol(name: str) -> Protocol:
         ValueError: If the name is unknown.
     """
     if name not in PROTOCOLS:
-        near = difflib.get_close_matches(name, PROTOCOLS, n=1)
-        hint = f" Did you mean {near[0]!r}?" if near else ""
-        raise ValueError(f"no protocol is named {shown(name)}; choose from {', '.join(PROTOCOLS)}.{hint}")
+        hint = did_you_mean(name, PROTOCOLS)
+        raise ValueError(
+            f"no protocol is named {shown(name)}: {f'{hint} ' * bool(hint)}known are {', '.join(PROTOCOLS)}"
+        )
     return PROTOCOLS[name]

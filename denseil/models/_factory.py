@@ -1,6 +1,5 @@
 """Creating and listing models by name: timm's registry, with aliases, saved folders and strict loading."""
 
-import difflib
 import os
 from contextlib import nullcontext
 from pathlib import Path
@@ -10,6 +9,8 @@ import timm
 import torch
 
 from denseil.common.arguments import checked, shown
+from denseil.common.processes import usable_device
+from denseil.common.text import did_you_mean
 from denseil.models import variants
 from denseil.models._builder import MODEL_ARGS
 from denseil.models._config import CONFIG_NAME, read_architecture, read_config
@@ -91,7 +92,7 @@ def create_model(
             record_origin(model, architecture, {**args, "num_classes": classes})
         return model
 
-    with _device(device) if device is not None else nullcontext():
+    with usable_device(device, also="meta") if device is not None else nullcontext():
         if saved and folder and checkpoint_path is None:
             model = open_own_model(build, folder, saved, pretrained=pretrained)
         elif checkpoint_path is None:
@@ -173,8 +174,7 @@ def _resolve_registered(name: str) -> tuple[str, str]:
     architecture = variants.ALIASES.get(architecture, architecture)
     if architecture not in registered_models():
         known = [*registered_models(), *variants.ALIASES]
-        near = difflib.get_close_matches(architecture, known, n=2)
-        hint = f"did you mean {' or '.join(near)}?" if near else f"known: {', '.join(known)}"
+        hint = did_you_mean(architecture, known, n=2) or f"known: {', '.join(known)}"
         raise KeyError(f"no denseil model {shown(name)}; {_no_model_in(name)}{hint}")
     return architecture, tag
 
@@ -208,18 +208,7 @@ def _check_call(pretrained: object, num_classes: object, checkpoint_path: object
 def _check_model_args(model_args: dict[str, Any]) -> None:
     unknown = [key for key in model_args if key not in MODEL_ARGS]
     if unknown:
-        near = difflib.get_close_matches(unknown[0], MODEL_ARGS, n=1)
-        hint = f" (did you mean {near[0]!r}?)" if near else ""
-        raise TypeError(f"unknown argument {unknown[0]!r}{hint}; a model takes {', '.join(sorted(MODEL_ARGS))}")
-
-
-def _device(name: str | torch.device) -> torch.device:
-    try:
-        device = torch.device(name)
-        torch.empty(0, device=device)
-    except (RuntimeError, AssertionError, NotImplementedError) as error:
-        reason = str(error).partition("\n")[0] or type(error).__name__
-        raise ValueError(
-            f"device={shown(name)} cannot be used here ({reason}): give cpu, cuda, cuda:1, mps or meta"
-        ) from error
-    return device
+        hint = did_you_mean(unknown[0], MODEL_ARGS)
+        raise TypeError(
+            f"unknown argument {unknown[0]!r}{f' ({hint})' * bool(hint)}; a model takes {', '.join(sorted(MODEL_ARGS))}"
+        )

@@ -1,6 +1,5 @@
 """The CNN encoder (Section 3.1): feature maps of single frames from any timm backbone."""
 
-import difflib
 import re
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
@@ -12,6 +11,7 @@ from torch import Tensor, nn
 
 from denseil.common import imagenet
 from denseil.common.arguments import checked, shown
+from denseil.common.text import did_you_mean
 from denseil.layers.checks import check_frames
 from denseil.models._fetch_backbone import backbone_weights
 from denseil.models.last_stride import remove_last_stride
@@ -207,8 +207,8 @@ def _create_features(name: str, taps: Sequence[int], pretrained: bool, args: Map
     if clash := _OWN_ARGS & set(args):
         raise ValueError(f"backbone_args may not hold {sorted(clash)}: FrameEncoder sets them")
     if ":" not in name and not timm.is_model(name.split(".")[0]):
-        near = difflib.get_close_matches(name, timm.list_models(), n=3)
-        raise KeyError(f"timm has no backbone {shown(name)}" + (f"; did you mean {', '.join(near)}?" if near else ""))
+        hint = did_you_mean(name, timm.list_models(), n=3)
+        raise KeyError(f"timm has no backbone {shown(name)}{f'; {hint}' * bool(hint)}")
     try:
         net: Any = timm.create_model(
             name,

@@ -5,7 +5,6 @@ from __future__ import annotations
 import statistics
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from difflib import get_close_matches
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ import numpy as np
 import yaml
 
 from denseil.common.arguments import checked
+from denseil.common.text import did_you_mean
 from denseil.metrics.figures import new_figure, save_figure
 from denseil.training.recipe_files import ABLATION_TABLES
 
@@ -130,8 +130,6 @@ def find_rows(table: str, rows: Collection[str] | None = None) -> list[Row]:
     names = [row.name for row in known[table][1]]
     for name in rows or ():
         if name not in names:
-            near = get_close_matches(name, names, n=1)
-            raise KeyError(
-                f"table {table} has no row {name!r}{f', did you mean {near[0]!r}' if near else ''}; it has {names}"
-            )
+            hint = did_you_mean(name, names)
+            raise KeyError(f"table {table} has no row {name!r}: {f'{hint} ' * bool(hint)}it has {names}")
     return [row for row in known[table][1] if rows is None or row.name in rows]

@@ -57,7 +57,7 @@ def test_is_model(name: str, known: bool):
 @pytest.mark.parametrize(
     ("name", "arguments", "error", "message"),
     [
-        ("denseil_resnet5", {}, KeyError, "did you mean denseil_resnet50"),
+        ("denseil_resnet5", {}, KeyError, "did you mean 'denseil_resnet50'"),
         ("zzz", {}, KeyError, "known: denseil"),
         ("denseil_r50.duke", {}, KeyError, "has no tag 'duke'; its tags: mars"),
         ("denseil_r50", {"dims": 8}, TypeError, r"unknown argument 'dims' \(did you mean 'dim'\?\)"),

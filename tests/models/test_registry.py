@@ -53,7 +53,7 @@ def test_a_registered_model_is_built_by_name(name, tmp_path):
 
 
 def test_names_near_it_and_names_that_are_taken(name):
-    with pytest.raises(KeyError, match="did you mean my_mean_model"):
+    with pytest.raises(KeyError, match="did you mean 'my_mean_model'"):
         denseil.create_model("my_mean_mode")
 
     def resnet50():
