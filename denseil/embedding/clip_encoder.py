@@ -11,7 +11,7 @@ from denseil.common.arguments import shown
 from denseil.common.modes import evaluating
 from denseil.embedding.image_network import ImageNetwork
 from denseil.models import unwrap
-from denseil.models.interface import FrameTokenEncoder, Preprocessing, preprocessing_of
+from denseil.models.interface import FrameTokenEncoder, Preprocessing, num_features_of, preprocessing_of
 
 CPU_CHUNK, CHUNK = 16, 64  # frames in one call of the encoder; on a CPU more leave its cache
 
@@ -40,15 +40,7 @@ class ClipEncoder:
             raise TypeError(f"model={shown(model)}: give a torch.nn.Module")
         self.model = model
         inner = unwrap(model)
-        width = getattr(inner, "num_features", None)
-        if width is None:
-            raise TypeError(
-                f"{type(inner).__name__} has no num_features: set it to the width of the embedding that it returns in "
-                "eval mode"
-            )
-        if isinstance(width, bool) or not isinstance(width, int) or width < 1:
-            raise ValueError(f"{type(inner).__name__}.num_features={shown(width)}: it must be an int of at least 1")
-        self.num_features: int = width
+        self.num_features = num_features_of(inner)
         # An image network has its own, in which a clip is one frame.
         self.preprocessing = preprocessing_of(inner, None if isinstance(inner, ImageNetwork) else preprocessing)
         self.dtype = dtype

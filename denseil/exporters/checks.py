@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from denseil.common.arguments import shown
 from denseil.common.extras import need
+from denseil.common.files import check_parent
 from denseil.data import Tracklet
 from denseil.exporters.report import Format
 from denseil.exporters.writers import SUFFIXES
@@ -49,8 +50,7 @@ def check_output(path: Path, format: Format | None, *, parts: bool) -> Format:
     others = [file for end in set(SUFFIXES.values()) - {suffix} if (file := path / f"encoder{end}").is_file()]
     if parts and others:
         raise ValueError(f"{path} holds {others[0].name}, parts in another format: give a folder of its own")
-    if not path.parent.is_dir():
-        raise FileNotFoundError(f"cannot write {path}: there is no folder {path.parent}; create it")
+    check_parent(path)
     return format
 
 

@@ -9,14 +9,11 @@ from typing import Any
 import timm
 import torch
 from timm.models import PretrainedCfg, build_model_with_cfg, resolve_pretrained_cfg
-from torch import Tensor
 
-from denseil.models._config import DENSEIL_BLOCK, WEIGHTS_NAME, SavedConfig, read_config
-from denseil.models._digests import check_weights_digest
+from denseil.models._config import DENSEIL_BLOCK, WEIGHTS_NAME, read_config
 from denseil.models._fetch import fetch_folder
-from denseil.models._reading import read_weights_and_digest
 from denseil.models._saved_args import MOST_PARAMS, check_backbone, check_saved_args
-from denseil.models._weights import build_with_weights
+from denseil.models._weights import build_from_file
 from denseil.models.denseil import DenseIL
 
 MODEL_ARGS = frozenset(inspect.signature(DenseIL).parameters) - {"num_classes"} | {"drop_rate"}  # timm's name of drop
@@ -85,7 +82,12 @@ def build_denseil(
     if opened and not pretrained:
         _check_size(build, folder)
     with torch.device(device) if device is not None else nullcontext():
-        model = _build_with_weights(build, cfg, folder, saved) if pretrained else build()
+        if pretrained:
+            path = folder / WEIGHTS_NAME if folder else Path(cfg["file"])
+            digest = saved.digests.get("weights") if saved else None
+            model = build_from_file(build, path, origin=cfg.get("hf_hub_id") or str(cfg.get("file")), digest=digest)
+        else:
+            model = build()
     if dtype is not None:
         model.to(dtype)
     model._model_args = {k: v for k, v in model_args.items() if k not in ("num_classes", "pretrained_backbone")}
@@ -108,24 +110,6 @@ def _translate_timm_args(variant: str, model_args: dict[str, Any]) -> None:
     if (rate := model_args.pop("drop_rate", None)) is not None:
         model_args["drop"] = rate
     model_args.pop("pretrained_model_args", None)
-
-
-def _build_with_weights(
-    build: Callable[[], DenseIL], cfg: Mapping[str, Any], folder: Path | None, saved: SavedConfig | None
-) -> DenseIL:
-    """Build a model with the weights of a saved folder (checking their digest, if it has one) or of a single file."""
-    path = folder / WEIGHTS_NAME if folder else Path(cfg["file"])
-    digest = ""
-
-    def read() -> Mapping[str, Tensor]:
-        nonlocal digest
-        weights, digest = read_weights_and_digest(path)
-        return weights
-
-    model = build_with_weights(build, read, origin=cfg.get("hf_hub_id") or str(cfg.get("file")))
-    if saved:  # last, because other errors say more
-        check_weights_digest(path, digest, saved.digests.get("weights"))
-    return model
 
 
 def _check_size(build: Callable[[], DenseIL], folder: Path | None) -> None:

@@ -10,10 +10,8 @@ from torch import Tensor, nn
 
 from denseil.common.tensor_files import disk_errors
 from denseil.models._config import DENSEIL_BLOCK, WEIGHTS_NAME, SavedConfig
-from denseil.models._digests import check_weights_digest
-from denseil.models._reading import read_weights_and_digest
-from denseil.models._weights import build_with_weights, fitting_weights
-from denseil.models.interface import RESIZE, Preprocessing, preprocessing_of
+from denseil.models._weights import build_from_file, fitting_weights
+from denseil.models.interface import RESIZE, Preprocessing, num_features_of, preprocessing_of
 
 _Model = TypeVar("_Model", bound=nn.Module)
 
@@ -50,9 +48,7 @@ def write_own_model(
         ValueError: If a weight is not finite.
     """
     frames = preprocessing_of(model, preprocessing)
-    width = getattr(model, "num_features", None)
-    if not isinstance(width, int):
-        raise TypeError(f"{type(model).__name__} has no num_features: set it to the width of its embedding")
+    width = num_features_of(model)
     if not state:
         raise ValueError(f"this {type(model).__name__} has no weights to save")
     shapes = {name: torch.empty_like(value, device="meta") for name, value in state.items()}
@@ -81,16 +77,11 @@ def open_own_model(build: Callable[[], _Model], folder: Path, saved: SavedConfig
     Raises:
         ValueError: If the weights do not fit, are damaged, or are not finite.
     """
-    path, digest = folder / WEIGHTS_NAME, ""
-
-    def read() -> dict[str, Tensor]:
-        nonlocal digest
-        weights, digest = read_weights_and_digest(path)
-        return weights
-
-    model = build_with_weights(build, read, origin=str(folder)) if pretrained else build()
     if pretrained:
-        check_weights_digest(path, digest, saved.digests.get("weights"))
+        digest = saved.digests.get("weights")
+        model = build_from_file(build, folder / WEIGHTS_NAME, origin=str(folder), digest=digest)
+    else:
+        model = build()
     if getattr(model, "preprocessing", None) != saved.preprocessing:
         model.__dict__["preprocessing"] = saved.preprocessing
     if thresholds := saved.denseil.get("thresholds"):

@@ -24,16 +24,12 @@ def unwrap(model: nn.Module) -> nn.Module:
     while True:
         name = type(model).__name__
         if name == "OptimizedModule":
-            model = _inner(model, COMPILED)
+            model = model.get_submodule(COMPILED)
         elif isinstance(model, _WRAPPERS) or name in _WRAPPER_NAMES:
-            model = _inner(model)
+            model = model.get_submodule("module")
         elif name in ("FullyShardedDataParallel", "DeepSpeedEngine") or name.startswith("FSDP"):
             raise TypeError(f"the model is sharded ({name}): gather its weights into a plain model first")
         elif hasattr(model, "merge_and_unload"):
             raise TypeError(f"the model has adapters of PEFT ({name}): give model.merge_and_unload()")
         else:
             return model
-
-
-def _inner(wrapper: nn.Module, name: str = "module") -> nn.Module:
-    return wrapper.get_submodule(name)

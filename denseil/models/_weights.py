@@ -2,13 +2,15 @@
 
 import logging
 from collections.abc import Callable, Collection, Mapping
+from pathlib import Path
 from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
 
 from denseil.common.arguments import checked
-from denseil.models._reading import ENCODER, WRAPPERS, strip_prefix
+from denseil.models._digests import check_weights_digest
+from denseil.models._reading import ENCODER, WRAPPERS, read_weights_and_digest, strip_prefix
 from denseil.models.denseil import DenseIL
 
 CLASSIFIER = "neck.classifier.weight"
@@ -42,6 +44,31 @@ def build_with_weights(build: Callable[[], _Model], read: Callable[[], Mapping[s
     if any(value.is_meta for value in (*model.parameters(), *model.buffers())):  # a new classifier, unsaved buffers
         model = build()
         model.load_state_dict(model.state_dict() | on_device)
+    return model
+
+
+def build_from_file(build: Callable[[], _Model], path: Path, *, origin: str, digest: str | None) -> _Model:
+    """Build a model with the weights of a file, as `build_with_weights` does.
+
+    Args:
+        build: Function that builds the model.
+        path: The file.
+        origin: Source of the weights, for messages.
+        digest: SHA-256 of the file; None for a folder of earlier versions.
+
+    Raises:
+        ValueError: If the weights do not fit, are not finite, or have another digest, which is compared last because
+            the other errors say more.
+    """
+    found = ""
+
+    def read() -> dict[str, Tensor]:
+        nonlocal found
+        weights, found = read_weights_and_digest(path)
+        return weights
+
+    model = build_with_weights(build, read, origin=origin)
+    check_weights_digest(path, found, digest)
     return model
 
 

@@ -153,3 +153,21 @@ def preprocessing_of(model: nn.Module, given: Preprocessing | None = None) -> Pr
             "model.preprocessing"
         )
     return own
+
+
+def num_features_of(model: nn.Module) -> int:
+    """Return the width of a model's embedding.
+
+    Raises:
+        TypeError: If the model does not say it.
+        ValueError: If it is not a positive number.
+    """
+    width = getattr(model, "num_features", None)
+    if width is None:
+        raise TypeError(
+            f"{type(model).__name__} has no num_features: set it to the width of the embedding that it returns in eval "
+            "mode"
+        )
+    if isinstance(width, bool) or not isinstance(width, int) or width < 1:
+        raise ValueError(f"{type(model).__name__}.num_features={shown(width)}: it must be an int of at least 1")
+    return width

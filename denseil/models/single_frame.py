@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from denseil.common.arguments import checked, checked_class
 from denseil.models._unwrap import unwrap
-from denseil.models.interface import Preprocessing, preprocessing_of
+from denseil.models.interface import Preprocessing, num_features_of, preprocessing_of
 
 
 @checked
@@ -53,12 +53,9 @@ class SingleFrame(nn.Module):
     ) -> None:
         super().__init__()
         inner = unwrap(model)
-        width = getattr(inner, "num_features", None)
-        if not isinstance(width, int):
-            raise TypeError(f"{type(inner).__name__} has no num_features: set it to the width of its embedding")
         self.model = inner
         self.preprocessing = preprocessing_of(inner, preprocessing)
-        self.num_features = width
+        self.num_features = num_features_of(inner)
         self.normalize, self.resize = normalize, resize
         like = next(iter(inner.parameters()), torch.empty(0))
         for name in ("mean", "std"):
