@@ -79,12 +79,8 @@ def _strip(cluster: Cluster, tracklets: Sequence[Tracklet]) -> RankedQuery:
     """A cluster as a row of pictures, with distances to its first tracklet."""
     first, *others = [tracklets[place] for place in cluster.tracklets]
     rows = [
-        RankedRow(other.name, 1 - similarity, [f"camera {other.camid}"], _middle(other))
+        RankedRow(other.name, 1 - similarity, [f"camera {other.camid}"], other.middle)
         for other, similarity in zip(others, cluster.similarity[1:], strict=True)
     ]
     details = [f"camera {first.camid}", f"least similarity {cluster.certainty:.3f}"]
-    return RankedQuery(first.name, rows, details, _middle(first))
-
-
-def _middle(tracklet: Tracklet) -> str:
-    return tracklet.frames[len(tracklet.frames) // 2]
+    return RankedQuery(first.name, rows, details, first.middle)

@@ -46,7 +46,7 @@ def _embed(
     queries = [
         Query(
             tracklet.name,
-            thumbnail=tracklet.frames[len(tracklet.frames) // 2],
+            thumbnail=tracklet.middle,
             attention=attend(embedder.model, tracklet.frames) if attention else None,
         )
         for tracklet in tracklets

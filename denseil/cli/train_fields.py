@@ -20,15 +20,15 @@ SOURCE = Path(__file__).parent.parent / "training" / "config.py"
 SUBJECTS = {
     "data": "dataset root data_args",
     "model": "model model_args init",
-    "frames and batch": "height width clip_len num_ids num_tracklets group_share mirrors",
+    "frames and batch": "height width clip_len num_ids num_tracklets group_share",
     "augmentation": "flip pad erase appearance",
     "losses": "objective objective_args margin distance label_smoothing triplet_weight contrastive_weight temperature "
     "gather standardize",
     "optimizer and schedule": "optimizer lr encoder_lr layer_decay weight_decay clip_grad epochs schedule step_every "
-    "gamma warmup accumulate freeze_bn sync_bn ema",
-    "computing": "device precision workers cache compile seed grad_checkpointing channels_last threads",
+    "gamma warmup accumulate freeze_bn sync_bn",
+    "computing": "device precision workers cache compile seed grad_checkpointing channels_last",
     "evaluation": "validate_every protocol test_frames",
-    "output": "output save_every log_every tracker trackers",
+    "output": "output save_every log_every tracker",
 }
 """Subjects of the fields in the help; all others come under "other fields"."""
 METAVARS = {"dataset": "NAME", "root": "PATH", "model": "NAME", "output": "FOLDER", "protocol": "NAME"}
@@ -71,19 +71,16 @@ def _arguments(docstring: str) -> dict[str, str]:
     return {name: " ".join(text.split()).rstrip(".") for name, text in entries}
 
 
-def declare_fields(verb: Verb, *, leave_out: frozenset[str] = frozenset()) -> dict[str, Subject]:
+def declare_fields(verb: Verb) -> None:
     """Declare an option for each field, by subject; options that are not given are omitted."""
+    fields = {field.name: field for field in config_fields()}
     known = {name for names in SUBJECTS.values() for name in names.split()}
-    others = " ".join(field.name for field in config_fields() if field.name not in known)
-    fields = {field.name: field for field in config_fields() if field.name not in leave_out}
-    subjects = {}
+    others = " ".join(name for name in fields if name not in known)
     for title, names in {**SUBJECTS, "other fields": others}.items():
-        present = [fields[name] for name in names.split() if name in fields]
-        if present:
-            subjects[title] = verb.subject(title)
-            for field in present:
-                _declare(subjects[title], field)
-    return subjects
+        if names:
+            subject = verb.subject(title)
+            for name in names.split():
+                _declare(subject, fields[name])
 
 
 def _declare(subject: Subject, field: ConfigField) -> None:

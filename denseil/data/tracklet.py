@@ -158,6 +158,11 @@ class Tracklet:
             return written
         return TrackKey(self.camid, self.source, self.name or _digest(self.frames), self.start)
 
+    @property
+    def middle(self) -> str:
+        """Path of the middle frame, to show the tracklet by."""
+        return self.frames[len(self.frames) // 2]
+
 
 @checked_class
 @dataclass(frozen=True)

@@ -74,7 +74,7 @@ def _add_halves(page: Page, tracklets: Sequence[Tracklet], halves: Sequence[Trac
 
 
 def _shown(tracklet: Tracklet, number: int) -> Shown:
-    return Shown(name(tracklet), number, (f"{len(tracklet.frames)} frames",), _middle(tracklet))
+    return Shown(name(tracklet), number, (f"{len(tracklet.frames)} frames",), tracklet.middle)
 
 
 def _add_persons(page: Page, tracklets: Sequence[Tracklet], vectors: Tensor, identity: str) -> None:
@@ -84,7 +84,7 @@ def _add_persons(page: Page, tracklets: Sequence[Tracklet], vectors: Tensor, ide
     for number in (np.flatnonzero(np.bincount(links.person) > 1)).tolist()[:PERSONS]:
         own = sorted(np.flatnonzero(links.person == number).tolist(), key=start.__getitem__)
         shown = [
-            PersonTrack(name(tracklets[at]), [f"{start[at]:.1f} to {end[at]:.1f} s"], _middle(tracklets[at]))
+            PersonTrack(name(tracklets[at]), [f"{start[at]:.1f} to {end[at]:.1f} s"], tracklets[at].middle)
             for at in own
         ]
         rows.append(PersonRow(f"Person {number}", shown, (f"{len(own)} tracks",)))
@@ -93,7 +93,3 @@ def _add_persons(page: Page, tracklets: Sequence[Tracklet], vectors: Tensor, ide
         page.add_persons(rows, "Your video: tracks linked to persons", note)
     else:
         page.add_text(f"No two tracks were linked to one person. {note}")
-
-
-def _middle(tracklet: Tracklet) -> str:
-    return tracklet.frames[len(tracklet.frames) // 2]

@@ -117,7 +117,7 @@ def describe(tracklets: Sequence[Tracklet]) -> Iterator[dict[str, Any]]:
         record: dict[str, Any] = {"id": str(tracklet.key)}
         known = {"start": tracklet.start, "end": tracklet.end}
         record |= {key: value for key, value in known.items() if value is not None}
-        middle = os.path.abspath(tracklet.frames[len(tracklet.frames) // 2])  # noqa: PTH100 (links stay as they are)
+        middle = os.path.abspath(tracklet.middle)  # noqa: PTH100 (links stay as they are)
         yield {**record, "frames": len(tracklet.frames), "thumbnail": middle}
 
 

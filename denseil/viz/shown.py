@@ -40,8 +40,8 @@ class Shown:
     @classmethod
     def of_tracklet(cls, tracklet: Tracklet) -> Shown:
         """Make one from a tracklet, with its middle frame as the picture."""
-        middle = tracklet.frames[len(tracklet.frames) // 2]
-        return cls(tracklet.name or Path(middle).name, tracklet.pid, _labels(tracklet.pid, tracklet.camid), middle)
+        name = tracklet.name or Path(tracklet.middle).name
+        return cls(name, tracklet.pid, _labels(tracklet.pid, tracklet.camid), tracklet.middle)
 
 
 ShownEmbeddings: TypeAlias = tuple[Embeddings, Sequence[Shown]]
