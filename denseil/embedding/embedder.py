@@ -17,7 +17,8 @@ from denseil.common.vectors import unit_vectors
 from denseil.data import Tracklet, read_folder
 from denseil.embedding.clip_encoder import ClipEncoder
 from denseil.embedding.exported import open_network
-from denseil.embedding.inputs import ColorOrder, Pixels, check_color_order, is_path, open_model, to_rgb
+from denseil.embedding.inputs import Pixels, is_path, open_model, to_rgb
+from denseil.embedding.pixels import ColorOrder, check_color_order
 from denseil.embedding.runtimes import Precision
 from denseil.embedding.thresholds import threshold_at
 from denseil.embedding.tracklet_vectors import Frame, FramesPolicy, embed_tracklets

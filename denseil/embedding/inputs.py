@@ -13,18 +13,16 @@ from torch import Tensor, nn
 
 from denseil.common.arguments import shown
 from denseil.common.processes import choose_device
-from denseil.data.images import pillow_rgb
 from denseil.embedding.exported import ExportedModel, open_network
 from denseil.embedding.image_network import ImageNetwork
+from denseil.embedding.pixels import PIXELS, ColorOrder, array_to_rgb
 from denseil.embedding.runtimes import SUFFIXES
 from denseil.models import ClipModel, create_model, unwrap
 from denseil.models.denseil import check_made
-from denseil.models.interface import ColorOrder as ColorOrder
 from denseil.models.interface import Preprocessing
 
 Pixels: TypeAlias = NDArray[np.uint8] | Image.Image | Tensor
 """An array (H, W, 3) uint8, a PIL image, or a tensor (3, H, W) uint8; of any size."""
-PIXELS = "give uint8 pixels, 0 to 255 and not normalised: the embedder does that"
 
 
 def open_model(
@@ -55,12 +53,6 @@ def open_model(
     return model.to(choose_device("auto" if device is None else device)).eval()
 
 
-def check_color_order(color_order: str) -> None:
-    """Raise a ValueError unless it is RGB or BGR."""
-    if color_order not in ("RGB", "BGR"):
-        raise ValueError(f"color_order is 'RGB' or 'BGR' (what OpenCV reads), got {shown(color_order)}")
-
-
 def is_path(frame: object) -> bool:
     """Whether a frame is the path of an image."""
     return isinstance(frame, (str, os.PathLike))
@@ -78,22 +70,10 @@ def to_rgb(frame: Pixels, color_order: ColorOrder, *, name: str) -> NDArray[np.u
         TypeError: If they are not uint8 pixels.
         ValueError: If their shape is wrong, or they are empty, damaged or of a mode without a conversion.
     """
-    if isinstance(frame, Image.Image):
-        try:
-            return pillow_rgb(frame)  # PIL knows its own colour order
-        except (OSError, ValueError) as error:
-            raise ValueError(f"{name}, a PIL image, is not usable: {error}") from error
     if isinstance(frame, Tensor):
         if frame.dim() != 3 or frame.shape[0] != 3:
             raise ValueError(f"{name} is a tensor of shape {tuple(frame.shape)}; it must be (3, H, W)")
         if frame.dtype != torch.uint8 or frame.is_meta or frame.layout != torch.strided:
             raise TypeError(f"{name} is of {frame.dtype} on {frame.device}; {PIXELS}")
         frame = frame.movedim(0, -1).cpu().numpy()
-    if not isinstance(frame, np.ndarray) or frame.dtype != np.uint8:
-        kind = f"of {frame.dtype}" if isinstance(frame, np.ndarray) else f"a {type(frame).__name__}"
-        raise TypeError(f"{name} is {kind}; {PIXELS}")
-    if frame.ndim != 3 or frame.shape[2] != 3:
-        raise ValueError(f"{name} has shape {frame.shape}; it must be (H, W, 3)")
-    if not frame.size:
-        raise ValueError(f"{name} has no pixels, shape {frame.shape}: its box lies outside of the picture")
-    return frame if color_order == "RGB" else frame[..., ::-1]
+    return array_to_rgb(frame, color_order, name=name)

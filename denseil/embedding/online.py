@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Hashable, Iterator, Sequence
-from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -18,43 +17,14 @@ from denseil.common.track_ids import confirmed_ids, id_values
 from denseil.data import sample_all
 from denseil.data.images import resize_image
 from denseil.embedding.clip_encoder import ClipEncoder, unit_vectors
-from denseil.embedding.inputs import ColorOrder, Pixels, check_color_order, open_model, to_rgb
-from denseil.embedding.kept_frames import to_give_up
+from denseil.embedding.inputs import Pixels, open_model, to_rgb
+from denseil.embedding.kept_frames import KeptFrames, frames_to_keep
+from denseil.embedding.pixels import ColorOrder, check_color_order, has_pixels
 from denseil.models.interface import Preprocessing
 
 logger = logging.getLogger(__name__)
 TrackIds: TypeAlias = Sequence[Any] | Tensor | NDArray[Any] | None
 DECODE_CLIPS = 32  # clips in one call of the decoder
-DEFAULT_FRAMES = 8  # kept of a track for models whose clips are single frames
-
-
-@dataclass
-class _Track:
-    """The frames kept of one track.
-
-    Attributes:
-        seen: Number of its frames so far.
-        ranks: Which of them are kept, from 0, ascending.
-        tokens: Tokens (P, sum of widths) of each kept frame.
-    """
-
-    seen: int = 0
-    ranks: list[int] = field(default_factory=list)
-    tokens: list[Tensor] = field(default_factory=list)
-
-    @checked
-    def add(self, tokens: Tensor, most: int) -> None:
-        """Keep a frame; if there are too many, drop the one whose neighbours are nearest to each other.
-
-        The first and the newest frame are always kept. After n frames no two neighbours of the k kept are further apart
-        than max(1, 2 (n - 1) / (k - 1)): at most about twice the even spacing.
-        """
-        self.ranks.append(self.seen)
-        self.tokens.append(tokens)
-        self.seen += 1
-        if len(self.ranks) > most:
-            out = to_give_up(self.ranks)
-            del self.ranks[out], self.tokens[out]
 
 
 @checked_class
@@ -107,13 +77,10 @@ class TrackletEmbedder:
         self.model = open_model(model, device, preprocessing)
         self.encoder = ClipEncoder(self.model, preprocessing, dtype=dtype)
         self.clip_len = self.encoder.preprocessing.clip_len
-        default = self.clip_len if self.clip_len > 1 else DEFAULT_FRAMES
-        self.max_frames = default if max_frames is None else max_frames
-        if self.max_frames < 2:
-            raise ValueError(f"max_frames is at least 2, the first and the newest, got {max_frames}")
+        self.max_frames = frames_to_keep(max_frames, self.clip_len)
         self.color_order = color_order
         self.skipped = self.unconfirmed = 0
-        self._tracks: dict[Hashable, _Track] = {}
+        self._tracks: dict[Hashable, KeptFrames[Tensor]] = {}
 
     @checked
     def update(self, track_ids: TrackIds, crops: Sequence[Pixels]) -> None:
@@ -162,7 +129,7 @@ class TrackletEmbedder:
         self.unconfirmed += len(ids) - len(confirmed)
         for place in confirmed:
             # A copy: a part of the batch would keep all of it in memory.
-            self._tracks.setdefault(ids[place], _Track()).add(tokens[place].clone(), self.max_frames)
+            self._tracks.setdefault(ids[place], KeptFrames()).add(tokens[place].clone(), self.max_frames)
 
     @checked
     def embedding(self, track_id: Hashable) -> Tensor:
@@ -219,15 +186,8 @@ class TrackletEmbedder:
             self.skipped += crops
             logger.warning("%d crops without a pixel were passed over, %d so far", crops, self.skipped)
 
-    def _track(self, track_id: Hashable) -> _Track:
+    def _track(self, track_id: Hashable) -> KeptFrames[Tensor]:
         value = id_values([track_id])[0]
         if value not in self._tracks:
             raise KeyError(f"no track {shown(value)}: it has had no frame, or was dropped")
         return self._tracks[value]
-
-
-def has_pixels(crop: Pixels) -> bool:
-    """Whether a crop is not empty; True for objects that `encode` refuses."""
-    if isinstance(crop, (np.ndarray, Tensor)):
-        return 0 not in crop.shape
-    return 0 not in getattr(crop, "size", (1, 1))

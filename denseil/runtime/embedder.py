@@ -13,9 +13,10 @@ from PIL import Image
 from denseil.common.vectors import unit_vectors
 from denseil.data.images import read_frame
 from denseil.data.sampling import sample_even
+from denseil.embedding.pixels import ColorOrder, check_color_order
 from denseil.embedding.runtimes import Precision
 from denseil.embedding.thresholds import threshold_at
-from denseil.models.interface import ColorOrder, FramesPolicy
+from denseil.models.interface import FramesPolicy
 from denseil.runtime.network import CHUNK, Array, Network
 
 Frames: TypeAlias = Sequence[str | os.PathLike[str]] | Sequence[NDArray[np.uint8] | Image.Image]
@@ -122,9 +123,3 @@ class Embedder:
             return frame
         pixels = read_frame(tracklet, place)  # RGB
         return pixels if self.color_order == "RGB" else pixels[..., ::-1]
-
-
-def check_color_order(color_order: str) -> None:
-    """Raise a ValueError unless it is RGB or BGR."""
-    if color_order not in ("RGB", "BGR"):
-        raise ValueError(f"color_order is 'RGB' or 'BGR' (what OpenCV reads), got {color_order!r}")

@@ -11,11 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from denseil.data.images import pillow_rgb, resize_image
+from denseil.data.images import resize_image
 from denseil.data.sampling import sample_all, sample_even
 from denseil.embedding.export_files import WHOLE_FRAMES, check_parts, find_parts, open_exported
+from denseil.embedding.pixels import ColorOrder, array_to_rgb
 from denseil.embedding.runtimes import Precision
-from denseil.models.interface import ColorOrder, FramesPolicy, Preprocessing
+from denseil.models.interface import FramesPolicy, Preprocessing
 
 CHUNK = 16  # frames in one call of an encoder
 
@@ -116,16 +117,5 @@ class Network:
         """
         found = np.empty((len(crops), *self.preprocessing.size, 3), np.uint8)
         for place, crop in enumerate(crops):
-            found[place] = resize_image(_rgb(crop, color_order, place), self.preprocessing.size)
+            found[place] = resize_image(array_to_rgb(crop, color_order, name=f"crop {place}"), self.preprocessing.size)
         return found
-
-
-def _rgb(crop: NDArray[np.uint8] | Image.Image, color_order: ColorOrder, place: int) -> NDArray[np.uint8]:
-    if isinstance(crop, Image.Image):
-        return pillow_rgb(crop)
-    if not isinstance(crop, np.ndarray) or crop.dtype != np.uint8:
-        kind = f"of {crop.dtype}" if isinstance(crop, np.ndarray) else f"a {type(crop).__name__}"
-        raise TypeError(f"crop {place} is {kind}; give uint8 pixels (H, W, 3), 0 to 255, or PIL images")
-    if crop.ndim != 3 or crop.shape[2] != 3 or not crop.size:
-        raise ValueError(f"crop {place} has shape {crop.shape}; it must be (H, W, 3), and not empty")
-    return crop if color_order == "RGB" else crop[..., ::-1]

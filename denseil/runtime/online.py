@@ -12,14 +12,12 @@ from PIL import Image
 
 from denseil.common.arguments import shown
 from denseil.common.track_ids import confirmed_ids, id_values
-from denseil.embedding.kept_frames import to_give_up
+from denseil.embedding.kept_frames import KeptFrames, frames_to_keep
+from denseil.embedding.pixels import ColorOrder, check_color_order, has_pixels
 from denseil.embedding.runtimes import Precision
-from denseil.models.interface import ColorOrder
-from denseil.runtime.embedder import check_color_order
 from denseil.runtime.network import Array, Network
 
 TrackIds: TypeAlias = Iterable[Any] | None
-DEFAULT_FRAMES = 8  # kept of a track for models whose clips are single frames
 
 
 class TrackletEmbedder:
@@ -46,12 +44,8 @@ class TrackletEmbedder:
         check_color_order(color_order)
         self.network = Network(path, precision=precision)
         self.color_order: ColorOrder = color_order
-        clip_len = self.network.preprocessing.clip_len
-        self.max_frames = (clip_len if clip_len > 1 else DEFAULT_FRAMES) if max_frames is None else max_frames
-        if self.max_frames < 2:
-            raise ValueError(f"max_frames is at least 2, the first and the newest, got {max_frames}")
-        self._seen: dict[Hashable, int] = {}
-        self._kept: dict[Hashable, tuple[list[int], list[Array]]] = {}
+        self.max_frames = frames_to_keep(max_frames, self.network.preprocessing.clip_len)
+        self._tracks: dict[Hashable, KeptFrames[Array]] = {}
 
     def update(self, track_ids: TrackIds, crops: Sequence[NDArray[np.uint8] | Image.Image]) -> None:
         """Add a frame to each of some tracks. Crops without pixels, and ids below 0, are left out.
@@ -69,18 +63,13 @@ class TrackletEmbedder:
         if track_ids is None:
             return
         ids, confirmed = confirmed_ids(track_ids, len(crops))
-        usable = [place for place in confirmed if _has_pixels(crops[place])]
+        usable = [place for place in confirmed if has_pixels(crops[place])]
         if not usable:
             return
         tokens = self.network.encode(self.network.prepare([crops[place] for place in usable], self.color_order))
         for place, own in zip(usable, tokens, strict=True):
-            ranks, kept = self._kept.setdefault(ids[place], ([], []))
-            ranks.append(self._seen.get(ids[place], 0))
-            kept.append(own.copy())  # a part of the batch would keep all of it in memory
-            self._seen[ids[place]] = ranks[-1] + 1
-            if len(ranks) > self.max_frames:
-                out = to_give_up(ranks)
-                del ranks[out], kept[out]
+            # A copy: a part of the batch would keep all of it in memory.
+            self._tracks.setdefault(ids[place], KeptFrames()).add(own.copy(), self.max_frames)
 
     def embedding(self, track_id: Hashable) -> Array:
         """Compute the vector (D,) of a track, of length 1.
@@ -89,9 +78,9 @@ class TrackletEmbedder:
             KeyError: If it has had no frame, or was dropped.
         """
         value = id_values([track_id])[0]
-        if value not in self._kept:
+        if value not in self._tracks:
             raise KeyError(f"no track {shown(value)}: it has had no frame, or was dropped")
-        return self.network.embed(np.stack(self._kept[value][1]), "all")
+        return self.network.embed(np.stack(self._tracks[value].tokens), "all")
 
     def embeddings(self, track_ids: Sequence[Hashable]) -> Array:
         """Compute the vectors (N, D) of some tracks; errors as for `embedding`."""
@@ -100,20 +89,13 @@ class TrackletEmbedder:
 
     def drop(self, track_id: Hashable) -> None:
         """Forget a track; nothing happens if there is no such track."""
-        value = id_values([track_id])[0]
-        self._kept.pop(value, None)
-        self._seen.pop(value, None)
+        self._tracks.pop(id_values([track_id])[0], None)
 
     def __contains__(self, track_id: Hashable) -> bool:
-        return id_values([track_id])[0] in self._kept
+        return id_values([track_id])[0] in self._tracks
 
     def __len__(self) -> int:
-        return len(self._kept)
+        return len(self._tracks)
 
     def __iter__(self) -> Iterator[Hashable]:
-        return iter(list(self._kept))  # tracks may be dropped on the way
-
-
-def _has_pixels(crop: NDArray[np.uint8] | Image.Image) -> bool:
-    """Whether a crop is not empty; True for objects that `Network.prepare` refuses."""
-    return 0 not in (crop.size if isinstance(crop, Image.Image) else getattr(crop, "shape", ()))
+        return iter(list(self._tracks))  # tracks may be dropped on the way

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from denseil import DenseIL, Embedder, TrackletEmbedder
-from denseil.embedding.online import _Track
+from denseil.embedding.kept_frames import KeptFrames
 
 CROPS = [
     np.array(Image.open(path).convert("RGB"))
@@ -72,7 +72,7 @@ def test_an_update_is_one_encoder_pass_a_crop_whatever_the_length(model: DenseIL
 
 @given(frames=st.integers(1, 400), most=st.integers(2, 16))
 def test_frames_kept_are_bounded_and_spread_over_the_whole_track(frames, most):
-    track = _Track()
+    track: KeptFrames[torch.Tensor] = KeptFrames()
     for n in range(1, frames + 1):
         track.add(torch.empty(0), most)
         assert len(track.ranks) == len(track.tokens) == min(n, most)
