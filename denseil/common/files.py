@@ -8,6 +8,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+PLAN = "plan.txt"
+
 
 @contextmanager
 def replacing(path: str | Path) -> Iterator[Path]:
@@ -27,6 +29,26 @@ def replacing(path: str | Path) -> Iterator[Path]:
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def keep_plan(folder: Path, plan: str, *, otherwise: str) -> None:
+    """Create a folder of intermediate files with its plan, or check that the files in it are of the same plan.
+
+    Args:
+        folder: The folder.
+        plan: A text that changes whenever the files would.
+        otherwise: What the folder holds if it has another plan, and what to do, for the error.
+
+    Raises:
+        ValueError: If it has another plan.
+    """
+    path = folder / PLAN
+    folder.mkdir(parents=True, exist_ok=True)
+    if not path.exists():
+        with replacing(path) as temporary:
+            temporary.write_text(plan, encoding="utf-8")
+    elif path.read_text(encoding="utf-8") != plan:
+        raise ValueError(f"{folder} holds {otherwise}")
 
 
 def check_output(path: Path) -> None:

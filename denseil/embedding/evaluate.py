@@ -71,7 +71,7 @@ def evaluate(
         )
     if metric not in METRICS:
         raise ValueError(f"no metric is named {shown(metric)}; choose from {', '.join(METRICS)}")
-    get_protocol(protocol)  # before hours of computing
+    rules = get_protocol(protocol)  # before hours of computing
     everything = embed_dataset(
         model,
         dataset,
@@ -84,18 +84,16 @@ def evaluate(
         threads=threads,
         progress=progress,
     )
-    query_index = dataset.gallery_with_queries()[1]
-    if get_protocol(protocol).queries_in_gallery:
-        return rank(
-            gallery=everything,
-            query_index=query_index,
-            protocol=protocol,
-            metric=metric,
-            frames=frames,
-            rerank=rerank,
-        )
-    query, gallery = everything[query_index.start :], everything[: query_index.start]
-    return rank(query, gallery, protocol=protocol, metric=metric, frames=frames, rerank=rerank)
+    queries = dataset.gallery_with_queries()[1]
+    end = queries.stop if rules.queries_in_gallery else queries.start
+    return rank(
+        everything[queries.start :],
+        everything[:end],
+        protocol=protocol,
+        metric=metric,
+        frames=frames,
+        rerank=rerank,
+    )
 
 
 @checked

@@ -14,7 +14,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from denseil.common.arguments import checked
-from denseil.common.files import check_output, replacing
+from denseil.common.files import PLAN, check_output, keep_plan, replacing
 from denseil.common.processes import rank_and_world, wait_for_all
 from denseil.common.progress import progress_bar
 from denseil.common.tensor_files import disk_errors, load_tensors
@@ -28,7 +28,6 @@ from denseil.metrics.merging import SHARD
 
 logger = logging.getLogger(__name__)
 PART_FRAMES = 2048  # frames per part, which a kill can lose; also the unit of work of a process
-PLAN = "plan.txt"
 
 
 @dataclass(frozen=True)
@@ -99,7 +98,8 @@ def embed_to_file(
     check_unique(tracklet.key for tracklet in tracklets)
     tracklets = _share(tracklets, *shard)
     if rank == 0:
-        _open(folder, _key(embedder, tracklets))
+        otherwise = "the parts of another run (other tracklets, weights or settings): remove it to start anew"
+        keep_plan(folder, _key(embedder, tracklets), otherwise=otherwise)
     wait_for_all()
     if output.exists():  # killed between the file and the end of its parts
         wait_for_all()
@@ -166,19 +166,6 @@ def parts_folder(output: Path) -> Path:
     if output.exists() and not (folder / PLAN).exists():
         raise FileExistsError(f"{output} is there already: give another name, or remove it")
     return folder
-
-
-def _open(folder: Path, key: str) -> None:
-    """Create the folder of parts, or check that existing parts belong to this run."""
-    plan = folder / PLAN
-    folder.mkdir(exist_ok=True)
-    if not plan.exists():
-        with replacing(plan) as temporary:
-            temporary.write_text(key, encoding="utf-8")
-    elif plan.read_text(encoding="utf-8") != key:
-        raise ValueError(
-            f"{folder} holds the parts of another run (other tracklets, weights or settings): remove it to start anew"
-        )
 
 
 def _finish(

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 from torch import nn
 
-from denseil.common.files import replacing
+from denseil.common.files import keep_plan
 from denseil.data import Tracklet
 from denseil.training.adapt_clusters import Clusters, sure_clusters, train_clusters
 from denseil.training.adapt_criterion import Criterion, Score, helped
@@ -28,7 +28,6 @@ logger = logging.getLogger(__name__)
 NORMS, CLUSTERS = "batch norm", "clusters"
 ROUNDS = 3  # of clusters, at most
 NORMS_DROP, CLUSTERS_DROP = 0.1, 0.05  # of the conflicts, relative; statistics can lower them by nearly 0.1 in vain
-PLAN = "plan.txt"
 
 
 @dataclass
@@ -62,16 +61,8 @@ class Run:
         """Create the folder of intermediate files, or check that its files are of this run."""
         content = repr((source, fingerprint(self.tracklets), [(t.start, t.end) for t in self.tracklets], self.seed))
         key = hashlib.blake2b(content.encode(), digest_size=16).hexdigest()
-        self.parts.mkdir(parents=True, exist_ok=True)
-        plan = self.parts / PLAN
-        if not plan.exists():
-            with replacing(plan) as temporary:
-                temporary.write_text(key, encoding="utf-8")
-        elif plan.read_text(encoding="utf-8") != key:
-            raise ValueError(
-                f"{self.parts} holds the intermediate files of another run (another model, tracklets or seed): "
-                "remove it"
-            )
+        otherwise = "the intermediate files of another run (another model, tracklets or seed): remove it"
+        keep_plan(self.parts, key, otherwise=otherwise)
 
 
 def parts_of(output: Path) -> Path:

@@ -41,15 +41,13 @@ def check_evaluation(dataset: VideoReIDDataset, protocol: str) -> None:
             f"dataset {dataset.name!r} has {len(dataset.query)} queries and {len(dataset.gallery)} gallery tracklets: "
             + otherwise
         )
-    tracklets, query_index = dataset.gallery_with_queries()
+    tracklets, queries = dataset.gallery_with_queries()
+    end = queries.stop if get_protocol(protocol).queries_in_gallery else queries.start
     fingerprint(tracklets)
     generator = torch.Generator().manual_seed(0)
     vectors = label(tracklets, torch.rand(len(tracklets), 2, generator=generator))  # whether there are matches only
     try:
-        if get_protocol(protocol).queries_in_gallery:
-            rank(gallery=vectors, query_index=query_index, protocol=protocol)
-        else:
-            rank(vectors[query_index.start :], vectors[: query_index.start], protocol=protocol)
+        rank(vectors[queries.start :], vectors[:end], protocol=protocol)
     except ValueError as error:
         cameras = sorted({each.camid for each in tracklets if each.pid >= 0})
         raise ValueError(
