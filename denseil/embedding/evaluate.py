@@ -9,7 +9,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
-from denseil.common.arguments import checked, shown
+from denseil.common.arguments import checked
 from denseil.common.processes import rank_and_world
 from denseil.common.progress import progress_bar
 from denseil.data import Tracklet, VideoReIDDataset
@@ -17,7 +17,7 @@ from denseil.embedding.cache import cached_vectors, describe_vectors, features_k
 from denseil.embedding.clip_encoder import ClipEncoder
 from denseil.embedding.tracklet_vectors import FramesPolicy, embed_tracklets
 from denseil.metrics import Embeddings, KReciprocal, RankingResult, rank
-from denseil.metrics.counting import METRICS
+from denseil.metrics.counting import get_metric
 from denseil.metrics.protocols import get_protocol
 from denseil.models.interface import Preprocessing
 
@@ -69,9 +69,8 @@ def evaluate(
             f"dataset {dataset.name!r} has {len(dataset.query)} queries and {len(dataset.gallery)} gallery tracklets: "
             "nothing can be evaluated"
         )
-    if metric not in METRICS:
-        raise ValueError(f"no metric is named {shown(metric)}; choose from {', '.join(METRICS)}")
-    rules = get_protocol(protocol)  # before hours of computing
+    get_metric(metric)  # before hours of computing
+    rules = get_protocol(protocol)
     everything = embed_dataset(
         model,
         dataset,

@@ -14,6 +14,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from denseil.common.arguments import shown
 from denseil.metrics.embeddings import JUNK_PID, Embeddings
 from denseil.metrics.equal_rows import EqualRows
 
@@ -79,6 +80,27 @@ METRICS = {
 }
 
 
+def get_metric(name: str) -> Metric:
+    """Return the metric of a name.
+
+    Raises:
+        ValueError: If the name is unknown.
+    """
+    if name not in METRICS:
+        raise ValueError(f"no metric is named {shown(name)}; choose from {', '.join(METRICS)}")
+    return METRICS[name]
+
+
+def check_comparable(query: Embeddings, gallery: Embeddings) -> None:
+    """Raise ValueError unless vectors have one width, and the queries' squared lengths are in the range of float32."""
+    if query.vectors.shape[1] != gallery.vectors.shape[1]:
+        raise ValueError(
+            f"query vectors have length {query.vectors.shape[1]}, gallery vectors {gallery.vectors.shape[1]}; "
+            "both must come from one model"
+        )
+    lengths(query.vectors)
+
+
 class Ranks(NamedTuple):
     """Ranks of the matches of some queries, sorted by query, then by rank.
 
@@ -114,7 +136,7 @@ class BlockedGallery:
         pids = gallery.pids.numpy()
         self.order = pids.argsort(kind="stable")
         self.sorted_pids = pids[self.order]
-        weigh, self.combine = METRICS[metric]
+        weigh, self.combine = get_metric(metric)
         self.weights: KeyArray = weigh(gallery.vectors).cpu().numpy()
         self.equal = EqualRows(gallery.vectors)
         self.equal.replace(self.weights, self.weights[self.equal.first])

@@ -7,8 +7,8 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
-from denseil.common.arguments import checked, shown
-from denseil.metrics.counting import METRICS, IntArray, KeyArray, lengths
+from denseil.common.arguments import checked
+from denseil.metrics.counting import IntArray, KeyArray, check_comparable, get_metric
 from denseil.metrics.embeddings import JUNK_PID, Embeddings
 from denseil.metrics.equal_rows import EqualRows
 
@@ -48,17 +48,10 @@ def nearest(
         ValueError: If the metric is unknown, vectors differ in width, k or block is below 1, or a vector's length is
             beyond float32 (as in `rank`).
     """
-    if metric not in METRICS:
-        raise ValueError(f"no metric is named {shown(metric)}; choose from {', '.join(METRICS)}")
+    weigh, combine = get_metric(metric)
     if min(k, block) < 1:
         raise ValueError(f"k is {k}, block is {block}; both must be at least 1")
-    if query.vectors.shape[1] != gallery.vectors.shape[1]:
-        raise ValueError(
-            f"query vectors have length {query.vectors.shape[1]}, gallery vectors {gallery.vectors.shape[1]}; "
-            "both must come from one model"
-        )
-    lengths(query.vectors)  # only to check the range of float32
-    weigh, combine = METRICS[metric]
+    check_comparable(query, gallery)
     weights = weigh(gallery.vectors).cpu().numpy()
     equal = EqualRows(gallery.vectors)
     equal.replace(weights, weights[equal.first])

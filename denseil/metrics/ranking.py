@@ -8,7 +8,7 @@ import numpy as np
 
 from denseil.common.arguments import checked, shown
 from denseil.common.vectors import ArrayLike
-from denseil.metrics.counting import METRICS, BlockedGallery, Ranks, lengths
+from denseil.metrics.counting import BlockedGallery, Ranks, check_comparable, get_metric
 from denseil.metrics.embeddings import DISTRACTOR_PID, JUNK_PID, Embeddings, as_ids
 from denseil.metrics.protocols import FloatArray, Protocol, get_protocol
 from denseil.metrics.rerank import KReciprocal, reranked
@@ -52,8 +52,7 @@ def rank(
             match.
     """
     rules = get_protocol(protocol)
-    if metric not in METRICS:
-        raise ValueError(f"no metric is named {shown(metric)}; choose from {', '.join(METRICS)}")
+    get_metric(metric)
     if min(block) < 1:
         raise ValueError(f"block is {block}; it must hold at least one query and one gallery item")
     if gallery is None:
@@ -62,12 +61,7 @@ def rank(
         query = _at(gallery, query_index)
     elif query_index is not None or query is None:
         raise TypeError("rank needs either query or query_index: rank(query, gallery)")
-    if query.vectors.shape[1] != gallery.vectors.shape[1]:
-        raise ValueError(
-            f"query vectors have length {query.vectors.shape[1]}, gallery vectors {gallery.vectors.shape[1]}; "
-            "both must come from one model"
-        )
-    lengths(query.vectors)  # only to check the range of float32
+    check_comparable(query, gallery)
     if rerank is not None and not isinstance(rerank, KReciprocal):
         raise TypeError(f"rerank is {shown(rerank)}; it must be None or denseil.metrics.KReciprocal()")
     height = min(block[0], len(query))
