@@ -24,7 +24,7 @@ def declare(verbs: Verbs) -> None:
         ),
         more="Each stage is kept only if tracklets of two persons then match the same tracklet of another camera less "
         "often; otherwise the output is the original model. Identities in a manifest are not used.",
-        again="run the same command again: it continues where it stopped",
+        again=options.CONTINUES,
     )
     what = verb.subject("input and output")
     what.add("model", help="a saved folder, a name with weights, or hf-hub:OWNER/NAME; it is not changed")

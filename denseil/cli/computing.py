@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import torch
+
+    from denseil.models import DenseIL
 
 
 def begin(device: str, seed: int) -> tuple[torch.device, bool]:
@@ -27,3 +30,18 @@ def dtype_of(precision: str) -> torch.dtype | None:
     import torch
 
     return {"fp32": None, "bf16": torch.bfloat16, "fp16": torch.float16}[precision]
+
+
+def open_model(
+    model: str,
+    device: torch.device,
+    *,
+    checkpoint: Path | None,
+    random_weights: bool,
+    model_args: dict[str, Any] | None,
+) -> DenseIL:
+    """Open a model with the options of `options.weights`, in eval mode on a device."""
+    import denseil
+
+    pretrained = checkpoint is None and not random_weights
+    return denseil.create_model(model, pretrained, checkpoint_path=checkpoint, **(model_args or {})).to(device).eval()

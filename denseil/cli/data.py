@@ -67,7 +67,7 @@ def _declare_splits(verbs: Verbs) -> None:
         help="file for new splits, .json or .mat; without it the published splits are printed",
     )
     new.add("--num-splits", type=values.whole(1, 1000), default=10, metavar="N", help="number of splits")
-    new.add("--seed", type=values.whole(0, 2**32 - 1), default=0, metavar="N", help="random seed")
+    options.seed(new)
     options.general(verb, json=True)
 
 
@@ -81,7 +81,7 @@ def _declare_synth(verbs: Verbs) -> None:
             "denseil data synth people-v1 --benchmark people-v1",
             "denseil data synth walks --walks --num-ids 60 --minutes 15",
         ),
-        again="run the same command again: it continues where it stopped",
+        again=options.CONTINUES,
     )
     verb.subject("output").add("root", type=values.path, help="output folder")
     what = verb.subject("people and cameras")
@@ -112,7 +112,7 @@ def _declare_synth(verbs: Verbs) -> None:
         help="share of identities for testing",
         unset=True,
     )
-    what.add("--seed", type=values.whole(0, 2**32 - 1), default=0, metavar="N", help="random seed", unset=True)
+    options.seed(what, unset=True)
     what.add(
         "--groups",
         type=values.number(0, 1),

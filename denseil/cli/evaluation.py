@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from denseil.cli import options, reassociation, values
-from denseil.cli.computing import begin, dtype_of
+from denseil.cli.computing import begin, dtype_of, open_model
 from denseil.cli.output import STDOUT, progressing, say, show_and_write
 from denseil.cli.parser import UsageError, Verb, Verbs, refuse_unused
 from denseil.cli.saved_result import name_of_model, result_name, save_result
@@ -124,7 +124,7 @@ def evaluate(
     if mot is not None or video is not None:
         reassociation.check(model, mot, video, dataset=dataset, features=features, page=page, plot=plot, rerank=rerank)
         where, _ = begin(device, seed)
-        net = _open(str(model), checkpoint, model_args, random_weights=random_weights).to(where).eval()
+        net = open_model(str(model), where, checkpoint=checkpoint, random_weights=random_weights, model_args=model_args)
         found = reassociation.evaluate(net, Path(str(mot)), Path(str(video)), gap, stride, window, dtype_of(precision))
         reassociation.show_results(found, json)
         return 0
@@ -146,7 +146,7 @@ def evaluate(
 
         check_output_folder(output)
         where, main = begin(device, seed)
-        net = _open(model, checkpoint, model_args, random_weights=random_weights).to(where).eval()
+        net = open_model(model, where, checkpoint=checkpoint, random_weights=random_weights, model_args=model_args)
         data = denseil.data.read_dataset(str(dataset), root, **(data_args or {}))
         dtype = dtype_of(precision)
         result = denseil.evaluate(
@@ -185,13 +185,6 @@ def evaluate(
         if main and not as_json:
             say(plain(f"page: {page}"))
     return 0
-
-
-def _open(model: str, checkpoint: Path | None, model_args: dict[str, Any] | None, *, random_weights: bool) -> DenseIL:
-    import denseil
-
-    pretrained = checkpoint is None and not random_weights
-    return denseil.create_model(model, pretrained, checkpoint_path=checkpoint, **(model_args or {}))
 
 
 def _check(

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from denseil.cli import options, values
-from denseil.cli.computing import begin
+from denseil.cli.computing import begin, open_model
 from denseil.cli.output import show
 from denseil.cli.parser import Verbs
 
@@ -76,8 +76,7 @@ def export(
     import denseil
 
     where, _ = begin("cpu" if device == "auto" else device, seed)
-    pretrained = checkpoint is None and not random_weights
-    net = denseil.create_model(model, pretrained, checkpoint_path=checkpoint, **(model_args or {})).to(where)
+    net = open_model(model, where, checkpoint=checkpoint, random_weights=random_weights, model_args=model_args)
     tracklets = None
     if int8 is not None:
         found = denseil.data.read_dataset(dataset, int8)

@@ -16,8 +16,6 @@ from denseil.common.text import plain
 if TYPE_CHECKING:
     from denseil.gallery import Gallery
 
-WHERE = "a folder, s3://..., or http://HOST:PORT of Milvus"
-
 
 def declare(verbs: Verbs) -> None:
     """Declare `search` and the verbs of `gallery`."""
@@ -40,7 +38,7 @@ def _declare_adding(verbs: Verbs) -> None:
         ),
     )
     what = verb.subject("input")
-    what.add("gallery", help=f"{WHERE}; created if it does not exist")
+    what.add("gallery", help=f"{options.GALLERY}; created if it does not exist")
     what.add("features", type=values.path, help="a features file, from denseil embed")
     options.general(verb, json=True)
 
@@ -55,7 +53,7 @@ def _declare_forgetting(verbs: Verbs) -> None:
             "denseil gallery forget people --pid 12 --alone",
         ),
     )
-    verb.subject("input").add("gallery", help=WHERE)
+    verb.subject("input").add("gallery", help=options.GALLERY)
     which = verb.subject("selection, one of these")
     which.add("--pid", type=values.whole(0), metavar="N", help="a person")
     which.add("--track", metavar="TRACK", help="track id of the tracker")
@@ -69,7 +67,7 @@ def _declare_forgetting(verbs: Verbs) -> None:
         examples=("denseil gallery expire people 30d", "denseil gallery expire people 2026-05-01T00:00:00+00:00"),
     )
     what = verb.subject("input")
-    what.add("gallery", help=WHERE)
+    what.add("gallery", help=options.GALLERY)
     what.add("before", help="a date such as 2026-05-01T00:00:00+00:00, an age such as 30d or 12h, or seconds")
     _declare_removal(verb)
 
@@ -89,7 +87,7 @@ def _declare_upkeep(verbs: Verbs) -> None:
         examples=("denseil gallery copy people backup", "denseil gallery copy people http://127.0.0.1:19530"),
     )
     what = verb.subject("input")
-    what.add("source", help=WHERE)
+    what.add("source", help=options.GALLERY)
     what.add("target", help="target gallery; created if it does not exist")
     options.general(verb, json=True)
 
@@ -99,7 +97,7 @@ def _declare_upkeep(verbs: Verbs) -> None:
         "Print the records, cameras, persons, times and model of a gallery.",
         examples=("denseil gallery info people", "denseil gallery info people --json"),
     )
-    verb.subject("input").add("gallery", help=WHERE)
+    verb.subject("input").add("gallery", help=options.GALLERY)
     options.general(verb, json=True)
 
     verb = verbs.add(

@@ -10,6 +10,8 @@ PRECISIONS = ("fp32", "bf16", "fp16")
 DATASETS = "mars, ilids_vid, prid2011, ls_vid, dukemtmc_videoreid, manifest, or a reader registered by --import"
 MODULE_HELP = "Python module to import first, which registers models, readers or losses; may be repeated"
 QUIET_HELP = "print results, warnings and errors only"
+GALLERY = "a folder, s3://..., or http://HOST:PORT of Milvus"
+CONTINUES = "run the same command again: it continues where it stopped"
 
 
 def general(verb: Verb, *, json: bool = False, modules: bool = False) -> Subject:
@@ -29,8 +31,13 @@ def compute(verb: Verb, *, precision: bool = False) -> Subject:
     device(subject)
     if precision:
         subject.add("--precision", choices=PRECISIONS, default="fp32", help="precision of the model's products")
-    subject.add("--seed", type=values.whole(0, 2**32 - 1), default=0, metavar="N", help="random seed")
+    seed(subject)
     return subject
+
+
+def seed(subject: Subject, *, unset: bool = False) -> None:
+    """Declare the random seed."""
+    subject.add("--seed", type=values.whole(0, 2**32 - 1), default=0, metavar="N", help="random seed", unset=unset)
 
 
 def device(subject: Subject, *, unset: bool = False) -> None:

@@ -40,7 +40,7 @@ def declare(verbs: Verbs) -> None:
         again="run the same command again: records that the new gallery already holds are kept",
     )
     what = verb.subject("input and output")
-    what.add("source", help="a folder, s3://..., or http://HOST:PORT of Milvus")
+    what.add("source", help=options.GALLERY)
     what.add("target", help="gallery to fill; created if it does not exist")
     what.add(
         "--model", required=True, metavar="MODEL", help="a saved folder, a name with weights, or hf-hub:OWNER/NAME"

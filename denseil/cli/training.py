@@ -19,8 +19,6 @@ from denseil.common.text import plain
 if TYPE_CHECKING:
     from denseil.training import Plan, TrainConfig, TrainResult
 
-AGAIN = "run the same command again: it continues where it stopped"
-
 
 def declare(verbs: Verbs) -> None:
     """Declare `train` and `ablate`."""
@@ -63,7 +61,7 @@ def _declare_ablate(verbs: Verbs) -> None:
         ),
         more="Run it again to continue where it stopped. Each option below --set is a field of every training, as for "
         "train; the settings of a row override them.",
-        again=AGAIN,
+        again=options.CONTINUES,
     )
     which = verb.subject("table")
     which.add("table", help="1a, 1b, 1c, 1d, 1e or 1f of the paper, frames, or order")
