@@ -1,5 +1,6 @@
 import dataclasses
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -16,16 +17,23 @@ from denseil.models import update_config
 MARS = Path(__file__).parent.parent / "data" / "mars_tiny"
 
 
-@pytest.fixture
-def folder(model: DenseIL, tmp_path) -> Path:
-    return denseil.save_pretrained(model, tmp_path / "model")
+@pytest.fixture(scope="module")
+def embedded(model: DenseIL, tmp_path_factory) -> Path:
+    """A folder with a saved model and the vectors of MARS's tracklets."""
+    place = tmp_path_factory.mktemp("embedded")
+    folder, out = str(denseil.save_pretrained(model, place / "model")), str(place / "mars.safetensors")
+    assert main(["embed", str(MARS), "--dataset", "mars", "--model", folder, "-o", out, "--no-progress"]) == 0
+    return place
 
 
 @pytest.fixture
-def features(folder, tmp_path) -> Path:
-    out = tmp_path / "mars.safetensors"
-    assert main(["embed", str(MARS), "--dataset", "mars", "--model", str(folder), "-o", str(out), "--no-progress"]) == 0
-    return out
+def folder(embedded, tmp_path) -> Path:
+    return shutil.copytree(embedded / "model", tmp_path / "model")
+
+
+@pytest.fixture
+def features(embedded, tmp_path) -> Path:
+    return Path(shutil.copy(embedded / "mars.safetensors", tmp_path))
 
 
 def test_thresholds_reach_the_model_and_same_uses_them(folder, features, tmp_path, capsys):

@@ -1,5 +1,6 @@
 """Judging a model on real tracklets: the example's plain way, the cache, the command, two processes."""
 
+import dataclasses
 import json
 import logging
 import os
@@ -20,10 +21,16 @@ from denseil.metrics import Embeddings, RankingResult, load_features, rank, rank
 ROOT = Path(__file__).parent.parent / "data" / "mars_tiny"
 
 
+def tiny(seed: int) -> denseil.DenseIL:
+    torch.manual_seed(seed)
+    model = denseil.create_model("denseil", backbone="test_resnet", dim=32, depth=1, num_heads=4, ffn_dim=32)
+    model.preprocessing = dataclasses.replace(model.preprocessing, size=(128, 64))  # a quarter of the work
+    return model.eval()
+
+
 @pytest.fixture(scope="module")
 def model() -> denseil.DenseIL:
-    torch.manual_seed(0)
-    return denseil.create_model("denseil", backbone="test_resnet", dim=32, depth=1, num_heads=4, ffn_dim=32).eval()
+    return tiny(0)
 
 
 @pytest.fixture(scope="module")
@@ -85,8 +92,7 @@ def test_cache_serves_all_protocols_and_nothing_else(
 def test_cached_vectors_say_which_model_made_them(dataset: VideoReIDDataset, tmp_path: Path):
     files = []
     for seed in (0, 1):
-        torch.manual_seed(seed)
-        made = denseil.create_model("denseil", backbone="test_resnet", dim=32, depth=1, num_heads=4, ffn_dim=32).eval()
+        made = tiny(seed)
         evaluate(made, dataset, cache=tmp_path / f"{seed}")
         files += list((tmp_path / f"{seed}").iterdir())
     with pytest.raises(ValueError, match="vectors of two models cannot be compared"):
