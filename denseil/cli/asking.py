@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -69,14 +70,10 @@ def ask(
     answers: dict[int, Asked] = {}
     for camid in dict.fromkeys(cameras):
         places = [at for at, camera in enumerate(cameras) if camera == camid]
-        own = where if camid is None else _without(where, camid)
+        own = where if camid is None else replace(where, not_camids={*where.not_camids, camid})
         found = held.search(vectors[places], k + 1, where=own, exact=exact)
         for at, hits in zip(places, found, strict=True):
             own_record = queries[at].record
             others = [hit for hit in hits if own_record is None or not is_itself(own_record, hit)]
             answers[at] = Asked(queries[at], others[:k])
     return [answers[at] for at in range(len(queries))]
-
-
-def _without(where: Where, camid: int) -> Where:
-    return Where(where.camids, {*where.not_camids, camid}, where.pids, where.after, where.before)

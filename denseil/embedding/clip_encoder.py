@@ -151,7 +151,7 @@ class ClipEncoder:
         return bool((padded - real).abs().max() <= 1e-3 * real.abs().max())
 
 
-def unit_vectors(vectors: Tensor, names: list[str]) -> Tensor:
+def unit_embeddings(vectors: Tensor, names: list[str]) -> Tensor:
     """Scale vectors (N, D) to length 1.
 
     Raises:

@@ -16,7 +16,7 @@ from denseil.common.arguments import checked, checked_class, shown
 from denseil.common.track_ids import confirmed_ids, id_values
 from denseil.data import sample_all
 from denseil.data.images import resize_image
-from denseil.embedding.clip_encoder import ClipEncoder, unit_vectors
+from denseil.embedding.clip_encoder import ClipEncoder, unit_embeddings
 from denseil.embedding.inputs import Pixels, open_model, to_rgb
 from denseil.embedding.kept_frames import KeptFrames, frames_to_keep
 from denseil.embedding.pixels import ColorOrder, check_color_order, has_pixels
@@ -159,7 +159,7 @@ class TrackletEmbedder:
             part = slice(start, start + DECODE_CLIPS)
             vectors = self.encoder.decode(torch.stack(clips[part]), torch.stack(masks[part]))
             total.index_add_(0, torch.tensor(owners[part]), vectors)
-        return unit_vectors(total, [f"tracklet {owner}" for owner in range(len(tracklets))])  # the mean's direction
+        return unit_embeddings(total, [f"tracklet {owner}" for owner in range(len(tracklets))])  # the mean's direction
 
     @checked
     def kept(self, track_id: Hashable) -> list[int]:

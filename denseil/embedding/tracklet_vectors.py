@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from denseil.common.arguments import checked, shown
 from denseil.data import Tracklet, read_frame, sample_all, sample_even
 from denseil.data.images import decode_buffer, empty_frames, resize_image
-from denseil.embedding.clip_encoder import ClipEncoder, unit_vectors
+from denseil.embedding.clip_encoder import ClipEncoder, unit_embeddings
 from denseil.models.interface import FramesPolicy as FramesPolicy
 from denseil.models.interface import Preprocessing
 
@@ -97,7 +97,7 @@ def embed_tracklets(
                 total, clips_done = total + vector, clips_done + 1
                 if clip.last:
                     mean = total / clips_done
-                    unit = unit_vectors(mean[None], [f"tracklet {clip.name}"])[0]  # checked in any case
+                    unit = unit_embeddings(mean[None], [f"tracklet {clip.name}"])[0]  # checked in any case
                     yield unit if normalized else mean
                     total, clips_done = torch.zeros_like(total), 0
 

@@ -34,8 +34,8 @@ def check_model(model: nn.Module, *, parts: bool) -> None:
         raise ValueError(f"{type(model).__name__} has no separate frame encoder and decoder: leave parts out")
 
 
-def check_output(path: Path, format: Format | None, *, parts: bool) -> Format:
-    """The format, from the suffix if None; raises an error if the path does not fit it."""
+def check_format(path: Path, format: Format | None, *, parts: bool) -> Format:
+    """Return the format, from the suffix if None; raise an error if the path does not fit it."""
     if format is None:
         format = next((name for name, end in SUFFIXES.items() if path.suffix == end), "onnx")
     if format not in SUFFIXES:

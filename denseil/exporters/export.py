@@ -77,7 +77,7 @@ def export(
     model, path = unwrap(model), Path(path)
     checks.check_model(model, parts=parts)
     check_utf8(path.absolute(), of="an exported model")  # for ONNX Runtime and OpenVINO
-    format = checks.check_output(path, format, parts=parts)
+    format = checks.check_format(path, format, parts=parts)
     checks.check_options(
         format, parts=parts, crops=crops, normalize=normalize, resize=resize, half=half, size=size, int8=int8
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from denseil.common.extras import need
 from denseil.common.files import replacing
 
 if TYPE_CHECKING:
@@ -17,11 +18,10 @@ def new_figure(width: float, height: float) -> Figure:
     Raises:
         ModuleNotFoundError: If matplotlib is not installed.
     """
-    try:
-        from matplotlib.figure import Figure
-    except ModuleNotFoundError as error:
-        raise ModuleNotFoundError("plotting needs matplotlib: pip install 'denseil[viz]'") from error
-    return Figure(figsize=(width, height), layout="constrained")
+    made: Figure = need("matplotlib.figure", to="plot", extra="viz").Figure(
+        figsize=(width, height), layout="constrained"
+    )
+    return made
 
 
 def save_figure(figure: Figure, path: str | Path) -> None:

@@ -26,7 +26,7 @@ CONFIG = "train.yaml"
 CHECKPOINTS = "checkpoints"
 
 
-def check_output(output: Path, config: TrainConfig, *, resume: bool) -> None:
+def check_run(output: Path, config: TrainConfig, *, resume: bool) -> None:
     """Check that a new run does not overwrite another, and that a resumed run is the one in the folder.
 
     Raises:

@@ -23,7 +23,7 @@ from denseil.training.checkpoints import clear_unfinished
 from denseil.training.config import TrainConfig
 from denseil.training.optimizer import set_lr
 from denseil.training.progress import Progress, all_finite, mean_losses
-from denseil.training.resume import CHECKPOINTS, CONFIG, check_output, restore_state, save_state
+from denseil.training.resume import CHECKPOINTS, CONFIG, check_run, restore_state, save_state
 from denseil.training.run_folder import only_run, save_model
 from denseil.training.schedule import lr_at
 from denseil.training.setup import Training, set_up
@@ -87,7 +87,7 @@ def train(
     """
     output = Path(config.output)
     with only_run(output, create=not resume):
-        check_output(output, config, resume=resume)
+        check_run(output, config, resume=resume)
         training = set_up(
             config,
             model=model,
