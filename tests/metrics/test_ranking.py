@@ -176,7 +176,7 @@ ONE = Embeddings([[1.0, 0.0]], [1], [0])
     ("arguments", "error", "text"),
     [
         ({"query": ONE, "gallery": ONE, "protocol": "mars"}, ValueError, r"'mars'.*standard, mars-official"),
-        ({"query": ONE, "gallery": ONE, "protocol": "mars-oficial"}, ValueError, "Did you mean 'mars-official'"),
+        ({"query": ONE, "gallery": ONE, "protocol": "mars-oficial"}, ValueError, "did you mean 'mars-official'"),
         ({"query": ONE, "gallery": ONE, "metric": "l1"}, ValueError, "'l1'.*cosine, euclidean"),
         ({"query": ONE, "gallery": ONE, "block": (0, 1)}, ValueError, "at least one"),
         ({"query": ONE}, TypeError, "needs a gallery"),
