@@ -5,6 +5,7 @@ import importlib
 import inspect
 import pkgutil
 import re
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +39,7 @@ def test_first_code_block_of_readme_runs():
     exec(compile(code_blocks(ROOT / "README.md")[0], "README.md", "exec"), {})
 
 
+@cache
 def public_objects() -> dict[str, Any]:
     found: dict[str, Any] = {}
     for module in (

@@ -5,6 +5,7 @@ import os
 import re
 import subprocess
 import sys
+from functools import cache
 from pathlib import Path
 from types import ModuleType
 
@@ -110,9 +111,14 @@ def test_the_frontier_of_trained_models(tmp_path: Path, capsys: pytest.CaptureFi
     assert "test_resnet / 32, frames averaged, T = 8" in text
 
 
+@cache
+def frontier() -> ModuleType:
+    return load("frontier")
+
+
 @given(st.lists(st.tuples(st.integers(1, 9), st.integers(0, 9)), min_size=1, max_size=12))
 def test_no_point_beats_one_on_the_frontier(pairs: list[tuple[int, int]]):
-    module = load("frontier")
+    module = frontier()
     points = [module.Point("", 1, 1.0, float(slow), float(good)) for slow, good in pairs]
     best = module.frontier(points)
     for point in points:
