@@ -129,62 +129,59 @@ def evaluate(
         reassociation.show_results(found, json)
         return 0
     _check(model, dataset, root, features, page, attention=attention, rerank=rerank)
+    import denseil
+    from denseil.common.files import check_output_folder
     from denseil.metrics import KReciprocal, rank_features
 
     reranking = KReciprocal() if rerank else None
-    main, as_json = True, json == STDOUT
-    write_page: Callable[[], None] | None = None
     if features is not None:
         result = rank_features(*features, protocol=protocol, metric=metric, rerank=reranking)
+        _report(result, json, plot)
         if page is not None:
-            write_page = partial(_page_of_features, result, features, page)
-    else:
-        assert model is not None
-        assert root is not None
-        import denseil
-        from denseil.common.files import check_output_folder
-
-        check_output_folder(output)
-        where, main = begin(device, seed)
-        net = open_model(model, where, checkpoint=checkpoint, random_weights=random_weights, model_args=model_args)
-        data = denseil.data.read_dataset(str(dataset), root, **(data_args or {}))
-        dtype = dtype_of(precision)
-        result = denseil.evaluate(
-            net,
-            data,
-            frames=frames,
-            protocol=protocol,
-            metric=metric,
-            rerank=reranking,
-            cache=output,
-            dtype=dtype,
-            progress=progressing(),
-        )
-        if page is not None:
-            embed = partial(denseil.embedding.embed_dataset, net, data, frames=frames, cache=output, dtype=dtype)
-            write_page = partial(
-                _page_of_model,
-                result,
-                net,
-                data,
-                embed,
-                page,
-                f"{name_of_model(model)} on {dataset}",
-                attention=attention,
-            )
-        if main:
-            settings = [frames, protocol, metric, *["reranked"] * rerank, *[precision] * (precision != "fp32")]
-            file = result_name(model, str(dataset), settings, checkpoint=checkpoint, data_args=data_args)
-            save_result(result, output / file, quietly=as_json)
+            _page_of_features(result, features, page)
+            _say_page(page, json)
+        return 0
+    assert model is not None
+    assert root is not None
+    check_output_folder(output)
+    where, main = begin(device, seed)
+    net = open_model(model, where, checkpoint=checkpoint, random_weights=random_weights, model_args=model_args)
+    data = denseil.data.read_dataset(str(dataset), root, **(data_args or {}))
+    dtype = dtype_of(precision)
+    result = denseil.evaluate(
+        net,
+        data,
+        frames=frames,
+        protocol=protocol,
+        metric=metric,
+        rerank=reranking,
+        cache=output,
+        dtype=dtype,
+        progress=progressing(),
+    )
     if main:
-        show_and_write(result, json)
-        if plot is not None:
-            result.plot(plot)
-    if write_page is not None:
-        write_page()
-        if main and not as_json:
-            say(plain(f"page: {page}"))
+        settings = [frames, protocol, metric, *["reranked"] * rerank, *[precision] * (precision != "fp32")]
+        file = result_name(model, str(dataset), settings, checkpoint=checkpoint, data_args=data_args)
+        save_result(result, output / file, quietly=json == STDOUT)
+        _report(result, json, plot)
+    if page is not None:
+        embed = partial(denseil.embedding.embed_dataset, net, data, frames=frames, cache=output, dtype=dtype)
+        subtitle = f"{name_of_model(model)} on {dataset}"
+        _page_of_model(result, net, data, embed, page, subtitle, attention=attention)
+        if main:
+            _say_page(page, json)
     return 0
+
+
+def _report(result: RankingResult, json: Path | None, plot: Path | None) -> None:
+    show_and_write(result, json)
+    if plot is not None:
+        result.plot(plot)
+
+
+def _say_page(page: Path, json: Path | None) -> None:
+    if json != STDOUT:
+        say(plain(f"page: {page}"))
 
 
 def _check(
