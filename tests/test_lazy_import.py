@@ -109,11 +109,23 @@ except ModuleNotFoundError as error:
     assert run(code) == "timm\ntimm"
 
 
-def test_what_windows_lacks_is_not_needed():
-    blocked = "import os, sys; sys.modules.update(resource=None, fcntl=None); del os.fork"
+def test_no_room_needs_what_windows_lacks_or_imports_anything_optional():
     rooms = "common data embedding exporters gallery layers linking losses metrics models training viz cli"
-    code = f"{blocked}; import denseil; [__import__(f'denseil.{{room}}') for room in '{rooms}'.split()]; denseil.train"
-    run(code)
+    optional = "accelerate tensorboard matplotlib jinja2 onnx onnxruntime openvino lancedb pymilvus scipy h5py pyarrow"
+    optional += " simplejpeg av numba joblib shtab torch.distributed.fsdp"
+    code = f"""
+import os, sys
+sys.modules.update(resource=None, fcntl=None)
+del os.fork
+import timm
+before = set(sys.modules)  # timm takes what is installed
+import denseil
+for room in "{rooms}".split():
+    __import__(f"denseil.{{room}}")
+denseil.train
+print(sorted(set("{optional}".split()) & (set(sys.modules) - before)))
+"""
+    assert run(code) == "[]"
 
 
 @pytest.mark.slow

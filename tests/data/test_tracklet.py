@@ -1,5 +1,4 @@
 import pickle
-import subprocess
 import sys
 
 import numpy as np
@@ -86,13 +85,6 @@ def test_labels_are_whole_numbers_by_value():
 def test_names_that_no_file_has(names, error, text):
     with pytest.raises(error, match=text):
         Frames("a", names)
-
-
-def test_the_import_brings_nothing_optional():
-    code = (
-        "import sys, denseil.data; print([m for m in ('scipy', 'h5py', 'pyarrow', 'simplejpeg') if m in sys.modules])"
-    )
-    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"
 
 
 def test_a_missing_extra_is_named(tmp_path, monkeypatch):
