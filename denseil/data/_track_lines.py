@@ -10,17 +10,17 @@ from pathlib import Path
 from typing import NamedTuple
 
 FIELDS = ("frame", "track id", "left", "top", "width", "height")
+# The plainest names come last: beside a `track_id`, `id` is that of a row; beside `bb_left`, `x` is in the world.
 NAMES = (
     ("frame", "frame_id", "frame id", "frameid", "frame_number", "framenumber"),
-    ("track id", "id", "track_id", "trackid", "tracker_id", "target_id", "targetid"),
-    ("left", "x", "bb_left", "bbox_left", "xmin", "x1", "bbox_x"),
-    ("top", "y", "bb_top", "bbox_top", "ymin", "y1", "bbox_y"),
-    ("width", "w", "bb_width", "bbox_width", "bbox_w"),
-    ("height", "h", "bb_height", "bbox_height", "bbox_h"),
+    ("track id", "track_id", "trackid", "tracker_id", "target_id", "targetid", "id"),
+    ("left", "bb_left", "bbox_left", "bbox_x", "xmin", "x1", "x"),
+    ("top", "bb_top", "bbox_top", "bbox_y", "ymin", "y1", "y"),
+    ("width", "bb_width", "bbox_width", "bbox_w", "w"),
+    ("height", "bb_height", "bbox_height", "bbox_h", "h"),
 )
-PEDESTRIAN = 1  # the class of a walking person in the ground truth of MOT16, MOT17 and MOT20
 KITTI_FIELDS, KITTI_PERSONS = 17, ("pedestrian", "person", "person_sitting")
-GROUND_TRUTH_FIELDS = 9
+GROUND_TRUTH_FIELDS, VISDRONE_FIELDS = 9, 10
 _SEPARATORS = {",": re.compile("\\s*,\\s*"), ";": re.compile("\\s*;\\s*"), "\t": re.compile("\\s*\\t\\s*")}
 _SPACE = re.compile("\\s+")
 
@@ -30,7 +30,12 @@ class Dialect(Enum):
 
     TRACKER = "a tracker's boxes"
     GROUND_TRUTH = "ground truth of the MOT Challenge"
+    VISDRONE = "annotations of VisDrone"
     KITTI = "labels of KITTI"
+
+
+# Classes of persons: walking ones in MOT16, MOT17 and MOT20; walking ones and others in VisDrone.
+PERSONS = {Dialect.GROUND_TRUTH: (1,), Dialect.VISDRONE: (1, 2)}
 
 
 class Line(NamedTuple):
@@ -80,7 +85,7 @@ def _lines(path: Path) -> Iterator[tuple[int, str]]:
 def _split(text: str) -> list[str]:
     for mark, pattern in _SEPARATORS.items():
         if mark in text:
-            return pattern.split(text)
+            return pattern.split(text.removesuffix(mark))
     return _SPACE.split(text)
 
 
@@ -105,14 +110,34 @@ def _columns(header: Sequence[str], path: Path) -> list[int]:
 
 
 def _dialect(rows: Sequence[Sequence[str]]) -> Dialect:
-    """Detect the format: ground truth has nine fields, with a flag and a class; KITTI names the class in words."""
+    """Detect the format by the fields after the box; KITTI names the class in words."""
     if rows and all(len(fields) >= KITTI_FIELDS and not _is_number(fields[2]) for fields in rows):
         return Dialect.KITTI
-    if rows and all(
-        len(fields) == GROUND_TRUTH_FIELDS and fields[6] in ("0", "1") and fields[7].isdigit() for fields in rows
-    ):
+    if rows and all(len(fields) == GROUND_TRUTH_FIELDS and _is_ground_truth(fields) for fields in rows):
         return Dialect.GROUND_TRUTH
+    visdrone = rows and all(len(fields) == VISDRONE_FIELDS and _is_visdrone(fields) for fields in rows)
+    if visdrone and any(float(fields[7]) for fields in rows):  # zeros may be a tracker's for x, y, z
+        return Dialect.VISDRONE
     return Dialect.TRACKER
+
+
+def _is_ground_truth(fields: Sequence[str]) -> bool:
+    """Whether a flag and a class follow the box, as in the MOT Challenge; some writers give both a point."""
+    return _is_one_of(fields[6], range(2)) and _is_number(fields[7]) and float(fields[7]).is_integer()
+
+
+def _is_visdrone(fields: Sequence[str]) -> bool:
+    """Whether a score, a class, and degrees of truncation and occlusion follow the box; -1 for those of a tracker."""
+    return (
+        _is_number(fields[6])
+        and _is_one_of(fields[7], range(12))
+        and _is_one_of(fields[8], range(-1, 2))
+        and _is_one_of(fields[9], range(-1, 3))
+    )
+
+
+def _is_one_of(text: str, numbers: range) -> bool:
+    return _is_number(text) and float(text) in numbers
 
 
 def _line(number: int, fields: Sequence[str], order: Sequence[int], dialect: Dialect, where: str) -> Line:
@@ -124,13 +149,13 @@ def _line(number: int, fields: Sequence[str], order: Sequence[int], dialect: Dia
     frame, track = (_whole(text, name, where) for text, name in zip(texts[:2], FIELDS, strict=False))
     left, top, width, height = (_number(text, name, where) for text, name in zip(texts[2:], FIELDS[2:], strict=True))
     if frame < 1:
-        raise ValueError(f"{where}: frame {frame}; frames are counted from 1")
+        raise ValueError(f"{where}: frame {frame}; frames are counted from 1: add 1 to all if yours start at 0")
     left_out = ""
     if track < 0:
         left_out = "boxes without a track (id below 0)"
-    elif dialect is Dialect.GROUND_TRUTH and fields[6] == "0":
+    elif dialect in PERSONS and float(fields[6]) == 0:
         left_out = "boxes that the ground truth flags as ignored"
-    elif dialect is Dialect.GROUND_TRUTH and int(fields[7]) != PEDESTRIAN:
+    elif dialect in PERSONS and float(fields[7]) not in PERSONS[dialect]:
         left_out = "boxes of other classes than pedestrians"
     return Line(number, frame, track, (left, top, width, height), left_out)
 

@@ -42,9 +42,10 @@ def read_tracks(path: str | Path) -> Tracks:
     """Read a tracks file with one box per line, `frame,id,left,top,width,height` and further fields, in any order.
 
     Fields are separated by commas, semicolons, tabs or spaces. A first line that names the columns may give them in
-    another order. Ground truth of the MOT Challenge (nine fields: a flag, a class and a visibility follow the box) and
-    labels of KITTI's tracking benchmark are recognised: ignored boxes and classes other than pedestrians are left out.
-    So are boxes with an id below 0, which trackers give to unconfirmed tracks.
+    another order. Ground truth of the MOT Challenge (nine fields: a flag, a class and a visibility follow the box),
+    annotations of VisDrone (ten: a score, a class, truncation and occlusion) and labels of KITTI's tracking benchmark
+    are recognised: ignored boxes and classes other than persons are left out. So are boxes with an id below 0, which
+    trackers give to unconfirmed tracks.
 
     Args:
         path: The file, UTF-8 text. Blank lines are skipped.
@@ -52,8 +53,8 @@ def read_tracks(path: str | Path) -> Tracks:
     Raises:
         FileNotFoundError: If the file does not exist.
         ValueError: If a line has too few fields, a field that is not a number, a frame below 1 or an id outside of 64
-            bits; if a track has two boxes in a frame; if no box is left; if all boxes lie between 0 and 1. The message
-            names the line.
+            bits; if a track has two boxes in a frame; if no box is left; if all boxes are fractions of the picture. The
+            message names the line.
     """
     path = Path(path)
     if not path.is_file():
@@ -84,10 +85,10 @@ def _check(kept: list[Line], left_out: Counter[str], path: Path) -> None:
         hint = "run a tracker on the detections first" if any("id below 0" in why for why in left_out) else "see above"
         raise ValueError(f"{path} holds no track of a person: {why}; {hint}")
     boxes = np.array([line.box for line in kept])
-    if np.abs(boxes).max() <= 1 and boxes[:, 2:].max() > 0:
+    if np.abs(boxes).max() < 2 and boxes[:, 2:].max() > 0:  # a tracker's may reach a little past 1
         raise ValueError(
-            f"{path}: all boxes lie between 0 and 1, so they are fractions of the picture: multiply left and width by "
-            "its width in pixels, top and height by its height"
+            f"{path}: no box reaches as far as pixel 2, so they are fractions of the picture: multiply left and width "
+            "by its width in pixels, top and height by its height"
         )
 
 

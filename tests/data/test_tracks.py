@@ -51,7 +51,7 @@ def test_whole_numbers_written_with_a_point_blank_lines_and_a_byte_order_mark(tm
         ("2 7 1 2 3", "line 2: 5 fields"),
         ("2,\u0667,1,2,3,4", "line 2: track id must be a number"),
         ("2,0001_02,1,2,3,4", "line 2: track id must be a number, got '0001_02'"),
-        ("0,7,1,2,3,4", "line 2: frame 0; frames are counted from 1"),
+        ("0,7,1,2,3,4", "line 2: frame 0; frames are counted from 1: add 1 to all"),
         (f"2,{2**63},1,2,3,4", "line 2: track id 9223372036854775808 does not fit into 64 bits"),
         ("1,7,1,2,3,4", "lines 1 and 2: track 7 has two boxes in frame 1"),
     ],
@@ -99,6 +99,41 @@ def test_a_header_names_the_columns(tmp_path):
         read_tracks(write(tmp_path / "t.csv", "frame,id,x1,y1,x2,y2", "3,7,1,2,30,40"))
 
 
+@pytest.mark.parametrize(
+    ("header", "row"),
+    [
+        ("frame,id,bb_left,bb_top,bb_width,bb_height,conf,x,y,z", "3,7,1,2,30,40,0.9,-1,-1,-1"),  # MOT Challenge
+        ("id,frame,track_id,x,y,w,h", "912,3,7,1,2,30,40"),  # an id of the row
+        ("frame,track_id,x,y,w,h,x1,y1", "3,7,16,22,30,40,1,2"),  # the centre, too
+    ],
+)
+def test_a_header_with_two_columns_for_a_field(tmp_path, header, row):
+    tracks = read_tracks(write(tmp_path / "t.csv", header, row))
+    assert (tracks.frames.tolist(), tracks.ids.tolist(), tracks.boxes.tolist()) == ([3], [7], [[1, 2, 30, 40]])
+
+
+@pytest.mark.parametrize("end", ["{},{},1", "{}.0,{}.0,1.0", "{},{},1,"])
+def test_ground_truth_in_the_hand_of_others(tmp_path, end):
+    rows = [
+        f"1,{track},600,400,30,60,{end.format(flag, kind)}" for track, flag, kind in ((1, 0, 1), (2, 1, 1), (3, 1, 3))
+    ]
+    tracks = read_tracks(write(tmp_path / "gt.txt", *rows))
+    assert (tracks.ids.tolist(), sum(tracks.left_out.values())) == ([2], 2)
+
+
+@pytest.mark.parametrize("end", ["0,1", "-1,-1"])  # annotations, and results of a tracker
+def test_annotations_of_visdrone(tmp_path, end):
+    kinds = ((0, 0), (1, 1), (1, 2), (1, 4))  # ignored, a pedestrian, a person on a bicycle, a car
+    rows = [f"1,{track},600,400,30,60,{score},{kind},{end}" for track, (score, kind) in enumerate(kinds)]
+    tracks = read_tracks(write(tmp_path / "uav.txt", *rows))
+    assert (tracks.ids.tolist(), sum(tracks.left_out.values())) == ([1, 2], 2)
+
+
+@pytest.mark.parametrize("end", ["-1,-1,-1", "0,0,0", "5,1,7"])
+def test_ten_fields_of_a_tracker_have_no_class(tmp_path, end):
+    assert read_tracks(write(tmp_path / "t.txt", f"1,5,600,400,30,60,1,{end}")).ids.tolist() == [5]
+
+
 def test_ground_truth_of_the_mot_challenge(tmp_path):
     path = write(
         tmp_path / "gt.txt",
@@ -139,9 +174,10 @@ def test_boxes_that_are_not_confirmed_are_counted(tmp_path):
     assert (tracks.ids.tolist(), tracks.left_out) == ([4], {"boxes without a track (id below 0)": 2})
 
 
-def test_shares_of_the_picture_are_refused(tmp_path):
-    with pytest.raises(ValueError, match="all boxes lie between 0 and 1, so they are fractions of the picture"):
-        read_tracks(write(tmp_path / "t.txt", "1,1,0.5,0.25,0.1,0.3", "2,1,0.51,0.25,0.1,0.3"))
+@pytest.mark.parametrize("left", ["0.51", "1.003", "-0.02"])  # a tracker predicts boxes past the border
+def test_shares_of_the_picture_are_refused(tmp_path, left):
+    with pytest.raises(ValueError, match="no box reaches as far as pixel 2, so they are fractions of the picture"):
+        read_tracks(write(tmp_path / "t.txt", "1,1,0.5,0.25,0.1,0.3", f"2,1,{left},0.25,0.1,0.3"))
 
 
 @pytest.mark.parametrize("box", [(float("nan"), 0, 2, 2), (0, 0, 2, float("inf"))])
