@@ -44,7 +44,7 @@ def _declare_tracklets(verbs: Verbs) -> None:
     )
     what.add("output", type=values.new_folder, help="output folder for the crops and manifest.csv")
     how = verb.subject("camera and time")
-    how.add("--camid", type=values.whole(0), default=1, metavar="N", help="number of the camera")
+    how.add("--camid", type=values.whole(0, 2**31 - 1), default=1, metavar="N", help="number of the camera")
     how.add("--start", metavar="TIME", help="start of the video, such as 2026-05-01T08:30:00+02:00; times are then UTC")
     how.add(
         "--source",

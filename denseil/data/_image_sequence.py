@@ -16,6 +16,7 @@ from denseil.data.frame import USUAL_RATE, Frame
 
 logger = logging.getLogger(__name__)
 _LAST_NUMBER = re.compile("([0-9]+)(?=[^0-9]*$)")
+MOST_MISSING = 10**6  # images between two; a larger number in a name is no frame's
 
 
 class ImageSequence:
@@ -40,25 +41,40 @@ class ImageSequence:
             yield Frame(number, (number - 1) / self.fps, False, path)
 
     def _numbers(self, names: list[str], known: list[SectionProxy]) -> list[int]:
-        """Numbers of frames, from 1: by the last number in each name if some are neighbours, else their places.
+        """Numbers of frames, from 1: by the last number in each name, else by their places.
 
-        Beside a `seqinfo.ini` names count from its `imStart`, or 1; else from the first, a doubt if it is above 1.
+        Beside a `seqinfo.ini` names count from its `imStart`, or 1. Elsewhere they count if some are neighbours, from
+        the first, a doubt if it is above 1.
         """
         found = [_LAST_NUMBER.search(Path(name).stem) for name in names]
         values = [int(each[0]) for each in found if each is not None]
-        steps = {after - before for before, after in pairwise(values)}
-        if len(values) < len(names) or min(steps, default=1) != 1:
+        steps = {after - before for before, after in pairwise(values)} or {1}
+        if len(values) < len(names) or min(steps) < 1 or not (known or 1 in steps):
+            if 1 in steps and len(steps) > 1:
+                self._doubt(
+                    "the numbers in the names of the images do not always rise, so that frames are counted by their "
+                    "places; put the images of one camera, and no others, into a folder of their own"
+                )
             return list(range(1, len(names) + 1))
+        if max(steps) > MOST_MISSING:
+            place = next(place for place, (a, b) in enumerate(pairwise(values), start=1) if b - a > MOST_MISSING)
+            raise ValueError(
+                f"{self.paths[place]} would be frame {values[place]:,}, after {names[place - 1]}: move it away if it "
+                "is no frame, or rename the images"
+            )
         first = values[0]
         if known:
             first = min(first, next((int(start) for start in _values(known, "imStart") if start >= 0), 1))
         elif first > 1:
-            self.doubts.append(
+            self._doubt(
                 f"{names[0]} is taken for frame 1; if images before it are missing, add a seqinfo.ini with [Sequence] "
                 "and imStart=1 beside the folder"
             )
-            logger.warning("%s: %s", self.paths[0].parent, self.doubts[0])
         return [value - first + 1 for value in values]
+
+    def _doubt(self, reason: str) -> None:
+        self.doubts.append(reason)
+        logger.warning("%s: %s", self.paths[0].parent, reason)
 
 
 def _seqinfo(folder: Path) -> list[SectionProxy]:

@@ -5,7 +5,10 @@ from __future__ import annotations
 import csv
 import logging
 import math
+import shutil
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple, TextIO
 
@@ -20,6 +23,7 @@ from denseil.common.track_key import TrackKey
 from denseil.data._cut_report import CutReport as CutReport
 from denseil.data._cut_report import Fit
 from denseil.data.frame import Frame, FrameSource
+from denseil.data.readers.files import MOST
 from denseil.data.readers.manifest import COLUMNS, TIME
 from denseil.data.tracks import Tracks, crop_box, read_tracks
 from denseil.data.video_frames import open_frames
@@ -55,7 +59,7 @@ def cut_tracklets(
         tracks: Boxes; see `read_tracks`. Pixels are counted from 0.
         output: A folder, created if it does not exist: `manifest.csv`, and the crops as `crops/TRACK/FRAME.jpg`. The
             manifest names a tracklet by camera, video, track and start, such as `c1/clip.mp4/12@30.5`.
-        camid: Camera id for the manifest.
+        camid: Camera id for the manifest, from 0 to 2^31 - 1.
         start: Start of the video, ISO 8601 with time zone, such as 2026-05-01T08:30:00+02:00. Times are then
             seconds since 1970, otherwise since the first frame.
         max_gap: Longest pause of a track in seconds; after a longer one it continues as a new tracklet.
@@ -69,7 +73,7 @@ def cut_tracklets(
 
     Raises:
         FileNotFoundError: If the video or the tracks file does not exist.
-        FileExistsError: If the folder already has a manifest.
+        FileExistsError: If the folder already has a manifest or crops.
         ValueError: If an argument or a line of the tracks file is wrong, or the video is so damaged that the decoder
             stops. Earlier crops are kept, with a manifest.
         ModuleNotFoundError: If PyAV is not installed.
@@ -77,6 +81,8 @@ def cut_tracklets(
     began = 0.0 if start is None else iso_seconds(start, name="start")
     if not max_gap > 0:
         raise ValueError(f"max_gap must be a number of seconds above 0, got {max_gap}")
+    if not 0 <= camid <= MOST:
+        raise ValueError(f"camid={camid}: a camera of a manifest is a whole number from 0 to {MOST}")
     if source is not None and not source.strip("/"):
         raise ValueError(f"source={source!r} is not a name: give the video one, such as 'monday/clip.mp4'")
     boxes = read_tracks(tracks)
@@ -84,14 +90,18 @@ def cut_tracklets(
     output = Path(output)
     report = CutReport(output / MANIFEST, skipped=Counter(boxes.left_out))
     if report.manifest.exists():
-        raise FileExistsError(f"{report.manifest} is there already: give another folder, or remove it")
-    output.mkdir(parents=True, exist_ok=True)
-    with replacing(report.manifest) as partial, partial.open("w", encoding="utf-8", newline="") as file:
-        cutter = _Cutter(report, file, video=source or frames.name, camid=camid, began=began, max_gap=max_gap)
+        raise FileExistsError(f"{report.manifest} is there already: give another folder, or remove it and {CROPS}")
+    with (
+        _new_folder(output / CROPS) as folder,
+        replacing(report.manifest) as partial,
+        partial.open("w", encoding="utf-8", newline="") as file,
+    ):
+        cutter = _Cutter(report, file, folder, video=source or frames.name, camid=camid, began=began, max_gap=max_gap)
         damage = _cut_all(frames, boxes, cutter)
     report.doubts = [*frames.doubts, *cutter.fit.doubts()]
     if not report.crops:
         report.manifest.unlink()
+        folder.rmdir()
     if damage is not None:
         kept = f"what came before is kept: {report}" if report.crops else "nothing was cut before"
         raise ValueError(
@@ -102,6 +112,22 @@ def cut_tracklets(
     if not report.crops:
         raise ValueError(f"no box of {tracks} lies in {video}: {report}; do they belong together?")
     return report
+
+
+@contextmanager
+def _new_folder(folder: Path) -> Iterator[Path]:
+    """Create a folder, which no other run writes to; an error in the block removes it, so that it can be run again."""
+    try:
+        folder.mkdir(parents=True)
+    except FileExistsError as error:
+        raise FileExistsError(
+            f"{folder} is there already, of another run or of one that was ended: give another folder, or remove it"
+        ) from error
+    try:
+        yield folder
+    except BaseException:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
 
 
 def _cut_all(frames: FrameSource, tracks: Tracks, cutter: _Cutter) -> Exception | None:
@@ -164,10 +190,10 @@ class _Cutter:
     """Writes crops and their rows."""
 
     def __init__(
-        self, report: CutReport, file: TextIO, *, video: str, camid: int, began: float, max_gap: float
+        self, report: CutReport, file: TextIO, folder: Path, *, video: str, camid: int, began: float, max_gap: float
     ) -> None:
         self.report, self.video, self.camid, self.began, self.max_gap = report, video, camid, began, max_gap
-        self.folder = report.manifest.parent / CROPS
+        self.folder = folder
         self.writer = csv.writer(file)
         self.writer.writerow([*COLUMNS, TIME])
         self.last: dict[int, _Piece] = {}  # by track

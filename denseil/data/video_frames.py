@@ -21,6 +21,7 @@ FORMATS = (
     "yuv4mpegpipe"
 )
 """Containers that hold their pictures themselves."""
+RESTART = 1.0  # seconds; times that go back by less are jitter
 _PATTERN = re.compile("(.*)%0?[0-9]*d(.*)", re.DOTALL)
 
 
@@ -105,7 +106,7 @@ class VideoFile:
         with self._open() as container:
             stream = container.streams.video[0]
             stream.thread_type = "AUTO"
-            clock = _Clock(stream)
+            clock = _Clock(stream, self.doubts)
             number = self.packets = 0
             for packet in container.demux(stream):
                 self.packets += bool(packet.size)
@@ -119,7 +120,7 @@ class VideoFile:
         with self._open() as container:
             stream = container.streams.video[0]
             stream.thread_type = "NONE"
-            clock = _Clock(stream)
+            clock = _Clock(stream, self.doubts)
             last, lost, base, began = 0, 0, None, 0.0
             for packet in self._packets(container):
                 try:
@@ -154,18 +155,33 @@ class VideoFile:
                 failed = True
 
     def _places(self) -> list[int]:
-        """Times of all packets in order; empty if any has none."""
+        """Times of all packets in order; empty if any has none, or two have one, as in joined recordings."""
         with self._open() as container:
             packets = [packet for packet in self._packets(container) if packet.size]
         times = [packet.dts if packet.pts is None else packet.pts for packet in packets]
-        return [] if None in times else sorted(times)
+        return [] if None in times or len(set(times)) < len(times) else sorted(times)
 
 
 class _Clock:
-    """Seconds of frames; those of raw streams, which have no times, follow from the frame rate."""
+    """Seconds of frames, which never go back; those of raw streams, which have no times, follow from the frame rate.
 
-    def __init__(self, stream: Any) -> None:
+    In recordings that were joined end to end the times begin again. They then go on from the last one, with a doubt.
+    """
+
+    def __init__(self, stream: Any, doubts: list[str]) -> None:
         self.rate = float(stream.average_rate or stream.guessed_rate or USUAL_RATE)
+        self.doubts, self.last, self.ahead = doubts, -math.inf, 0.0
 
     def time(self, frame: Any, number: int) -> float:
-        return number / self.rate if frame.time is None else float(frame.time)
+        time = self.ahead + (number / self.rate if frame.time is None else float(frame.time))
+        if time < self.last - RESTART:
+            self.ahead += self.last + 1 / self.rate - time
+            time = self.last + 1 / self.rate
+            doubt = (
+                f"the times of the video begin again at frame {number + 1}, as in joined recordings; they are taken to "
+                "go on without a pause"
+            )
+            if doubt not in self.doubts:
+                self.doubts.append(doubt)
+        self.last = max(self.last, time)
+        return self.last

@@ -1,5 +1,6 @@
 import csv
 import re
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -88,10 +89,10 @@ def test_boxes_that_do_not_fit_the_picture_are_said(tmp_path, video):
     """Boxes of a larger picture; and left, top, right, bottom in place of left, top, width, height."""
     report, _ = cut(tmp_path, video, "1,1,640,40,16,30", "2,1,640,40,16,30", "3,1,20,10,16,30")
     assert [doubt[:35] for doubt in report.doubts] == ["most boxes lie outside of the pictu"]
-    (tmp_path / "out/manifest.csv").unlink()
+    shutil.rmtree(tmp_path / "out")
     report, _ = cut(tmp_path, video, *(f"{1 + n % 4},{n},{4 * n},8,{4 * n + 12},40" for n in range(1, 13)))
     assert [doubt[:40] for doubt in report.doubts] == ["many boxes reach past the picture, and n"]
-    (tmp_path / "out/manifest.csv").unlink()
+    shutil.rmtree(tmp_path / "out")
     report, _ = cut(tmp_path, video, *(f"{1 + n % 4},{n},{4 * n},8,12,32" for n in range(1, 13)))
     assert report.doubts == []
 
@@ -290,6 +291,42 @@ def test_images_that_are_not_numbered_one_by_one_are_counted(tmp_path):
         cut_tracklets(tmp_path / "none", tracks(tmp_path, "1,7,0,0,9,9"), tmp_path / "out2")
 
 
+def test_every_second_image_beside_a_seqinfo_keeps_its_number(tmp_path):
+    images = sequence(tmp_path / "MOT17-02", [1, 3, 5])
+    (tmp_path / "MOT17-02" / "seqinfo.ini").write_text("[Sequence]\nframeRate=10\n")
+    report, (found,) = cut(tmp_path, images, *[f"{number},7,0,0,9,9" for number in (1, 3, 5)])
+    for number, frame in zip((1, 3, 5), found.frames, strict=True):
+        assert_shows(frame, picture(number)[:9, :9])
+    assert (report.damaged, report.doubts) == ([2, 4], [])
+
+
+@pytest.mark.parametrize(
+    "names", [("1.png", "1_mask.png", "2.png", "2_mask.png"), ("a_1.png", "a_2.png", "b_1.png", "b_2.png")]
+)
+def test_images_of_two_kinds_in_one_folder_are_a_doubt(tmp_path, names):
+    images = sequence(tmp_path, range(1, 5))
+    for number, name in enumerate(names, start=1):
+        (images / f"{number:06}.png").rename(images / name)
+    report, _ = cut(tmp_path, images, "1,7,0,0,9,9")
+    assert [doubt for doubt in report.doubts if "do not always rise" in doubt]
+
+
+def test_a_number_that_is_no_frames_is_refused(tmp_path):
+    images = sequence(tmp_path, [1, 2, 20261128120000], "{}.png")
+    with pytest.raises(ValueError, match=r"20261128120000.png would be frame 20,261,128,120,000, after 2.png: move it"):
+        cut(tmp_path, images, "1,7,0,0,9,9")
+    assert not (tmp_path / "out").exists()
+
+
+def test_times_that_begin_again_go_on(tmp_path):
+    one = write_video(tmp_path / "one.ts", [0.0, 0.5, 1.0, 1.5], codec="libx264")
+    (tmp_path / "two.ts").write_bytes(2 * one.read_bytes())  # joined as with cat
+    report, (found,) = cut(tmp_path, tmp_path / "two.ts", *[f"{number},7,0,0,9,9" for number in range(1, 9)])
+    assert len(found.frames) == 8
+    assert found.end == pytest.approx(3.5)  # the second recording starts a frame's time after the first
+    assert [doubt.partition(",")[0] for doubt in report.doubts] == ["the times of the video begin again at frame 5"]
+
+
 @pytest.mark.parametrize("name", ["street.mp4", "street.AVI"])
 def test_a_video_given_to_embed_says_what_to_do(tmp_path, name, capsys):
     (tmp_path / name).write_bytes(b"\0")
@@ -315,6 +352,9 @@ def test_wrong_arguments_write_nothing(tmp_path, video):
         cut(tmp_path, video, "1,7,0,0,9,9", start="noon")
     with pytest.raises(ValueError, match="max_gap"):
         cut(tmp_path, video, "1,7,0,0,9,9", max_gap=0)
+    for camid in (-3, 2**31):  # no manifest holds these
+        with pytest.raises(ValueError, match=r"camid=-?\d+: a camera of a manifest is a whole number from 0"):
+            cut(tmp_path, video, "1,7,0,0,9,9", camid=camid)
     with pytest.raises(FileNotFoundError, match="no video"):
         cut(tmp_path, tmp_path / "none.mov", "1,7,0,0,9,9")
     with pytest.raises(ValueError, match=r"no box of .* lies in"):
@@ -326,6 +366,30 @@ def test_a_manifest_is_never_overwritten(tmp_path, video):
     cut(tmp_path, video, "1,7,0,0,9,9")
     with pytest.raises(FileExistsError, match=r"manifest.csv is there already"):
         cut(tmp_path, video, "1,8,0,0,9,9")
+
+
+def test_crops_that_are_there_are_never_overwritten(tmp_path, video):
+    own = tmp_path / "out" / "crops" / "7" / "000001.jpg"
+    own.parent.mkdir(parents=True)
+    own.write_bytes(b"of another run, which may still be at work")
+    with pytest.raises(FileExistsError, match=r"crops is there already, .*: give another folder, or remove it"):
+        cut(tmp_path, video, "1,7,0,0,9,9")
+    assert own.read_bytes().startswith(b"of another run")
+    assert not (tmp_path / "out" / "manifest.csv").exists()
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, OSError])
+def test_a_run_that_was_interrupted_can_be_run_again(tmp_path, video, error, monkeypatch):
+    def fail(*_, **__):
+        raise error
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Image.Image, "save", fail)
+        with pytest.raises(error):
+            cut(tmp_path, video, "1,7,0,0,9,9")
+    assert not list((tmp_path / "out").iterdir())
+    report, _ = cut(tmp_path, video, "1,7,0,0,9,9")
+    assert report.crops == 1
 
 
 @needs_pets
