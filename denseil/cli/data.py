@@ -66,8 +66,8 @@ def _declare_splits(verbs: Verbs) -> None:
         metavar="FILE",
         help="file for new splits, .json or .mat; without it the published splits are printed",
     )
-    new.add("--num-splits", type=values.whole(1, 1000), default=10, metavar="N", help="number of splits")
-    options.seed(new)
+    new.add("--num-splits", type=values.whole(1, 1000), default=10, metavar="N", help="number of splits", unset=True)
+    options.seed(new, unset=True)
     options.general(verb, json=True)
 
 
@@ -164,6 +164,7 @@ def _declare_synth(verbs: Verbs) -> None:
         default=2,
         metavar="N",
         help="worker processes; 0 renders in the main process",
+        unset=True,
     )
     options.general(verb)
 
@@ -188,12 +189,20 @@ def check(
 
 
 def splits(
-    name: Literal["ilids_vid", "prid2011"], root: Path, output: Path | None, num_splits: int, seed: int, json: bool
+    name: Literal["ilids_vid", "prid2011"],
+    root: Path,
+    output: Path | None,
+    json: bool,
+    num_splits: int | None = None,
+    seed: int | None = None,
 ) -> int:
     """Print the splits of a dataset, or make random half splits."""
     from denseil.data import dataset_splits, write_splits
 
-    found = dataset_splits(name, root, new=num_splits if output else None, seed=seed)
+    if output is None:
+        given = {"--num-splits": num_splits, "--seed": seed}
+        refuse_unused("splits without --output", [name for name, value in given.items() if value is not None])
+    found = dataset_splits(name, root, new=(num_splits or 10) if output else None, seed=seed or 0)
     lines = [
         f"split {number}: {len(split.train)} train ({split.train[0]} ...), {len(split.test)} test"
         for number, split in enumerate(found)
@@ -204,18 +213,18 @@ def splits(
     return 0
 
 
-def synth(root: Path, benchmark: str | None, walks: bool, workers: int, **settings: Any) -> int:
+def synth(root: Path, benchmark: str | None, walks: bool, **settings: Any) -> int:
     """Render synthetic people in the layout of MARS."""
     from denseil import synth as people
 
     _check_used(settings, benchmark=benchmark, walks=walks)
     progress = _progress_of("tracks" if walks else "identities") if progressing() else None
     if benchmark:
-        people.benchmark(benchmark, root, workers=workers, progress=progress)
+        people.benchmark(benchmark, root, progress=progress, **settings)
     elif walks:
         people.walks(root, progress=progress, **{"num_ids": 100, **settings})
     else:
-        people.synthesize(root, workers=workers, progress=progress, **{"num_ids": 100, **settings})
+        people.synthesize(root, progress=progress, **{"num_ids": 100, **settings})
     say(plain(f"written to {root}"))
     return 0
 
@@ -223,7 +232,7 @@ def synth(root: Path, benchmark: str | None, walks: bool, workers: int, **settin
 def _check_used(settings: Mapping[str, object], *, benchmark: str | None, walks: bool) -> None:
     """Raise UsageError for an option that the kind of people does not have."""
     if benchmark:
-        kind, used = "--benchmark", set()
+        kind, used = "--benchmark", {"workers"}
     elif walks:
         kind, used = "--walks", {"num_ids", "num_cameras", "minutes", "frames", "seed", "difficulty"}
     else:

@@ -111,6 +111,7 @@ class ClipDataset(Dataset[ClipBatch]):
 
     def __getitems__(self, indices: Sequence[int]) -> ClipBatch:
         """Return the batch of several tracklets' clips; DataLoader calls this with the indices of a batch."""
+        indices = [range(len(self))[index] for index in indices]  # from the end if negative
         rng = np.random.default_rng((self.seed, int(self._epoch), *indices))
         plan = [(index, *rows) for index in indices for rows in zip(*self._sample(index, rng), strict=True)]
         clips = self._render(plan, rng)

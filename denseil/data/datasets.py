@@ -66,7 +66,7 @@ def read_dataset(name: str, root: Path | str, **options: Any) -> VideoReIDDatase
 
     Raises:
         KeyError: If the name is unknown.
-        TypeError: If the reader has no such option.
+        TypeError: If the reader has no such option, or a value is of the wrong type.
         FileNotFoundError: If files are missing.
         ValueError: If files are damaged or inconsistent; the message lists the problems.
     """
@@ -85,7 +85,7 @@ def read_by_name(name: str, root: Path, options: Mapping[str, object]) -> VideoR
     wrong = [option for option in options if option not in names]
     if wrong and not any(each.kind is each.VAR_KEYWORD for each in known):
         raise TypeError(f"the reader of {name} has no option {wrong[0]!r}: it has {', '.join(names) or 'none'}")
-    return read(root, **options)
+    return checked(read)(root, **options)
 
 
 def _with_source(dataset: VideoReIDDataset) -> VideoReIDDataset:

@@ -223,11 +223,19 @@ def pillow_rgb(image: Image.Image) -> NDArray[np.uint8]:
 
 
 def _orientation(image: Image.Image) -> object:
-    """Return the EXIF orientation, 1 to 8; 1 (upright) if it is missing or unreadable."""
+    """Return the EXIF orientation, 1 to 8; 1 (upright) if it is missing or unreadable.
+
+    Pillow's `getexif` takes that of XMP as well, which OpenCV and libjpeg-turbo do not know.
+    """
     try:
+        data = image.info.get("exif")
+        if data is None and (profile := image.info.get("Raw profile type exif")):  # of PNG
+            data = bytes.fromhex("".join(profile.split("\n")[3:]))
+        exif = Image.Exif()
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # "corrupt EXIF data"
-            return image.getexif().get(ExifTags.Base.Orientation, 1)
+            exif.load(data or b"")
+            return exif.get(ExifTags.Base.Orientation, 1)
     except Exception:  # Pillow raises many kinds for damaged EXIF, and the pixels are whole
         return 1
 

@@ -62,6 +62,8 @@ class PKSampler(Sampler[int]):
             raise ValueError(f"rank must be 0 to world - 1, got rank {rank} of {world}")
         if num_ids % world:
             raise ValueError(f"num_ids={num_ids} identities cannot be shared equally by {world} processes")
+        if not 0 <= group_share <= 1:
+            raise ValueError(f"group_share={group_share}: give a share of the batch, 0 to 1")
         own: dict[int, list[int]] = {}
         for index, tracklet in enumerate(tracklets):
             own.setdefault(tracklet.pid, []).append(index)

@@ -95,12 +95,14 @@ def write_splits(splits: Sequence[Split], path: Path | str) -> Path:
     """Write splits atomically, as `.json` or `.mat` by the suffix of the path.
 
     Raises:
-        ValueError: If the format is unknown, or `.mat` cannot represent the splits: persons that are left out, or a
-            test half larger than the training half.
+        ValueError: If there are no splits, the format is unknown, or `.mat` cannot represent the splits: persons that
+            are left out, or a test half larger than the training half.
     """
     path = Path(path)
     if path.suffix not in (".json", ".mat"):
         raise ValueError(f"splits can be written as .json or .mat, got {path.name!r}")
+    if not splits:
+        raise ValueError(f"there are no splits to write to {path}: make some with make_splits")
     path.parent.mkdir(parents=True, exist_ok=True)
     with replacing(path) as partial:
         if path.suffix == ".json":

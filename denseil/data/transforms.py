@@ -65,6 +65,8 @@ class ClipTransform:
     def __post_init__(self) -> None:
         if min(self.size) < 1 or self.pad < 0 or not (0 <= self.flip <= 1 and 0 <= self.erase <= 1):
             raise ValueError(f"size is positive, pad not negative, flip and erase are probabilities; got {self}")
+        if not all(0 <= value <= 255 for value in self.fill):
+            raise ValueError(f"fill={self.fill}: a colour is 0 to 255 (of a mean, which is 0 to 1, 255 times that)")
 
     @classmethod
     def training(cls, size: tuple[int, int], *, mean: Sequence[float] = imagenet.MEAN) -> ClipTransform:

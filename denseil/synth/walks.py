@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import logging
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -17,6 +18,7 @@ from denseil.synth.people import Identity, People, Recipe, Take
 from denseil.synth.sensor import to_jpeg
 from denseil.synth.write import claim, replace_file, save_mat
 
+logger = logging.getLogger(__name__)
 ONCE, BROKEN, SWAPPED = 0.3, 0.25, 0.03  # shares: persons who come once, visits whose track breaks, tracks that swap
 STREAM = 9  # of random numbers, besides those of `People`
 
@@ -185,7 +187,7 @@ def _manifest(tracks: list[Track]) -> str:
 
 
 def _write_info(root: Path, tracks: list[Track]) -> None:
-    """MARS's name files and tables; the first track of each person who comes again is a query."""
+    """MARS's name files and tables; the first track of each person who passes a second camera is a query."""
     (root / "info").mkdir(exist_ok=True)
     (root / "bbox_train").mkdir(exist_ok=True)
     names = "".join(f"{Path(name).name}\n" for track in tracks for name in _files(track))
@@ -195,6 +197,8 @@ def _write_info(root: Path, tracks: list[Track]) -> None:
     save_mat(root / "info" / "tracks_test_info.mat", "track_test_info", _rows(tracks), 4)
     again = {pid for pid in {t.pid for t in tracks} if len({t.camid for t in tracks if t.pid == pid}) > 1}
     first = {track.pid: place for place, track in reversed(list(enumerate(tracks, start=1))) if track.pid in again}
+    if not first:
+        logger.warning("%s: nobody passes two cameras, so that MARS's files have no query; read its manifest.csv", root)
     save_mat(root / "info" / "query_IDX.mat", "query_IDX", [(place,) for place in sorted(first.values())], 1)
 
 

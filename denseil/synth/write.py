@@ -135,8 +135,8 @@ def claim(root: Path, recipe: dict[str, Any]) -> None:
     if mark.exists():
         found = {"groups": 0.0, **json.loads(mark.read_text())}  # earlier recipes had none
         if found != recipe:
-            differ = {k: v for k, v in recipe.items() if found.get(k) != v}
-            given = ", ".join(f"{name}={value!r} (there: {found.get(name)!r})" for name, value in differ.items())
+            differ = [name for name in {**found, **recipe} if found.get(name) != recipe.get(name)]
+            given = ", ".join(f"{name}={recipe.get(name)!r} (there: {found.get(name)!r})" for name in differ)
             raise ValueError(f"{root} holds people of another recipe: {given}. Give another folder, or that recipe")
     elif root.is_dir() and any(root.iterdir()):
         raise ValueError(f"{root} is not empty and holds no rendered people: give another folder")

@@ -52,6 +52,14 @@ def test_shapes_and_types_of_a_batch(train):
     assert batch.mask.all()
 
 
+def test_a_negative_index_counts_from_the_end(train):
+    dataset = ClipDataset(train, clip_len=2, transform=ClipTransform((16, 8)))
+    assert dataset[-1].owner.tolist() == [len(train) - 1]
+    assert torch.equal(dataset[-1].clips, dataset[len(train) - 1].clips)
+    with pytest.raises(IndexError):
+        dataset[len(train)]
+
+
 def test_pixels_are_the_files_pixels(train):
     transform = ClipTransform((128, 64))
     (clip,) = ClipDataset(train, clip_len=3, sampling="even", transform=transform)[2].clips

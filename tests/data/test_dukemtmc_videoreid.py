@@ -15,6 +15,11 @@ def test_a_plain_notice_and_no_link(tmp_path):
     assert "i_have_the_right_to_use_this=True" in str(caught.value)
 
 
+def test_a_right_is_yes_or_no(tmp_path):
+    with pytest.raises(TypeError, match="i_have_the_right_to_use_this='no' is of type str; it must be bool"):
+        read_dataset("dukemtmc_videoreid", duke_tree(tmp_path), i_have_the_right_to_use_this="no")
+
+
 @pytest.mark.parametrize("old_names", [False, True])
 def test_both_ways_it_was_laid_out(tmp_path, old_names):
     dataset = read_dataset("DukeMTMC-VideoReID", duke_tree(tmp_path, old_names=old_names), **RIGHT)

@@ -89,6 +89,13 @@ def test_a_folder_that_cannot_be_listed_is_not_passed_over(tmp_path: Path, monke
         read_folder(tmp_path)
 
 
+def test_a_folder_named_like_an_image_is_no_frame(tmp_path: Path, caplog: pytest.LogCaptureFixture):
+    """As some detectors save the crops of frame1.jpg."""
+    touch(tmp_path / "frame1.jpg", "1.jpg", "2.jpg")
+    assert [(one.name, len(one.frames)) for one in read_folder(tmp_path)] == [("frame1.jpg", 2)]
+    assert not caplog.records
+
+
 def test_files_that_are_left_out_are_said(tmp_path: Path, caplog: pytest.LogCaptureFixture):
     touch(tmp_path / "walk", "1.jpg", "2.heic", "notes.txt", ".hidden")
     assert len(read_folder(tmp_path)[0].frames) == 1

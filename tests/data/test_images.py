@@ -173,6 +173,15 @@ def test_turned_as_the_file_says(tmp_path, orientation, suffix):
 
 
 @pytest.mark.usefixtures("decoder")
+@pytest.mark.parametrize("suffix", ["jpg", "webp"])
+def test_an_orientation_in_xmp_turns_nothing_as_in_opencv(tmp_path, suffix):
+    xmp = b'<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:Description tiff:Orientation="6"/></x:xmpmeta>'
+    path = tmp_path / f"image.{suffix}"
+    Image.fromarray(noise(24, 16, 3)).save(path, xmp=xmp)
+    assert decode_image(path).shape == (24, 16, 3)
+
+
+@pytest.mark.usefixtures("decoder")
 @pytest.mark.parametrize(
     "exif", [b"Exif\x00\x00", b"Exif\x00\x00MM\x00*\xff\xff\xff\xff", b"Exif\x00\x00" + b"\xff" * 40]
 )

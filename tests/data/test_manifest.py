@@ -132,6 +132,8 @@ def test_times_make_start_and_end_and_survive_writing(path):
     [
         ({"start": 1, "end": 5}, "of 1 frames is from 1 to 5: a manifest has one time for a frame"),
         ({"frames": ["a.jpg", "b.jpg"], "start": 5}, "from 5 to None"),
+        ({"frames": ["a.jpg", "b.jpg", "a.jpg"]}, "'a' has a frame twice, which a manifest holds once"),
+        ({"frames": ["a\udcff.jpg"]}, r"'a\\udcff.jpg' is not UTF-8, as a manifest is: rename it"),
         ({"pid": 2**31}, "has pid 2147483648 and camid 1: a manifest holds numbers up to 2147483647"),
     ],
 )

@@ -73,6 +73,9 @@ def test_nobody_cannot_be_split(tmp_path, name):
 def test_what_cannot_be_written(tmp_path):
     with pytest.raises(ValueError, match=r"\.json or \.mat"):
         write_splits(make_splits(PEOPLE), tmp_path / "splits.txt")
+    for name in ("splits.mat", "splits.json"):
+        with pytest.raises(ValueError, match=f"there are no splits to write to .*{name}"):
+            write_splits([], tmp_path / name)
     with pytest.raises(ValueError, match=r"write .json"):
         write_splits([*make_splits(PEOPLE), *make_splits(PEOPLE[:4])], tmp_path / "splits.mat")
     with pytest.raises(ValueError, match="at least two"):

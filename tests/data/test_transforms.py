@@ -97,6 +97,8 @@ def test_there_is_no_default_size():
 def test_impossible_settings(bad):
     with pytest.raises(ValueError, match="probabilities"):
         ClipTransform(**{"size": (8, 4), **bad})
+    with pytest.raises(ValueError, match=r"fill=\(31365, 29580, 26520\): a colour is 0 to 255"):
+        ClipTransform.training((8, 4), mean=(123, 116, 104))  # a mean in 0 to 255
 
 
 @pytest.mark.parametrize("channels_last", [False, True])

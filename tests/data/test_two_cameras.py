@@ -3,6 +3,7 @@ from pathlib import Path
 import pytest
 from scipy.io import savemat
 
+from denseil.cli import main
 from denseil.data import check_dataset, read_dataset, write_splits
 from denseil.data.datasets import dataset_splits
 from tests.data.trees import ilids_tree, prid_tree
@@ -42,6 +43,18 @@ def test_ilids_without_a_split_file(tmp_path):
     (root / "train-test people splits" / "train_test_splits_ilidsvid.mat").unlink()
     with pytest.raises(FileNotFoundError, match="denseil data splits"):
         read_dataset("ilids_vid", root)
+
+
+@pytest.mark.parametrize("option", [{"split": "0"}, {"split": True}, {"split": 1.5}])
+def test_an_option_of_the_wrong_type_is_named(tmp_path, option):
+    with pytest.raises(TypeError, match=r"read_ilids_vid: split=.* it must be int"):
+        read_dataset("ilids_vid", ilids_tree(tmp_path), **option)
+
+
+@pytest.mark.parametrize("words", [["--seed", "3"], ["--num-splits", "5"]])
+def test_options_of_new_splits_without_an_output_are_refused(tmp_path, words, capsys):
+    assert main(["data", "splits", "ilids_vid", str(ilids_tree(tmp_path)), *words]) == 2
+    assert f"{words[0]} would change nothing" in capsys.readouterr().err
 
 
 def test_ilids_splits_of_other_persons(tmp_path):

@@ -78,6 +78,11 @@ def test_the_folder_holds_the_frames_of_the_tracks_with_the_times_of_its_frames(
         walks(tmp_path, 3, 2, minutes=2, frames=2, seed=1)
 
 
+def test_walks_without_a_query_say_where_to_read(tmp_path: Path, caplog: pytest.LogCaptureFixture):
+    _write_info(tmp_path, plan_tracks([Visit(1, 1, 1, 0.0, 8.0)], 2, np.random.default_rng(0)))
+    assert "nobody passes two cameras, so that MARS's files have no query; read its manifest.csv" in caplog.text
+
+
 def test_the_folder_is_read_as_mars_without_a_train_part(tmp_path: Path):
     visits = [Visit(1, 1, 1, 0.0, 8.0), Visit(2, 2, 1, 3.0, 9.0), Visit(1, 2, 2, 20.0, 30.0)]
     tracks = plan_tracks(visits, 2, np.random.default_rng(0))

@@ -102,6 +102,12 @@ def test_manifest_says_what_is_true(root: Path):
 def test_another_recipe_and_a_foreign_folder_are_refused(root: Path, tmp_path: Path):
     with pytest.raises(ValueError, match=r"seed=9 \(there: 0\)"):
         synthesize(root, **SMALL, seed=9, workers=0)
+    mark = root / "recipe.json"
+    before = mark.read_text()
+    mark.write_text(json.dumps({**json.loads(before), "minutes": 20}))  # as of walks
+    with pytest.raises(ValueError, match=r"another recipe: minutes=None \(there: 20\)\. Give"):
+        synthesize(root, **SMALL, workers=0)
+    mark.write_text(before)
     (tmp_path / "thesis.txt").write_text("mine")
     with pytest.raises(ValueError, match="not empty"):
         synthesize(tmp_path, **SMALL, workers=0)
@@ -169,6 +175,7 @@ def test_progress_in_a_log_file_is_a_line_for_every_tenth(capsys: pytest.Capture
         (["--walks", "--heads", "photographed"], "--heads"),
         (["--benchmark", "people-v1", "--seed", "3"], "--seed"),
         (["--minutes", "3"], "--minutes"),
+        (["--walks", "--workers", "8"], "--workers"),
     ],
 )
 def test_an_option_that_would_change_nothing_is_refused(
@@ -185,6 +192,13 @@ def test_photographed_heads_are_version_3(tmp_path: Path):
     assert json.loads((root / "recipe.json").read_text())["version"] == 3
     with pytest.raises(ValueError, match="heads='real': choose one of painted, photographed"):
         synthesize(tmp_path / "other", **settings, heads="real")
+
+
+@pytest.mark.parametrize(("share", "parts"), [(0, (4, 0, 0)), (1, (0, 2, 2))])
+def test_people_for_training_or_for_testing_alone_are_read(tmp_path, share, parts):
+    settings = {"num_ids": 2, "num_cameras": 2, "frames": 1, "height": 32, "width": 16, "workers": 0}
+    found = read_dataset("mars", synthesize(tmp_path / "people", **settings, test_share=share))
+    assert (len(found.train), len(found.query), len(found.gallery)) == parts
 
 
 @pytest.mark.parametrize("cameras", [6, 7])

@@ -76,10 +76,13 @@ def folders_in(folder: Path) -> list[str]:
 
 
 def images_in(folder: Path) -> list[str]:
-    """List the image files in a folder, in natural order, without hidden ones."""
+    """List the image files in a folder, in natural order, without hidden ones and without folders named like one."""
     with os.scandir(folder) as entries:
-        names = [entry.name for entry in entries if not entry.name.startswith(".")]
-    return natural_order(name for name in names if name.lower().endswith(IMAGE_SUFFIXES))
+        return natural_order(
+            entry.name
+            for entry in entries
+            if entry.name.lower().endswith(IMAGE_SUFFIXES) and not entry.name.startswith(".") and not entry.is_dir()
+        )
 
 
 def natural_order(names: Iterable[str]) -> list[str]:

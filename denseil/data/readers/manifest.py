@@ -19,7 +19,7 @@ from typing import Any
 
 from denseil.common.arguments import checked, shown
 from denseil.common.extras import need
-from denseil.common.files import replacing
+from denseil.common.files import is_utf8, replacing
 from denseil.data.readers.files import LEAST_PID, MOST, VIDEO_SUFFIXES, first_of, whole_number
 from denseil.data.tracklet import Frames, Tracklet, VideoReIDDataset
 
@@ -118,7 +118,7 @@ def write_manifest(dataset: VideoReIDDataset, path: Path | str) -> Path:
 
     Raises:
         ValueError: If a tracklet has what a manifest cannot hold: a pid or camid of 2^31 or more, one time without the
-            other, or one frame and two times.
+            other, one frame and two times, a frame twice, or a name that is not UTF-8.
     """
     path = Path(path).absolute()
     inside = os.path.join(path.parent, "")  # noqa: PTH118 (with its separator)
@@ -145,6 +145,10 @@ def _check_held(tracklet: Tracklet) -> None:
             f"tracklet {shown(tracklet.name)} has pid {tracklet.pid} and camid {tracklet.camid}: a manifest holds "
             f"numbers up to {MOST}; number persons and cameras from 1"
         )
+    if len(set(tracklet.frames)) < len(tracklet.frames):
+        raise ValueError(f"tracklet {shown(tracklet.name)} has a frame twice, which a manifest holds once: leave one")
+    if odd := [name for name in (tracklet.name, *tracklet.frames) if not is_utf8(name)]:
+        raise ValueError(f"tracklet {shown(tracklet.name)}: {shown(odd[0])} is not UTF-8, as a manifest is: rename it")
     start, end = tracklet.start, tracklet.end
     if (start is None) != (end is None) or (len(tracklet.frames) == 1 and start != end):
         raise ValueError(

@@ -64,8 +64,8 @@ def _tracklets(root: Path, part: str, problems: list[str]) -> list[Tracklet]:
     """Return the tracklets of one part; errors in their labels are added to `problems`."""
     path = root / "info" / f"tracks_{part}_info.mat"
     tracks = load_mat(path, f"track_{part}_info", columns=4)
-    if part == "train" and not len(tracks):
-        return []  # a set for tests alone, such as rendered walks
+    if not len(tracks):
+        return []  # a set for tests alone, such as rendered walks, or for training alone
     names = np.array(read_names(root / "info" / f"{part}_name.txt"), dtype=np.bytes_)
     first, last = tracks[:, 0], tracks[:, 1]
     bad = np.flatnonzero((first < 1) | (last < first) | (last > len(names)))
@@ -106,6 +106,8 @@ def _queries(path: Path, num_test: int) -> dict[int, None]:
     """Return the indices of the queries among the test tracklets, from 0, in the order of the file."""
     rows = load_mat(path, "query_IDX") - 1
     queries = dict.fromkeys(rows.tolist())
+    if not len(rows) and not num_test:
+        return queries
     if len(queries) != len(rows) or not len(rows) or rows.min() < 0 or rows.max() >= num_test:
         raise ValueError(f"{path}: expected different numbers of 1 to {num_test}, got {len(rows)} that are not")
     return queries
