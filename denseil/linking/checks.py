@@ -29,13 +29,22 @@ class Tracks:
 
     def order(self) -> NDArray[np.int64]:
         """Rows in an order that depends on the tracklets alone, not on the order they are given in."""
-        keys = np.column_stack([self.start, self.end, self.camids.astype(np.float64), self.vectors.astype(np.float64)])
-        order: NDArray[np.int64] = np.lexsort(keys[:, : 3 + ORDERING].T[::-1])
+        some = self.vectors[:, :ORDERING].T
+        order: NDArray[np.int64] = np.lexsort((self._hash(), *some[::-1], self.camids, self.end, self.start))
         return order
+
+    def _hash(self) -> NDArray[np.uint64]:
+        """A number of each vector (N,), for those whose first components are equal, such as zeros."""
+        found = np.zeros(len(self), np.uint64)
+        for column in (self.vectors[:, ORDERING:] + 0.0).view(np.uint32).T:  # -0 as 0
+            found = found * PRIME ^ column
+        return found
 
 
 NO_SECONDS = (str, bytes, np.datetime64, np.timedelta64)  # which numpy converts to numbers of some unit
 ORDERING = 16  # components of the vectors that break ties of cameras and times
+PRIME = np.uint64(0x9E3779B97F4A7C15)  # spreads bits; odd
+COARSEST = 0.1  # seconds between neighbouring times of a type
 
 
 def check_tracks(vectors: ArrayLike, camids: ArrayLike, start: ArrayLike | None, end: ArrayLike | None) -> Tracks:
@@ -79,7 +88,8 @@ def times(name: str, values: ArrayLike | None, count: int) -> NDArray[np.float64
     """Times (N,) in seconds; NaN for all if None.
 
     Raises:
-        ValueError: If they are not one number for each, such as dates or text, or infinite, or in milliseconds.
+        ValueError: If they are not one number for each, such as dates or text, or infinite, or in milliseconds, or of a
+            type that is too coarse for them.
     """
     if values is None:
         return np.full(count, np.nan)
@@ -90,12 +100,29 @@ def times(name: str, values: ArrayLike | None, count: int) -> NDArray[np.float64
         found = given.astype(np.float64)  # None becomes NaN
     except (TypeError, ValueError):
         raise ValueError(f"{name} holds other things than numbers; give seconds as numbers, NaN if unknown") from None
+    check_steps(name, given)
     if found.shape != (count,):
         raise ValueError(f"{name} has shape {found.shape} for {count} vectors; give one time for each")
     if np.isinf(found).any():
         raise ValueError(f"{name} is infinite in row {int(np.flatnonzero(np.isinf(found))[0])}; give NaN where unknown")
     check_seconds(f"the largest {name}", float(np.nanmax(found, initial=-np.inf)))
     return found
+
+
+def check_steps(name: str, given: NDArray[np.generic]) -> None:
+    """Check that times are of a type that tells them apart: in float32, dates are 128 s apart.
+
+    Raises:
+        ValueError: If neighbouring numbers of the type are more than 0.1 s apart at the largest time.
+    """
+    if given.dtype.kind == "f" and given.size and given.dtype.itemsize < 8:
+        finite = np.abs(given[np.isfinite(given)])
+        step = float(np.spacing(finite.max())) if finite.size else 0.0
+        if step > COARSEST:
+            raise ValueError(
+                f"{name} is of type {given.dtype}, whose numbers are {step:g} s apart at {float(finite.max()):.0f}: "
+                "give float64"
+            )
 
 
 def check_pairs(name: str, pairs: Sequence[tuple[int, int]], count: int) -> list[tuple[int, int]]:

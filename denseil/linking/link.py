@@ -9,12 +9,20 @@ from denseil.common.arguments import checked
 from denseil.common.vectors import ArrayLike
 from denseil.linking.agglomerate import agglomerate
 from denseil.linking.centring import centred
-from denseil.linking.checks import Tracks, check_pairs, check_tracks
+from denseil.linking.checks import check_pairs, check_tracks
 from denseil.linking.confidence import confidences
 from denseil.linking.graph import nearest_rows
 from denseil.linking.result import Links
 from denseil.linking.rules import ConflictError, Pairs, Rules, Travel
-from denseil.linking.threshold import FAR, Halves, Threshold, auto_threshold, warn_if_borrowed
+from denseil.linking.threshold import (
+    FAR,
+    ROUNDING,
+    Halves,
+    Threshold,
+    auto_threshold,
+    check_given,
+    warn_if_borrowed,
+)
 
 EXACT = 20_000  # tracklets; above, each merges only with its nearest
 NEAREST = 50
@@ -50,9 +58,11 @@ def link(
     Args:
         vectors: Embeddings (N, D).
         camids: Camera of each (N,), whole numbers.
-        start: Time of the first frame of each (N,), seconds on one clock; NaN if unknown. None for all unknown.
+        start: Time of the first frame of each (N,), seconds on one clock; NaN if unknown. None for all unknown. Dates
+            (seconds since 1970) need float64.
         end: Time of the last frame (N,); `start` by default.
-        threshold: Least average cosine similarity of one person's tracklets, or "auto"; see `auto_threshold`.
+        threshold: Least average cosine similarity of one person's tracklets, up to the rounding of float32, or "auto";
+            see `auto_threshold`.
         far: Wanted share of the pairs of two persons that reach the threshold "auto", in (0, 0.5].
         halves: Vectors (M, D) of the first and of the second half of M tracks, for "auto"; see `auto_threshold`.
         cannot_link: Pairs of rows that show two persons.
@@ -71,8 +81,10 @@ def link(
     Raises:
         TypeError: If an argument has a wrong type.
         ValueError: If lengths differ, a vector is zero or not finite, an end is before its start, a threshold is not
-            in [-1, 1], or pairs of `must_link` are barred; the message then names their rows.
+            in [-1, 1] or has `far` or `halves` beside it, or pairs of `must_link` are barred; the message then names
+            their rows.
     """
+    check_given(threshold, far, halves)
     tracks = check_tracks(vectors, camids, start, end)
     cannot, must = (
         check_pairs(name, pairs, len(tracks))
@@ -84,34 +96,30 @@ def link(
     ordered = tracks[order]
     rules = Rules(ordered.camids, ordered.start, ordered.end, [(int(rank[a]), int(rank[b])) for a, b in cannot], travel)
     compared, changed = centred(ordered) if threshold == "auto" and centre and halves is None else (ordered, False)
-    found = _threshold(threshold, compared, rules, far, halves)
+    if isinstance(threshold, str):
+        found = auto_threshold(compared, rules, far=far, halves=halves)
+    else:
+        found = Threshold(float(threshold))
     if len(tracks) > 1:
         warn_if_borrowed(found, model_id, level=3)
     if nearest is None and len(tracks) > EXACT:
         nearest = NEAREST
     if nearest is not None and nearest < 1:
         raise ValueError(f"nearest={nearest}: give at least 1")
+    reached = found.value - ROUNDING
     try:
         cluster = agglomerate(
             compared.vectors,
             rules,
-            found.value,
+            reached,
             must_link=sorted((int(min(rank[a], rank[b])), int(max(rank[a], rank[b]))) for a, b in must),
-            neighbours=None if nearest is None else nearest_rows(compared.vectors, nearest, found.value),
+            neighbours=None if nearest is None else nearest_rows(compared.vectors, nearest, reached),
         )
     except ConflictError as error:
         raise error.of_rows(order) from None
     person = _number(cluster)
     sure = confidences(compared, person - 1, rules, found.value)
     return Links(person[rank], sure[rank], found, tracks.camids, tracks.start, tracks.end, changed)
-
-
-def _threshold(threshold: float | str, tracks: Tracks, rules: Rules, far: float, halves: Halves | None) -> Threshold:
-    if threshold == "auto":
-        return auto_threshold(tracks, rules, far=far, halves=halves)
-    if isinstance(threshold, str) or not -1 <= threshold <= 1:
-        raise ValueError(f"threshold={threshold!r}: give a cosine similarity from -1 to 1, or 'auto'")
-    return Threshold(float(threshold))
 
 
 def _number(cluster: NDArray[np.int64]) -> NDArray[np.int64]:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from numbers import Integral, Real
 from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
+
+from denseil.common.arguments import shown
 
 Travel: TypeAlias = Mapping[tuple[int, int], tuple[float, float]]
 Pairs: TypeAlias = Sequence[tuple[int, int]]
@@ -35,6 +38,10 @@ class ConflictError(ValueError):
         one, other = map(name, self.pair)
         first, second = map(name, self.barred)
         return f"{one} and {other} must be linked, but {first} and {second} {self.why}: take back one of the two"
+
+
+def _two(values: object, kind: type) -> bool:
+    return isinstance(values, (tuple, list)) and len(values) == 2 and all(isinstance(one, kind) for one in values)
 
 
 class Rules:
@@ -71,6 +78,12 @@ class Rules:
     def _limits(self, travel: Travel) -> NDArray[np.float64]:
         """Least and most seconds (2, cameras, cameras)."""
         place = {int(name): row for row, name in enumerate(self.names)}
+        for way, span in travel.items():
+            if not (_two(way, Integral) and _two(span, Real)):
+                raise ValueError(
+                    f"travel holds {shown(way)}: {shown(span)}; give (camera, camera): (least, most), the limits in "
+                    "seconds"
+                )
         limits = np.stack([np.full((len(place),) * 2, value) for value in (-np.inf, np.inf)])
         for (one, other), (least, most) in travel.items():
             if not 0 <= least <= most:

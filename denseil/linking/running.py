@@ -7,7 +7,7 @@ from collections import deque
 import numpy as np
 
 from denseil.common.arguments import shown
-from denseil.linking.threshold import FAR, MEAN, SPREAD, Threshold, not_twice, value_of
+from denseil.linking.threshold import FAR, MEAN, ROUNDING, SPREAD, Threshold, check_given, not_twice, value_of
 
 NEWEST = 1000  # pairs that the threshold rests on
 
@@ -20,12 +20,12 @@ class RunningThreshold:
         far: Wanted share of pairs of two persons that are linked, for "auto".
 
     Raises:
-        ValueError: If the threshold is neither "auto" nor in [-1, 1], or the rate is not in (0, 0.5].
+        ValueError: If the threshold is neither "auto" nor in [-1, 1], the rate is not in (0, 0.5], or is given
+            beside a number.
     """
 
     def __init__(self, threshold: float | str, far: float = FAR) -> None:
-        if threshold != "auto" and (isinstance(threshold, str) or not -1 <= threshold <= 1):
-            raise ValueError(f"threshold={shown(threshold)}: give a cosine similarity from -1 to 1, or 'auto'")
+        check_given(threshold, far)
         if not 0 < far <= 0.5:
             raise ValueError(f"far={shown(far)}: give a rate above 0 and at most 0.5, such as 0.01")
         self.far = far
@@ -41,8 +41,8 @@ class RunningThreshold:
 
     @property
     def value(self) -> float:
-        """The similarity now."""
-        return self.threshold.value
+        """The similarity that two of one person have at least, now."""
+        return self.threshold.value - ROUNDING
 
     @property
     def threshold(self) -> Threshold:

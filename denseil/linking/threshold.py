@@ -11,6 +11,7 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from denseil.common.arguments import shown
 from denseil.common.vectors import ArrayLike
 from denseil.linking.checks import Tracks, check_vectors
 from denseil.linking.rules import Rules
@@ -27,6 +28,7 @@ PRIOR = 50  # pairs that count as much as the rendered ones
 OUTLIER, TWICE = 3.0, 0.85  # spreads above the median, and similarity, above which a pair may be one person twice
 MOST_PAIRS = 200_000  # pairs seen at once that are compared; of more, so many are sampled
 CAP = 0.97  # no threshold is above
+ROUNDING = 1e-6  # of similarities in float32: a pair that is less below the threshold reaches it
 KEPT = 0.95  # share of the halves that the threshold keeps together
 BLOCK = 4096  # pairs compared at a time
 SURE, RESAMPLES, BISECTIONS = 0.6, 300, 30
@@ -115,6 +117,21 @@ def auto_threshold(tracks: Tracks, rules: Rules, *, far: float = FAR, halves: Ha
             value = min(value, float(np.quantile((one * other).sum(1), 1 - KEPT)))
             low, high = min(low, value), max(high, value)
     return Threshold(value, "auto", len(similar), count, low, high, far, left_out)
+
+
+def check_given(threshold: float | str, far: float, halves: Halves | None = None) -> None:
+    """Check a threshold that is given, or "auto", and that nothing is given beside it that it has no use for.
+
+    Raises:
+        ValueError: If the threshold is neither "auto" nor in [-1, 1], or `far` or `halves` are given beside a number.
+    """
+    if threshold == "auto":
+        return
+    if isinstance(threshold, str) or not -1 <= threshold <= 1:
+        raise ValueError(f"threshold={shown(threshold)}: give a cosine similarity from -1 to 1, or 'auto'")
+    unused = "far" if far != FAR else "halves" if halves is not None else ""
+    if unused:
+        raise ValueError(f"threshold={threshold} with {unused}, which only 'auto' uses: give one of the two")
 
 
 def warn_if_borrowed(threshold: Threshold, model_id: str | None, *, level: int) -> None:

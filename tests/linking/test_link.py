@@ -156,6 +156,16 @@ def test_travel_times_bar_what_they_exclude(seconds, linked: bool):
         ({"must_link": [(0, 1)], "cannot_link": [(0, 1)]}, "must be linked, but"),
         ({"travel": {(1, 2): (5, 1)}}, "travel from 1 to 2: 5, 1"),
         ({"nearest": 0}, "nearest=0"),
+        ({"travel": {("1", "2"): (5, 10)}}, "travel holds ('1', '2'): (5, 10)"),
+        ({"travel": {(1, 2): 5}}, "travel holds (1, 2): 5; give (camera, camera): (least, most)"),
+        ({"travel": {1: (5, 10)}}, "travel holds 1: (5, 10)"),
+        ({"far": 0.05}, "threshold=0.5 with far, which only 'auto' uses"),
+        ({"halves": (np.ones((2, 2)), np.ones((2, 2)))}, "threshold=0.5 with halves, which only 'auto' uses"),
+        ({"start": torch.tensor([1.7e9, 1.7e9 + 60])}, "start is of type float32, whose numbers are 128 s apart at 17"),
+        (
+            {"end": np.array([5, 8], np.float32) * 1e7},
+            "end is of type float32, whose numbers are 8 s apart at 80000000",
+        ),
     ],
 )
 def test_bad_input_is_one_line(change: dict, words: str):
@@ -187,6 +197,31 @@ def test_no_tracklet_one_tracklet_and_equal_ones():
     assert link(np.ones((50, 8)), camids=[3] * 50, threshold=0.5).num_persons == 1
     unknown = link(np.ones((2, 8)), camids=[1, 1], start=[0, np.nan], end=[9, np.nan], threshold=0.5)
     assert unknown.num_persons == 1
+
+
+@pytest.mark.parametrize("width", [3, 64, 512, 2048])
+def test_equal_vectors_reach_the_threshold_1_and_opposite_ones_minus_1(width: int):
+    for seed in range(25):
+        vector = np.random.default_rng(seed).normal(size=width)
+        assert link([vector, vector], camids=[1, 2], threshold=1).num_persons == 1
+        assert link([vector, -vector], camids=[1, 2], threshold=-1).num_persons == 1
+        linker = OnlineLinker(threshold=1)
+        assert linker.update(1, 1, vector, 0.0) == linker.update(2, 1, vector, 0.0) == 1
+
+
+def test_times_in_float32_are_taken_where_it_tells_them_apart():
+    start = torch.tensor([0.0, 86_400.5, np.nan])
+    assert link(np.ones((3, 2)), camids=[1, 1, 1], start=start, threshold=0.5).start[:2].tolist() == [0, 86_400.5]
+
+
+def test_vectors_that_differ_in_late_components_alone_are_numbered_in_any_order_alike():
+    vectors = np.zeros((12, 40))
+    vectors[:, 30:] = np.random.default_rng(0).normal(size=(12, 10))
+    found = link(vectors, camids=[1] * 12, threshold=0.2)
+    for seed in range(5):
+        order = np.random.default_rng(seed).permutation(12)
+        again = link(vectors[order] * 1.0, camids=[1] * 12, threshold=0.2)
+        assert (again.person == found.person[order]).all()
 
 
 def test_csv_has_a_row_per_tracklet(tmp_path):
