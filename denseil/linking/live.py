@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import operator
-from collections.abc import Hashable, Mapping
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
+from denseil.common.text import plain
 from denseil.common.track_ids import id_values
 from denseil.common.track_key import TrackKey
-from denseil.gallery import Gallery, Record
+from denseil.gallery import Gallery, Record, Where
 from denseil.gallery.record import Stored
 
+CHECKED = 1000  # numbers that are looked for; those of two processes start at the same one
 RESTORED = "restored"  # marks the keys of tracks from a gallery, whose trackers are gone
 
 Key: TypeAlias = tuple[int, Hashable]
@@ -88,6 +90,24 @@ def name_new(tracks: Mapping[Key, Track], gallery: Gallery) -> None:
                 taken.add(name)
         waiting = [(key, track) for key, track in waiting if not track.id]
         number += 1
+
+
+def check_numbers(gallery: Gallery, records: Sequence[Record], least: int) -> None:
+    """Check that no other process has given the numbers of persons, from `least` on, who are saved for the first time.
+
+    Raises:
+        ValueError: If the gallery holds tracks of these numbers that are not among the records.
+    """
+    new = set(sorted({record.pid for record in records if record.pid is not None and record.pid >= least})[:CHECKED])
+    if not new:
+        return
+    own = gallery.find([record.id for record in records])  # of a call that failed
+    if gallery.count(Where(pids=new)) > sum(item.record.pid in new for item in own.values()):
+        raise ValueError(
+            f"another process has given numbers from {min(new)} on to persons in the gallery {plain(gallery.uri)}, so "
+            "that two persons would be one: let one OnlineLinker write to a gallery, and give it the tracks of all "
+            "cameras"
+        )
 
 
 def to_record(key: Key, track: Track) -> Record:

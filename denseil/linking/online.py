@@ -15,7 +15,8 @@ from denseil.common.arguments import check_seconds, checked, checked_class, show
 from denseil.common.vectors import ArrayLike, unit_vectors
 from denseil.gallery import Gallery
 from denseil.gallery.checks import check_new, check_opened
-from denseil.linking.live import Event, Key, Track, from_stored, name_new, to_record, track_key
+from denseil.linking.checks import check_steps
+from denseil.linking.live import Event, Key, Track, check_numbers, from_stored, name_new, to_record, track_key
 from denseil.linking.pool import Pool
 from denseil.linking.running import RunningThreshold
 from denseil.linking.threshold import FAR, Threshold, warn_if_borrowed
@@ -40,9 +41,13 @@ class OnlineLinker:
         gap: Seconds for which a track that is not updated may still be in the picture.
         model_id: Identity of the model of the vectors, as features files name it; None if unknown. "auto", which starts
             without pairs, warns except with the packaged weights that it was measured with.
+        first: Least number of a new person. After a restart, numbers go on above those in the gallery, which knows
+            nothing of a person who was merged into another one, or forgotten: give more than all numbers that were ever
+            given out, so that none is given to another person.
 
     Raises:
-        ValueError: If an argument is out of its range, or the gallery holds vectors of another model.
+        ValueError: If an argument is out of its range, `far` is given beside a threshold, or the gallery holds vectors
+            of another model.
 
     Examples:
         >>> import numpy as np
@@ -62,17 +67,20 @@ class OnlineLinker:
         expire: float | None = None,
         gap: float = 1.0,
         model_id: str | None = None,
+        first: int = 1,
     ) -> None:
         if (expire is not None and not expire > 0) or not gap >= 0:
             raise ValueError(
                 f"expire={shown(expire)}, gap={shown(gap)}: give seconds, expire above 0 and gap at least 0"
             )
+        if first < 1:
+            raise ValueError(f"first={shown(first)}: give a number of at least 1")
         if gallery is not None:
             check_opened(gallery, None, model_id or "")
         self.gallery, self.expire, self.gap = gallery, expire, gap
         self._limit = RunningThreshold(threshold, far)
         warn_if_borrowed(self._limit.threshold, model_id, level=3)
-        self._pool: Pool | None = None
+        self._pool = None if gallery is None else Pool(gallery.dim)
         self._tracks: OrderedDict[Key, Track] = OrderedDict()  # the one that was seen last at the end
         self._of: dict[int, dict[Key, None]] = {}  # tracks of each person
         self._present: dict[int, OrderedDict[Key, None]] = {}  # tracks of each camera, seen last at the end
@@ -80,9 +88,10 @@ class OnlineLinker:
         self._removed: list[str] = []
         self._began: float | None = None  # the first call, before times of restored tracks: their clock has begun again
         self._newest: dict[int, float] = {}  # time of each camera
-        self._next = 1
+        self._next = first
         if gallery is not None:
             self._restore(gallery)
+        self._saved = self._next  # no lower number is that of a person who was never saved
 
     @property
     def threshold(self) -> Threshold:
@@ -118,9 +127,12 @@ class OnlineLinker:
                 f"time={shown(time)} of track {shown(track_id)}, camera {key[0]}: give finite seconds, none going back"
             )
         check_seconds(f"time of track {shown(track_id)}", time)
-        self._pool = self._pool or Pool(len(unit))
+        check_steps(f"time of track {shown(track_id)}", np.asarray(time))
+        if self._pool is None:
+            self._pool = Pool(len(unit))
         if len(unit) != self._pool.sums.shape[1]:
-            raise ValueError(f"vector has {len(unit)} components, those before {self._pool.sums.shape[1]}")
+            held = "those before" if self.gallery is None else "those of the gallery"
+            raise ValueError(f"vector has {len(unit)} components, {held} {self._pool.sums.shape[1]}")
         if not self._newest and any(theirs.last > time for theirs in self._tracks.values()):
             self._began = time
         self._newest[key[0]] = time
@@ -159,11 +171,11 @@ class OnlineLinker:
         """Write what has changed to the gallery, as one record per track, whose pid is the person.
 
         Records that have changed are removed, then added again: a process that is killed in between loses them. After
-        an error, call it again.
+        an error, call it again. One linker at a time writes to a gallery.
 
         Raises:
-            TypeError, ValueError: If there is no gallery, or a track is no record for it, such as a vector of another
-                width; nothing has changed then.
+            TypeError, ValueError: If there is no gallery, a track is no record for it, such as one of a name that is
+                too long, or another process has given the same numbers to persons in it; nothing has changed then.
         """
         if self.gallery is None:
             raise ValueError("this linker has no gallery to save to; give one to OnlineLinker")
@@ -171,10 +183,12 @@ class OnlineLinker:
         changed = [(key, track) for key, track in self._tracks.items() if not track.saved]
         records = [to_record(key, track) for key, track in changed]
         vectors = check_new(records, [track.vector for _, track in changed], self.gallery.dim)
+        check_numbers(self.gallery, records, self._saved)
         self.gallery.delete([*self._removed, *(record.id for record in records)])
         self._removed = []
         if records:
             self.gallery.add(records, vectors)
+        self._saved = self._next
         for _, track in changed:
             track.saved = True
 
@@ -182,7 +196,6 @@ class OnlineLinker:
         stored = [item for block in gallery.scan() for item in block if item.record.pid is not None]
         for item in sorted(stored, key=lambda item: item.record.until):
             key, track = from_stored(item)
-            self._pool = self._pool or Pool(len(track.vector))
             self._insert(key, track)
             self._next = max(self._next, track.person + 1)
 
@@ -201,12 +214,12 @@ class OnlineLinker:
         """The person of a new track."""
         assert self._pool is not None
         for person, _ in self._pool.similar(unit, self._limit.value):
-            if not any(self._clash(key, time, time, other, time) for other in self._of[person]):
+            if not any(self._clash(key, time, time, other) for other in self._of[person]):
                 return person
         return self._new()
 
-    def _clash(self, key: Key, start: float, last: float, other: Key, time: float) -> bool:
-        """Whether two tracks are, or may be, in one picture at once.
+    def _clash(self, key: Key, start: float, last: float, other: Key) -> bool:
+        """Whether two tracks were, or may still be, in one picture at once.
 
         A restored track and one of this process are not, whose times may be of two clocks: its tracker is gone.
         """
@@ -214,13 +227,15 @@ class OnlineLinker:
         restored = own is not None and own.stored is not None
         if key[0] != other[0] or restored != (track.stored is not None):
             return False
-        return (track.last >= start and last >= track.start) or (last == time and time - track.last <= self.gap)
+        if track.last >= start and last >= track.start:
+            return True
+        return not restored and self._newest[key[0]] - min(track.last, last) <= self.gap
 
     def _merge(self, person: int, time: float) -> None:
         """Merge a person with the most similar one that no two tracks at once forbid."""
         assert self._pool is not None
         for other, _ in self._pool.similar(self._pool.mean(person), self._limit.value):
-            if other != person and not self._apart(person, other, time):
+            if other != person and not self._apart(person, other):
                 kept, gone = min(person, other), max(person, other)
                 self._pool.add(kept, *self._pool.remove(gone))
                 for key in self._of.pop(gone):
@@ -229,10 +244,10 @@ class OnlineLinker:
                 self._events.append(Event("merged", gone, kept, time))
                 return
 
-    def _apart(self, one: int, other: int, time: float) -> bool:
+    def _apart(self, one: int, other: int) -> bool:
         for key in self._of[one]:
             track = self._tracks[key]
-            if any(self._clash(key, track.start, track.last, theirs, time) for theirs in self._of[other]):
+            if any(self._clash(key, track.start, track.last, theirs) for theirs in self._of[other]):
                 return True
         return False
 
@@ -268,7 +283,9 @@ class OnlineLinker:
                 return
             del self._tracks[key], self._present[key[0]][key], self._of[track.person][key]
             self._removed += [track.id] if track.id else []
-            if not self._of[track.person]:
+            assert self._pool is not None
+            if self._of[track.person]:
+                self._pool.add(track.person, -track.vector, -1)
+            else:
                 del self._of[track.person]
-                assert self._pool is not None
                 self._pool.remove(track.person)

@@ -11,6 +11,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import denseil.gallery
 from denseil.gallery import MemoryGallery, Record
 from denseil.linking import OnlineLinker, link
 from denseil.linking.threshold import MEASURED
@@ -98,6 +99,60 @@ def test_a_track_that_returns_splits_off_the_one_that_took_its_person():
     assert [str(event) for event in linker.events()] == ["split 1 into 2: track 'b' of camera 1"]
 
 
+@pytest.mark.parametrize(("time", "person"), [(10.1, 2), (12.0, 1)])
+def test_an_update_of_another_camera_merges_no_tracks_that_may_be_in_one_picture(time: float, person: int):
+    linker = OnlineLinker(threshold=0.7, gap=1)
+    assert linker.update(1, "a", [1, 0], 0.0) == linker.update(2, "z", [1, 0.05], 5.0) == 1
+    linker.update(1, "a", [1, 0], 9.5)
+    assert linker.update(1, "b", [1, 0.02], 10.0) == 2  # a may still be in the picture
+    if time > 11:
+        linker.update(1, "c", [0, 1], time)  # a and b are gone
+    linker.update(2, "z", [1, 0.01], time)
+    assert linker.person(1, "b") == person
+
+
+def test_a_forgotten_track_is_gone_from_its_person_as_after_a_restart():
+    rng = np.random.default_rng(0)
+    gallery = MemoryGallery(4)
+    linker = OnlineLinker(gallery, threshold=0.7, expire=100)
+    linker.update(1, 1, [1, 0, 0, 0], 0.0)
+    assert linker.update(2, 1, [1, 0.9, 0, 0], 90.0) == 1
+    linker.update(2, 1, [1, 0.9, 0, 0], 150.0)  # the first track expires
+    linker.save()
+    again = OnlineLinker(gallery, threshold=0.7, expire=100)
+    assert again._pool.mean(1) == pytest.approx(linker._pool.mean(1), abs=1e-6)
+    for track in range(20):
+        vector = [1, rng.uniform(-1, 1), 0, 0]
+        assert again.update(3, track, vector, 151.0) == linker.update(3, track, vector, 151.0)
+
+
+def test_two_processes_do_not_mix_their_persons_in_one_gallery(tmp_path):
+    for gallery in (MemoryGallery(2), denseil.gallery.open(str(tmp_path / "gallery"), dim=2)):
+        one, other = (OnlineLinker(gallery, threshold=0.8) for _ in range(2))
+        one.update(1, 5, [1, 0], 0.0)
+        other.update(2, 5, [0, 1], 0.0)
+        one.save()
+        for _ in range(2):
+            with pytest.raises(ValueError, match="another process has given numbers from 1 on to persons in the gal"):
+                other.save()
+        assert gallery.count() == 1
+        one.update(1, 6, [0, 1], 9.0)
+        one.update(1, 5, [1, 0.1], 9.0)
+        one.save()
+        assert OnlineLinker(gallery, threshold=0.8).num_persons == 2
+
+
+def test_numbers_that_were_given_out_are_not_given_again():
+    gallery = MemoryGallery(2)
+    linker = OnlineLinker(gallery, threshold=0.8)
+    linker.update(1, "a", [1, 0], 0)
+    assert linker.update(2, "a", [0, 1], 50) == 2
+    linker.update(2, "a", [1, 0.1], 52)  # merged into 1
+    linker.save()
+    assert OnlineLinker(gallery, threshold=0.8, first=3).update(3, "a", [0, 1], 60) == 3
+    assert OnlineLinker(threshold=0.8, first=7).update(3, "a", [0, 1], 60) == 7
+
+
 def test_a_gallery_keeps_persons_across_restarts():
     gallery = MemoryGallery(2)
     first = OnlineLinker(gallery, threshold=0.8, expire=100)
@@ -177,9 +232,8 @@ def test_an_error_of_save_loses_no_record(monkeypatch: pytest.MonkeyPatch):
         linker.save()
     assert gallery.count() == 1
     wide = OnlineLinker(MemoryGallery(3), threshold=0.8)
-    wide.update(1, 5, [1, 0], 0.0)
-    with pytest.raises(ValueError, match="vectors are 2 wide, the gallery is 3 wide"):
-        wide.save()
+    with pytest.raises(ValueError, match="vector has 2 components, those of the gallery 3"):
+        wide.update(1, 5, [1, 0], 0.0)
     again = OnlineLinker(gallery, threshold=0.8)
     again.update(2, 5, [1, 0], 9.0)
 
@@ -222,6 +276,7 @@ def test_the_automatic_threshold_rests_on_tracks_seen_at_once():
         ((1, "a", [1, 0, 0], 1), "vector has 3 components, those before 2"),
         ((1, "a", [1, 0], -1), "time=-1 of track 'a'"),
         ((1, "b", [1, 0], float("nan")), "time=nan of track 'b'"),
+        ((1, "b", [1, 0], np.float32(1.7e9)), "time of track 'b' is of type float32, whose numbers are 128 s apart"),
         ((1, "b", [1, 0], -1), "time=-1 of track 'b', camera 1: give finite seconds, none going back"),
     ],
 )
@@ -236,7 +291,10 @@ def test_bad_input_is_one_line(arguments, words: str):
         linker.person(1, "z")
 
 
-@pytest.mark.parametrize("arguments", [{"threshold": 2}, {"threshold": "best"}, {"expire": 0}, {"gap": -1}])
+@pytest.mark.parametrize(
+    "arguments",
+    [{"threshold": 2}, {"threshold": "best"}, {"expire": 0}, {"gap": -1}, {"first": 0}, {"threshold": 0.5, "far": 0.1}],
+)
 def test_arguments_out_of_range_are_refused(arguments: dict):
     with pytest.raises(ValueError, match="give"):
         OnlineLinker(**arguments)
