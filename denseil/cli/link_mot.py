@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import quote
@@ -14,16 +14,18 @@ from numpy.typing import NDArray
 
 from denseil.cli.output import note
 from denseil.common.text import plain
-from denseil.linking import persons_of_tracks, write_mot
-from denseil.linking.mot import assign
+from denseil.data import Tracks, read_tracks
+from denseil.linking import persons_of_tracks
+from denseil.linking.mot import assign, write_boxes
 
 
 class Job(NamedTuple):
-    """A file to write: the boxes of a camera and video."""
+    """A file to write: the boxes of a camera and video, which were read from a file."""
 
     camera: int
     video: str
-    tracks: Path
+    file: Path
+    boxes: Tracks
     output: Path
 
 
@@ -37,35 +39,51 @@ def plan(folder: Path, tracks: Sequence[tuple[str, Path]], ids: Sequence[str]) -
 
     Raises:
         FileNotFoundError: If there is no such tracks file.
-        ValueError: If a video is given twice, no tracklet is from it, its tracks file is damaged or would be written
-            over, tracklets of two videos cannot be told apart, or those of a track do not fit its boxes.
+        ValueError: If a video is given twice, no tracklet is from it, several cameras have one of its name, its tracks
+            file is damaged or would be written over, tracklets of two videos cannot be told apart, or those of a track
+            do not fit its boxes.
     """
-    given = dict(tracks)
     persons = persons_of_tracks(ids, np.zeros(len(ids), np.int64))
-    places = sorted(persons)
-    for video, count in Counter(video for video, _ in tracks).items():
+    names = _names(persons)
+    places = [_place(word, names) for word, _ in tracks]
+    for place, count in Counter(places).items():
         if count > 1:
-            raise ValueError(f"--tracks: video {video!r} is given {count} times; give each once")
-        if video not in {source for _, source in places}:
-            known = ", ".join(sorted({source for _, source in places})) or "none"
-            raise ValueError(f"--tracks: no tracklet is from video {video!r}; the features files know {known}")
-        for place in places:
-            if place[1] == video:
-                assign(given[video], persons[place])
-    for video in sorted({source for _, source in places} - set(given)):
-        note(f"--tracks names no boxes of {plain(video)}: none are written for it")
-    jobs = [
-        Job(camera, video, given[video], folder / f"c{camera}-{Path(video).stem}.txt")
-        for camera, video in places
-        if video in given
-    ]
+            raise ValueError(f"--tracks: video {names[place]!r} is given {count} times; give each once")
+    jobs = []
+    for place, (_, file) in sorted(zip(places, tracks, strict=True)):
+        boxes = read_tracks(file)
+        assign(boxes, persons[place], file)
+        jobs.append(Job(*place, file, boxes, folder / f"c{place[0]}-{Path(place[1]).stem}.txt"))
+    for place in sorted(persons.keys() - set(places)):
+        note(f"--tracks names no boxes of {plain(names[place])}: none are written for it")
     alike = Counter(job.output for job in jobs)
     jobs = [job if alike[job.output] == 1 else job._replace(output=_full(folder, job)) for job in jobs]
-    read = {os.path.abspath(path): path for path in given.values()}  # noqa: PTH100 (as in `outputs`)
+    read = Counter(os.path.abspath(file) for _, file in tracks)  # noqa: PTH100 (as in `outputs`)
+    for path, count in read.items():
+        if count > 1:
+            raise ValueError(f"--tracks: {path} is given for {count} videos, and its boxes are those of one")
     for job in jobs:
         if os.path.abspath(job.output) in read:  # noqa: PTH100
             raise ValueError(f"{job.output} is a file of --tracks: it would be written over; give --mot another folder")
     return jobs
+
+
+def _names(places: Collection[tuple[int, str]]) -> dict[tuple[int, str], str]:
+    """Name each video; with its camera, as `c2/clip.mp4`, where several cameras have one of its name."""
+    cameras = Counter(video for _, video in places)
+    return {place: place[1] if cameras[place[1]] == 1 else f"c{place[0]}/{place[1]}" for place in places}
+
+
+def _place(word: str, names: Mapping[tuple[int, str], str]) -> tuple[int, str]:
+    """The camera and video that a word of --tracks names, such as `clip.mp4` or `c2/clip.mp4`."""
+    found = [place for place in sorted(names) if word in (place[1], f"c{place[0]}/{place[1]}")]
+    if not found:
+        known = ", ".join(names[place] for place in sorted(names)) or "none"
+        raise ValueError(f"--tracks: no tracklet is from video {word!r}; the features files know {known}")
+    if len(found) > 1:
+        cameras, words = (", ".join(one) for one in zip(*((str(p[0]), f"{names[p]}=FILE") for p in found), strict=True))
+        raise ValueError(f"--tracks: cameras {cameras} have a video {word!r} each: give {words}")
+    return found[0]
 
 
 def write(jobs: Sequence[Job], ids: Sequence[str], person: NDArray[np.int64]) -> None:
@@ -73,7 +91,7 @@ def write(jobs: Sequence[Job], ids: Sequence[str], person: NDArray[np.int64]) ->
     persons = persons_of_tracks(ids, person)
     for job in jobs:
         job.output.parent.mkdir(parents=True, exist_ok=True)
-        count = write_mot(job.output, job.tracks, persons[job.camera, job.video])
+        count = write_boxes(job.output, job.boxes, assign(job.boxes, persons[job.camera, job.video], job.file))
         note(f"{count:,} boxes: {job.output}")
 
 

@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 from denseil.cli import options, values
 from denseil.cli.output import note, say, show
-from denseil.cli.parser import UsageError, Verbs
+from denseil.cli.parser import UsageError, Verbs, refuse_unused
 from denseil.common.arguments import shown
 from denseil.common.text import plain
 
 if TYPE_CHECKING:
     from denseil.linking.rules import Travel
+
+FAR = 0.01  # that of `link`
 
 logger = logging.getLogger(__name__)
 
@@ -46,13 +48,14 @@ def declare(verbs: Verbs) -> None:
         "--tracks",
         type=_source,
         metavar="VIDEO=FILE",
-        help="the tracker's boxes of each video, such as door.mp4=door.txt, for --mot",
+        help="the tracker's boxes of each video, such as door.mp4=door.txt, or c2/clip.mp4=clip.txt where several "
+        "cameras have a clip.mp4, for --mot",
     )
     how = verb.subject("threshold and constraints")
     how.add(
         "--far",
         type=values.number(0, 0.5, above=True),
-        default=0.01,
+        default=FAR,
         metavar="X",
         help="wanted share of pairs of two persons that are linked",
     )
@@ -102,6 +105,8 @@ def link(
     from denseil.metrics import load_features
     from denseil.metrics.merging import read_together
 
+    if threshold is not None:
+        refuse_unused("--threshold", ["--far"] * (far != FAR))
     if (mot is None) != (not tracks):
         raise UsageError("--mot FOLDER and --tracks VIDEO=FILE go together: give both or neither")
     if questions and holds_answers(questions):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -15,6 +16,8 @@ from denseil.linking.rules import Travel
 
 ANSWERS = ("tracklet", "other", "same")
 TRAVEL = ("from", "to", "least", "most")
+WHOLE = re.compile("[+-]?[0-9]{1,19}")
+SECONDS = re.compile("[+-]?([0-9]+[.]?[0-9]*|[.][0-9]+)(e[+-]?[0-9]+)?|inf", re.IGNORECASE)
 YES, NO = ("yes", "1", "true"), ("no", "0", "false")
 
 
@@ -37,8 +40,8 @@ def read_answers(path: str | Path | Sequence[str | Path], rows: Mapping[str, int
 
     Raises:
         FileNotFoundError: If the file does not exist.
-        ValueError: If a column is missing, a tracklet is unknown, an answer is neither yes nor no, or two names are
-            written the same.
+        ValueError: If a column is missing or stands twice, a cell is in none, a tracklet is unknown, an answer is
+            neither yes nor no, or two names are written the same.
     """
     rows = {**dict(zip(csv_names(rows), rows.values(), strict=True)), **rows}
     found: dict[tuple[int, int], bool] = {}
@@ -97,20 +100,25 @@ def read_travel(path: str | Path) -> Travel:
 
     Raises:
         FileNotFoundError: If the file does not exist.
-        ValueError: If a column is missing or a value is not a number.
+        ValueError: If a column is missing or stands twice, a cell is in none, a value is not a number, or a way is
+            given twice.
     """
-    found = {}
+    found: dict[tuple[int, int], tuple[float, float]] = {}
     for place, row in _table(path, TRAVEL):
         pair, limits = _way(row, f"{path}, row {place}")
+        if pair in found:
+            raise ValueError(f"{path}, row {place}: the way from {pair[0]} to {pair[1]} is given twice; keep one row")
         found[pair] = limits
     return found
 
 
 def _way(row: Mapping[str, str], where: str) -> tuple[tuple[int, int], tuple[float, float]]:
-    try:
-        return (int(row["from"]), int(row["to"])), (float(row["least"] or 0), float(row["most"] or "inf"))
-    except ValueError as error:
-        raise ValueError(f"{where}: {error}; give camera numbers and seconds") from None
+    words = {name: row[name].strip() for name in TRAVEL}
+    words |= {name: words[name] or empty for name, empty in (("least", "0"), ("most", "inf"))}
+    for name, word in words.items():
+        if not (WHOLE if name in ("from", "to") else SECONDS).fullmatch(word):
+            raise ValueError(f"{where}: {name} is {shown(row[name])}; give camera numbers and seconds")
+    return (int(words["from"]), int(words["to"])), (float(words["least"]), float(words["most"]))
 
 
 def _table(path: str | Path, columns: tuple[str, ...]) -> list[tuple[int, dict[str, str]]]:
@@ -120,10 +128,24 @@ def _table(path: str | Path, columns: tuple[str, ...]) -> list[tuple[int, dict[s
         try:
             header = file.readline()
             file.seek(0)
-            reader = csv.DictReader(file, delimiter=max(",;\t", key=header.count))  # a spreadsheet may write semicolons
-            missing = [name for name in columns if name not in (reader.fieldnames or ())]
-            if missing:
-                raise ValueError(f"{path} lacks the column {missing[0]!r}: its first row must be {','.join(columns)}")
-            return [(place, {name: row[name] or "" for name in columns}) for place, row in enumerate(reader, start=1)]
+            reader = csv.reader(file, delimiter=max(",;\t", key=header.count))  # a spreadsheet may write semicolons
+            names = next(reader, [])
+            wrong = next((name for name in columns if names.count(name) != 1), None)
+            if wrong is not None:
+                what = "has twice" if wrong in names else "lacks"
+                raise ValueError(f"{path} {what} the column {wrong!r}: its first row must be {','.join(columns)}")
+            return [
+                (place, _cells(row, names, columns, f"{path}, row {place}"))
+                for place, row in enumerate(filter(any, reader), start=1)
+            ]
         except (csv.Error, UnicodeDecodeError) as error:
             raise ValueError(f"{path} is not a CSV file in UTF-8 ({error}); save it as one") from None
+
+
+def _cells(row: Sequence[str], names: Sequence[str], columns: Sequence[str], where: str) -> dict[str, str]:
+    """The cells of a row in some columns; a ValueError for one under no name, as an answer beside its column is."""
+    known = dict(zip(names, row, strict=False))
+    for place, cell in enumerate(row):
+        if cell.strip() and not (place < len(names) and names[place].strip()):
+            raise ValueError(f"{where}: {shown(cell)} is in a column without a name; move it, or name the column")
+    return {name: known.get(name, "") for name in columns}

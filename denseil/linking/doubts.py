@@ -6,6 +6,7 @@ from collections.abc import Collection
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from denseil.common.arguments import checked
 from denseil.common.vectors import ArrayLike
@@ -37,7 +38,8 @@ def doubts(links: Links, vectors: ArrayLike, *, most: int = 30, known: Collectio
     """Find the least confident tracklets, each with the tracklet to compare it with, the least confident first.
 
     A linked tracklet is compared with the least similar one of its person, a single one with the most similar one of
-    another person. Similarities are those of the linking, so of centred vectors where `links.centred`.
+    another person that was not seen at once with it, and about which nothing is known. Similarities are those of the
+    linking, so of centred vectors where `links.centred`.
 
     Args:
         links: Result of `link`.
@@ -54,24 +56,30 @@ def doubts(links: Links, vectors: ArrayLike, *, most: int = 30, known: Collectio
     if links.centred:
         unit = centred(Tracks(unit, links.camids, links.start, links.end))[0].vectors
     skip = {(min(pair), max(pair)) for pair in check_pairs("known", list(known), len(links))}
+    answered: dict[int, list[int]] = {}
+    for one, other in [*skip, *((b, a) for a, b in skip)]:
+        answered.setdefault(one, []).append(other)
     found: dict[tuple[int, int], Doubt] = {}
     for row in np.argsort(links.confidence, kind="stable").tolist():
         if len(found) >= most or links.confidence[row] > 0.75:
             break
         own = np.flatnonzero((links.person == links.person[row]) & (np.arange(len(links)) != row))
-        others = own if len(own) else np.flatnonzero(links.person != links.person[row])
+        others = own if len(own) else _possible(links, row, answered.get(row, []))
         if not len(others):
-            break
+            continue
         similar = unit[others] @ unit[row]
         place = int(similar.argmin() if len(own) else similar.argmax())
         other = int(others[place])
         pair = (min(row, other), max(row, other))
-        if pair not in skip and pair not in found and not _at_once(links, row, other):
+        if pair not in skip and pair not in found:
             found[pair] = Doubt(row, other, float(similar[place]), bool(len(own)))
     return list(found.values())
 
 
-def _at_once(links: Links, one: int, other: int) -> bool:
-    same = links.camids[one] == links.camids[other]
-    first, last = max(links.start[[one, other]]), min(links.end[[one, other]])
-    return bool(same and first <= last)
+def _possible(links: Links, row: int, answered: list[int]) -> NDArray[np.int64]:
+    """Rows of other persons that may show the person of a row: not seen at once with it, nor answered."""
+    same = links.camids == links.camids[row]
+    possible = ~(same & (links.start <= links.end[row]) & (links.start[row] <= links.end))
+    possible &= links.person != links.person[row]
+    possible[answered] = False
+    return np.flatnonzero(possible)

@@ -39,10 +39,13 @@ def write_mot(path: str | Path, tracks: str | Path, persons: Mapping[int, Sequen
         ValueError: If the tracks file is damaged, no track of it has a person, or a track has fewer pauses than its
             tracklets need.
     """
-    boxes, person = assign(tracks, persons)
+    boxes = read_tracks(tracks)
+    return write_boxes(path, boxes, assign(boxes, persons, tracks))
+
+
+def write_boxes(path: str | Path, boxes: Tracks, person: NDArray[np.int64]) -> int:
+    """Write boxes with the person (N,) of each as its id, without those of person 0; returns their number."""
     kept = np.flatnonzero(person)
-    if not len(kept):
-        raise ValueError(f"no track of {tracks} has a person: is it the file of these videos?")
     order = kept[np.lexsort((person[kept], boxes.frames[kept]))]
     with replacing(path) as temporary, temporary.open("w", encoding="utf-8") as file:
         for row in order.tolist():
@@ -51,9 +54,10 @@ def write_mot(path: str | Path, tracks: str | Path, persons: Mapping[int, Sequen
     return len(order)
 
 
-def assign(tracks: str | Path, persons: Mapping[int, Sequence[int]]) -> tuple[Tracks, NDArray[np.int64]]:
-    """Read a tracks file, and give each box a person (N,), 0 for none; arguments and errors as for `write_mot`."""
-    boxes = read_tracks(tracks)
+def assign(boxes: Tracks, persons: Mapping[int, Sequence[int]], file: str | Path) -> NDArray[np.int64]:
+    """Give each box of a tracks file a person (N,), 0 for none; arguments and errors as for `write_mot`."""
+    if not np.isin(boxes.ids, list(persons)).any():
+        raise ValueError(f"no track of {file} has a person: is it the file of these videos?")
     person = np.zeros(len(boxes), np.int64)
     for track in np.unique(boxes.ids).tolist():
         if track in persons:
@@ -61,12 +65,12 @@ def assign(tracks: str | Path, persons: Mapping[int, Sequence[int]]) -> tuple[Tr
             pauses = int((np.diff(boxes.frames[rows]) > 1).sum())
             if pauses < parts - 1:
                 raise ValueError(
-                    f"{tracks}: track {track} has {parts} tracklets and only {pauses} pauses between its boxes, so the "
+                    f"{file}: track {track} has {parts} tracklets and only {pauses} pauses between its boxes, so the "
                     "boxes cannot be given to persons: remove boxes outside of the picture, which fill a pause, or "
                     "give the file that the tracklets were cut by"
                 )
             person[rows] = np.asarray(persons[track])[_pieces(boxes.frames[rows], parts)]
-    return boxes, person
+    return person
 
 
 def _pieces(frames: NDArray[np.int64], count: int) -> NDArray[np.int64]:

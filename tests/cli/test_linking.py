@@ -13,7 +13,7 @@ from PIL import Image
 
 from denseil.cli import main
 from denseil.cli.link_page import link_page
-from denseil.linking import csv_names, doubts, link, persons_of_tracks
+from denseil.linking import Links, csv_names, doubts, link, persons_of_tracks, read_travel
 from denseil.metrics import Embeddings, save_features
 from denseil.metrics.merging import read_together
 
@@ -148,6 +148,36 @@ def test_travel_times_are_followed(two: list[str], tmp_path: Path, capsys: pytes
     assert json.loads(capsys.readouterr().out)["persons"] == 4
 
 
+@pytest.mark.parametrize(
+    ("rows", "words"),
+    [
+        ("1,2,15,\n1,2,500,\n", "row 2: the way from 1 to 2 is given twice; keep one row"),
+        ("1,2,1_5,\n", "row 1: least is '1_5'; give camera numbers and seconds"),
+        ("1,\N{ARABIC-INDIC DIGIT TWO},15,\n", "row 1: to is '\N{ARABIC-INDIC DIGIT TWO}'; give camera numbers"),
+        ("1.0,2,15,\n", "row 1: from is '1.0'"),
+        ("1,2,-5,\n", "travel from 1 to 2: -5.0, inf; give 0 <= least <= most"),
+        ("1,2,nan,\n", "row 1: least is 'nan'"),
+        ("1,2,,.\n", "row 1: most is '.'"),
+        ("1,2,15,,20\n", "row 1: '20' is in a column without a name"),
+    ],
+)
+def test_wrong_travel_times_are_one_line(
+    two, tmp_path: Path, capsys: pytest.CaptureFixture[str], rows: str, words: str
+):
+    travel = tmp_path / "t.csv"
+    travel.write_text(f"from,to,least,most\n{rows}", encoding="utf-8")
+    assert main(["link", *two, "-o", str(tmp_path / "p.csv"), "--travel", str(travel), "--threshold", "0.5"]) == 2
+    error = capsys.readouterr().err
+    assert words in error
+    assert error.count("\n") == 1
+
+
+def test_travel_times_are_read_as_a_spreadsheet_writes_them(tmp_path: Path):
+    travel = tmp_path / "t.csv"
+    travel.write_text("from;to;least;most;\n 1 ;2;1.5;\n-3;+4;;1e3\n\n;;;\n", encoding="utf-8-sig")
+    assert read_travel(travel) == {(1, 2): (1.5, float("inf")), (-3, 4): (0.0, 1000.0)}
+
+
 def test_vectors_of_another_model_are_told_to_need_a_threshold(two, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     command = ["link", *two, "-o", str(tmp_path / "p.csv")]
     assert main(command) == 0
@@ -155,6 +185,8 @@ def test_vectors_of_another_model_are_told_to_need_a_threshold(two, tmp_path: Pa
     assert error.count("the packaged denseil_mobilenetv2, and the vectors are not of it: give a threshold") == 1
     assert main([*command, "--threshold", "0.9"]) == 0
     assert "give a threshold" not in capsys.readouterr().err
+    assert main([*command, "--threshold", "0.9", "--far", "0.05"]) == 2
+    assert "--threshold: --far would change nothing: leave it out" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
@@ -164,6 +196,9 @@ def test_vectors_of_another_model_are_told_to_need_a_threshold(two, tmp_path: Pa
         ("tracklet,other,same\nb,c,perhaps\n", "row 1: same is 'perhaps'"),
         ("tracklet,other,same\nb,x,yes\n", "row 1: no tracklet 'x'"),
         ("tracklet,other,same\nb,b,yes\n", "is compared with itself"),
+        ("tracklet,other,same\nb,c,,yes\n", "row 1: 'yes' is in a column without a name; move it"),
+        ("tracklet,other,same,,\n\nb,c,,yes,\n", "row 1: 'yes' is in a column without a name; move it"),
+        ("tracklet,other,same,same\nb,c,yes,\n", "has twice the column 'same'"),
     ],
 )
 def test_wrong_answers_are_one_line(two, tmp_path: Path, capsys: pytest.CaptureFixture[str], text: str, words: str):
@@ -193,6 +228,16 @@ def test_doubts_come_least_confident_first_and_never_ask_what_times_answer():
     assert all({doubt.one, doubt.other} != {0, 2} for doubt in asked)
     sure = [links.confidence[doubt.one] for doubt in asked]
     assert sure == sorted(sure)
+
+
+def test_doubts_pass_over_companions_and_pairs_that_were_answered():
+    angles = np.radians([0, 5, 46, 51, 95])  # two who look alike walk past both cameras side by side
+    vectors = np.stack([np.cos(angles), np.sin(angles)], axis=1)
+    links = link(vectors, camids=[1, 1, 2, 2, 3], start=[0, 0, 60, 60, 99], end=[9, 9, 70, 70, 99], threshold=0.76)
+    assert links.num_persons == 5
+    asked, again = (doubts(links, vectors, known=known) for known in ((), [(1, 2), (3, 4)]))
+    assert [(doubt.one, doubt.other) for doubt in asked] == [(1, 2), (3, 4), (0, 2)]
+    assert [(doubt.one, doubt.other) for doubt in again] == [(1, 3), (2, 0), (4, 2)]
 
 
 def test_boxes_get_the_persons_of_their_tracklets(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
@@ -238,8 +283,8 @@ def test_videos_without_boxes_are_told(tmp_path: Path, capsys: pytest.CaptureFix
 
 
 def test_boxes_of_videos_whose_names_end_alike_are_files_of_their_own(tmp_path: Path):
-    names = ["c1/monday/clip.mp4/5@0", "c1/tuesday/clip.mp4/5@9", "c2/monday/clip.mp4/5@0"]
-    file = features(tmp_path / "a.safetensors", names, np.eye(3).tolist(), 1)
+    names = ["c1/monday/clip.mp4/5@0", "c1/tuesday/clip.mp4/5@9"]
+    file = features(tmp_path / "a.safetensors", names, np.eye(2).tolist(), 1)
     tracks = []
     for number, day in enumerate(("monday", "tuesday"), start=1):
         (tmp_path / f"{day}.txt").write_text("".join(f"{frame},5,1,2,30,40\n" for frame in range(1, 1 + number)))
@@ -247,7 +292,57 @@ def test_boxes_of_videos_whose_names_end_alike_are_files_of_their_own(tmp_path: 
     command = ["link", str(file), "-o", str(tmp_path / "p.csv"), "--threshold", "0.9", "--mot", str(tmp_path / "mot")]
     assert main([*command, "--tracks", *tracks]) == 0
     lines = {path.name: path.read_text().count("\n") for path in (tmp_path / "mot").iterdir()}
-    assert lines == {"c1-monday%2Fclip.mp4.txt": 1, "c1-tuesday%2Fclip.mp4.txt": 2, "c2-clip.txt": 1}
+    assert lines == {"c1-monday%2Fclip.mp4.txt": 1, "c1-tuesday%2Fclip.mp4.txt": 2}
+
+
+def test_boxes_of_two_cameras_with_a_video_of_one_name_are_not_mixed(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    names = ["c1/clip.mp4/5@0", "c2/clip.mp4/5@9", "c2/hall.mp4/5@9"]
+    file = features(tmp_path / "a.safetensors", names, np.eye(3).tolist(), 1)
+    for number in (1, 2):
+        (tmp_path / f"{number}.txt").write_text("".join(f"{frame},5,1,2,30,40\n" for frame in range(1, 1 + number)))
+    one, other = (str(tmp_path / f"{number}.txt") for number in (1, 2))
+    out, folder = tmp_path / "p.csv", tmp_path / "mot"
+    command = ["link", str(file), "-o", str(out), "--threshold", "0.9", "--mot", str(folder), "--tracks"]
+    for words, text in (
+        ([f"clip.mp4={one}"], "cameras 1, 2 have a video 'clip.mp4' each: give c1/clip.mp4=FILE, c2/clip.mp4=FILE"),
+        ([f"c1/clip.mp4={one}", f"c1/clip.mp4={other}"], "video 'c1/clip.mp4' is given 2 times"),
+        ([f"hall.mp4={one}", f"c2/hall.mp4={other}"], "video 'hall.mp4' is given 2 times"),
+        ([f"c1/clip.mp4={one}", f"c2/clip.mp4={one}"], "1.txt is given for 2 videos, and its boxes are those of one"),
+        (
+            [f"c3/clip.mp4={one}"],
+            "no tracklet is from video 'c3/clip.mp4'; the features files know c1/clip.mp4, c2/cli",
+        ),
+    ):
+        assert main([*command, *words]) == 2
+        assert text in capsys.readouterr().err
+        assert not out.exists()
+    assert main([*command, f"c1/clip.mp4={one}"]) == 0
+    err = capsys.readouterr().err
+    assert "--tracks names no boxes of c2/clip.mp4" in err
+    assert "--tracks names no boxes of hall.mp4" in err
+    assert main([*command, f"c1/clip.mp4={one}", f"c2/clip.mp4={other}"]) == 0
+    lines = {path.name: path.read_text().count("\n") for path in folder.iterdir()}
+    assert lines == {"c1-clip.txt": 1, "c2-clip.txt": 2}
+
+
+def test_boxes_are_those_that_were_checked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    file = features(tmp_path / "a.safetensors", ["c1/door.mp4/5@0"], [[1, 0, 0]], 1)
+    boxes, out = tmp_path / "door.txt", tmp_path / "p.csv"
+    boxes.write_text("1,5,1,2,30,40\n2,5,1,2,30,40\n")
+    command = ["link", str(file), "-o", str(out), "--threshold", "0.9", "--mot", str(tmp_path / "mot")]
+
+    def changed(*arguments: object, **keywords: object) -> Links:
+        boxes.write_text("9,6,1,2,30,40\n")  # the tracker goes on while tracklets are linked
+        return link(*arguments, **keywords)
+
+    monkeypatch.setattr("denseil.linking.link", changed)
+    assert main([*command, "--tracks", f"door.mp4={boxes}"]) == 0
+    assert (tmp_path / "mot" / "c1-door.txt").read_text().count("\n") == 2
+    out.unlink()
+    assert main([*command, "--tracks", f"door.mp4={boxes}"]) == 2  # no track of it has a tracklet
+    assert not out.exists()
 
 
 def test_boxes_of_two_videos_of_one_name_are_not_mixed():
@@ -359,6 +454,7 @@ def test_questions_are_not_written_over_answers(two: list[str], tmp_path: Path, 
         ("tracklet,other,same\nb,c,yes\nd,é,no\n", "cp1252", "q.csv is not a CSV file in UTF-8"),
         ("tracklet,other,same\nb,c,yes\n", "utf-16", "q.csv is not a CSV file in UTF-8"),
         ("tracklet,other,Same\nb,c,yes\n", "utf-8", "q.csv lacks the column 'same'"),
+        ("tracklet,other,same\nb,c,,yes\n", "utf-8", "q.csv, row 1: 'yes' is in a column without a name"),
     ],
 )
 def test_questions_are_not_written_over_a_file_that_cannot_be_read(
