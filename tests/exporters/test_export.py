@@ -3,7 +3,6 @@
 import importlib
 import json
 import shutil
-import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -20,6 +19,8 @@ from denseil.data import read_dataset
 from denseil.embedding import Embedder, ExportedModel
 from denseil.exporters import ExportReport, int8
 from denseil.models import DenseIL, model_id
+from tests.exporters.children import export_on_a_full_disk, signal_after_two_models
+from tests.forked import finish, start
 
 TINY = {"backbone": "test_resnet", "dim": 32, "num_heads": 4, "ffn_dim": 32, "depth": 1}
 MARS = Path(__file__).parents[1] / "data" / "mars_tiny"
@@ -175,35 +176,16 @@ def test_parts_belong_together(model: DenseIL, tmp_path: Path):
 
 
 def test_a_full_disk_ends_in_an_error_not_in_the_process(tmp_path: Path):
-    code = f"""
-import resource, signal, denseil
-signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-resource.setrlimit(resource.RLIMIT_FSIZE, (1_000_000, resource.RLIM_INFINITY))
-model = denseil.create_model("denseil", **{TINY!r})
-try:
-    denseil.export(model, {str(tmp_path / "m.pt2")!r}, "pt2", size=(128, 64))
-except OSError as error:
-    print("OSError", error.errno)
-"""
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
-    assert (done.returncode, done.stdout.strip()) == (0, "OSError 27"), done.stderr
-    assert not list(tmp_path.iterdir())
+    log = tmp_path / "log"
+    finish(start(export_on_a_full_disk, str(tmp_path / "m.pt2"), TINY, log=log), log)
+    assert list(tmp_path.iterdir()) == [log]
 
 
-def test_signals_still_arrive_after_models_are_gone(written: ExportReport):
+def test_signals_still_arrive_after_models_are_gone(written: ExportReport, tmp_path: Path):
     if written.path.suffix != ".xml":
         pytest.skip("OpenVINO's cores exchange the stack for signals")
-    code = f"""
-import os, signal
-from denseil.embedding import ExportedModel
-signal.signal(signal.SIGUSR1, lambda *_: print("arrived"))
-one, two = (ExportedModel({str(written.path)!r}) for _ in range(2))
-del one
-del two
-os.kill(os.getpid(), signal.SIGUSR1)
-"""
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
-    assert (done.returncode, done.stdout.strip()) == (0, "arrived"), done.stderr
+    log = tmp_path / "log"
+    finish(start(signal_after_two_models, str(written.path), log=log), log)
 
 
 def test_a_missing_runtime_says_what_to_install(written: ExportReport, monkeypatch: pytest.MonkeyPatch):
