@@ -25,7 +25,7 @@ def test_the_vector_is_embedders_on_the_frames_kept(model: DenseIL, max_frames):
     tracks = TrackletEmbedder(model, max_frames=max_frames, device="cpu")
     embedder = Embedder(model, device="cpu")
     seen: dict[int, list[np.ndarray]] = {2**31 + 5: [], 7: []}
-    for step, crop in enumerate(CROPS):
+    for step, crop in enumerate(CROPS[:44]):
         both = [crop, CROPS[-step - 1]]
         tracks.update(list(seen), both)
         for own, new in zip(seen.values(), both, strict=True):
@@ -93,7 +93,7 @@ def resident_bytes() -> int:
 
 
 @pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="reads memory from /proc")
-@pytest.mark.parametrize("updates", [1_000, pytest.param(10_000, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("updates", [500, pytest.param(10_000, marks=pytest.mark.slow)])
 def test_memory_is_flat_once_all_tracks_are_full(model: DenseIL, updates: int):
     tracks, num_tracks = TrackletEmbedder(model, device="cpu", max_frames=4), updates // 20
     sizes = []
