@@ -68,3 +68,10 @@ def test_a_live_loop_takes_ids_as_trackers_give_them():
             tracks.update(ids, [crop, crop])
     tracks.drop(torch.tensor(7))
     assert len(tracks) == 0
+
+
+def test_a_damaged_picture_is_named(tmp_path: Path):
+    Image.effect_noise((64, 128), 90).convert("RGB").save(tmp_path / "a.jpg")
+    (tmp_path / "a.jpg").write_bytes((tmp_path / "a.jpg").read_bytes()[:-300])
+    with pytest.raises(ValueError, match="crop 0, a PIL image, is not usable"):
+        runtime.TrackletEmbedder("crops.onnx").update([1], [Image.open(tmp_path / "a.jpg")])
