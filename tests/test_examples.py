@@ -36,7 +36,7 @@ def load(name: str) -> ModuleType:
 
 
 def test_drop_in_trains_in_all_three_ways(capsys: pytest.CaptureFixture[str]):
-    load("drop_in").main(str(TRACKLETS), steps=6)
+    load("drop_in").main(str(TRACKLETS), steps=3)
     out = capsys.readouterr().out
     assert "8 tracklets of 2 people" in out
     losses = [(float(a), float(b)) for a, b in re.findall(r"loss ([\d.]+) -> ([\d.]+)", out)]
