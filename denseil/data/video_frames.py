@@ -84,8 +84,8 @@ class VideoFile:
         except self.error:
             whole = False
         if not whole:  # from the start on one thread: others hide which packet is damaged
-            for frame in self._past_damage():
-                if frame.number > last:
+            for place, frame in enumerate(self._past_damage(), start=1):
+                if frame.number > last and (self.lost or place > last):  # of VP8, packets may hold no picture to show
                     yield frame
 
     @contextmanager

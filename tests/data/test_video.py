@@ -3,6 +3,7 @@ import re
 import shutil
 from pathlib import Path
 
+import av
 import numpy as np
 import pytest
 from PIL import Image
@@ -325,6 +326,25 @@ def test_times_that_begin_again_go_on(tmp_path):
     assert len(found.frames) == 8
     assert found.end == pytest.approx(3.5)  # the second recording starts a frame's time after the first
     assert [doubt.partition(",")[0] for doubt in report.doubts] == ["the times of the video begin again at frame 5"]
+
+
+def test_packets_without_a_picture_to_show_are_no_frames(tmp_path):
+    """The alternate references of VP8 are packets of their own, which no player shows."""
+    whole = write_video(tmp_path / "whole.webm", [0.1 * number for number in range(10)], codec="libvpx")
+    with av.open(str(whole)) as given, av.open(str(tmp_path / "hidden.webm"), "w") as made:
+        stream = made.add_stream_from_template(given.streams.video[0])
+        for number, packet in enumerate(each for each in given.demux(video=0) if each.size):
+            if number in (3, 6):
+                content = bytes(packet)
+                hidden = av.Packet(bytes([content[0] & ~0x10]) + content[1:])
+                hidden.pts = hidden.dts = packet.pts - 3
+                hidden.stream, hidden.time_base = stream, packet.time_base
+                made.mux(hidden)
+            packet.stream = stream
+            made.mux(packet)
+    report, (found,) = cut(tmp_path, tmp_path / "hidden.webm", *[f"{number},7,0,0,9,9" for number in range(1, 13)])
+    assert (len(found.frames), report.frames, report.damaged) == (10, 10, [])
+    assert report.skipped == {"boxes of frames after the last, 10": 2}
 
 
 @pytest.mark.parametrize("name", ["street.mp4", "street.AVI"])
