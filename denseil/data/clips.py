@@ -89,7 +89,7 @@ class ClipDataset(Dataset[ClipBatch]):
         self.tracklets, self.labels = tracklets, labels
         self.clip_len, self.sampling, self.on_corrupt, self.seed = clip_len, sampling, on_corrupt, seed
         self.transform = transform
-        self._epoch = torch.zeros((), dtype=torch.int64).share_memory_()  # shared with workers
+        self._epoch = torch.zeros((), dtype=torch.int64, device="cpu").share_memory_()  # shared with workers
         self._ring: deque[Tensor] = deque(maxlen=0)
 
     def reuse_memory(self, batches: int) -> None:
@@ -118,10 +118,10 @@ class ClipDataset(Dataset[ClipBatch]):
         owners = [self.tracklets[index] for index, *_ in plan]
         return ClipBatch(
             clips,
-            torch.tensor([tracklet.pid if self.labels is None else self.labels[tracklet.pid] for tracklet in owners]),
-            torch.tensor([tracklet.camid for tracklet in owners]),
+            _numbers([tracklet.pid if self.labels is None else self.labels[tracklet.pid] for tracklet in owners]),
+            _numbers([tracklet.camid for tracklet in owners]),
             torch.from_numpy(np.stack([mask for *_, mask in plan])),
-            torch.tensor([index for index, *_ in plan]),
+            _numbers([index for index, *_ in plan]),
         )
 
     def _render(self, plan: Plan, rng: np.random.Generator) -> Tensor:
@@ -196,9 +196,14 @@ def _keep(batch: Any) -> Any:
     return batch
 
 
+def _numbers(values: list[int]) -> Tensor:
+    """Return int64 in main memory, whatever torch's default device is."""
+    return torch.tensor(values, dtype=torch.int64, device="cpu")
+
+
 def _fresh_pixels(shape: tuple[int, ...]) -> Tensor:
     """Allocate uint8 memory; shared in a worker process, so that a batch moves to the main process without a copy."""
     if get_worker_info() is None:
-        return torch.empty(shape, dtype=torch.uint8)
+        return torch.empty(shape, dtype=torch.uint8, device="cpu")
     storage = torch.UntypedStorage._new_shared(math.prod(shape))
-    return torch.empty(0, dtype=torch.uint8).set_(storage).view(shape)
+    return torch.empty(0, dtype=torch.uint8, device="cpu").set_(storage).view(shape)

@@ -54,7 +54,7 @@ def blur_matrix(sigma: Tensor, size: int) -> Tensor:
     offsets = torch.arange(-reach, reach + 1, device=sigma.device, dtype=torch.float32)
     weights = (radius[..., 0] + 1 - offsets.abs()).clamp(0, 1) / (2 * radius[..., 0] + 1)  # (B, offsets)
     source = (place[:, None] + offsets).clamp(0, size - 1)  # (size, offsets)
-    box = torch.zeros(len(sigma), size, size, device=sigma.device)
+    box = torch.zeros(len(sigma), size, size, dtype=torch.float32, device=sigma.device)
     box.scatter_add_(2, source.long().expand(len(sigma), -1, -1), weights[:, None].expand(-1, size, -1).contiguous())
     return box @ box @ box
 

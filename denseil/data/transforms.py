@@ -136,8 +136,8 @@ def _outside(shift: int) -> slice:
 def _affine(mean: tuple[float, ...], std: tuple[float, ...], device: torch.device) -> tuple[Tensor, Tensor]:
     """Return factor and summand of each channel; cached, because every creation on a device would wait for it."""
     with torch.inference_mode(False):
-        scale = 1 / (255 * torch.tensor(std, device=device))
-        return scale, -torch.tensor(mean, device=device) / torch.tensor(std, device=device)
+        centre, spread = (torch.tensor(values, dtype=torch.float32, device=device) for values in (mean, std))
+        return 1 / (255 * spread), -centre / spread
 
 
 @checked

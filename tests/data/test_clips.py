@@ -52,6 +52,16 @@ def test_shapes_and_types_of_a_batch(train):
     assert batch.mask.all()
 
 
+def test_the_default_device_of_torch_changes_nothing(train):
+    def batch():
+        return ClipDataset(train, clip_len=2, transform=ClipTransform((16, 8)))[3]
+
+    expected = batch()
+    with torch.device("meta"):
+        found = batch()
+    assert all(torch.equal(one, other) for one, other in zip(found, expected, strict=True))
+
+
 def test_a_negative_index_counts_from_the_end(train):
     dataset = ClipDataset(train, clip_len=2, transform=ClipTransform((16, 8)))
     assert dataset[-1].owner.tolist() == [len(train) - 1]

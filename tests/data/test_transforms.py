@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torchvision.transforms import v2
 
-from denseil.data import ClipDataset, ClipTransform, normalize
+from denseil.data import ClipDataset, ClipTransform, normalize, transforms
 from denseil.data.images import resize_image
 
 SIZE = (40, 20)
@@ -110,6 +110,21 @@ def test_normalize_is_torchvisions(channels_last):
     out = normalize(clips, mean, std)
     torch.testing.assert_close(out, expected, atol=2e-6, rtol=0)
     assert out.stride() == clips.stride()
+
+
+@pytest.mark.parametrize("default", [torch.float64, torch.float16])
+def test_normalize_gives_float32_whatever_the_default_is(default):
+    pixels = torch.arange(48, dtype=torch.uint8).view(1, 3, 4, 4)
+    expected = normalize(pixels, (0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
+    transforms._affine.cache_clear()
+    torch.set_default_dtype(default)
+    try:
+        found = normalize(pixels, (0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
+    finally:
+        torch.set_default_dtype(torch.float32)
+        transforms._affine.cache_clear()
+    assert found.dtype == torch.float32
+    assert torch.equal(found, expected)
 
 
 def test_normalize_twice():
