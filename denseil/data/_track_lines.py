@@ -35,7 +35,8 @@ class Dialect(Enum):
 
 
 # Classes of persons: walking ones in MOT16, MOT17 and MOT20; walking ones and others in VisDrone.
-PERSONS = {Dialect.GROUND_TRUTH: (1,), Dialect.VISDRONE: (1, 2)}
+PERSONS: dict[Dialect, tuple[int, ...]] = {Dialect.GROUND_TRUTH: (1,), Dialect.VISDRONE: (1, 2)}
+LABELS, PERSON_LABELS = "labels.txt", ("pedestrian", "person", "people")
 
 
 class Line(NamedTuple):
@@ -67,8 +68,21 @@ def read_lines(path: Path) -> Iterator[Line]:
     if rows and not _is_number(rows[0][1][0]):
         order = _columns(rows.pop(0)[1], path)
     dialect = _dialect([fields for _, fields in rows])
+    persons = _persons(dialect, path)
     for number, fields in rows:
-        yield _line(number, fields, order, dialect, f"{path}, line {number}")
+        yield _line(number, fields, order, dialect, persons, f"{path}, line {number}")
+
+
+def _persons(dialect: Dialect, path: Path) -> tuple[int, ...]:
+    """Return the classes of persons; those of ground truth by the `labels.txt` beside it, as CVAT writes one."""
+    labels = path.with_name(LABELS)
+    if dialect is not Dialect.GROUND_TRUTH or labels == path or not labels.is_file():
+        return PERSONS.get(dialect, ())
+    names = [name.lower() for _, name in _lines(labels)]
+    found = tuple(number for number, name in enumerate(names, start=1) if name in PERSON_LABELS)
+    if not found and len(names) > 1:
+        raise ValueError(f"{labels} names no class {' or '.join(PERSON_LABELS)}: call that of persons so")
+    return found or (1,)
 
 
 def _lines(path: Path) -> Iterator[tuple[int, str]]:
@@ -140,7 +154,9 @@ def _is_one_of(text: str, numbers: range) -> bool:
     return _is_number(text) and float(text) in numbers
 
 
-def _line(number: int, fields: Sequence[str], order: Sequence[int], dialect: Dialect, where: str) -> Line:
+def _line(
+    number: int, fields: Sequence[str], order: Sequence[int], dialect: Dialect, persons: Sequence[int], where: str
+) -> Line:
     if dialect is Dialect.KITTI:
         return _kitti(number, fields, where)
     if len(fields) <= max(order):
@@ -153,9 +169,9 @@ def _line(number: int, fields: Sequence[str], order: Sequence[int], dialect: Dia
     left_out = ""
     if track < 0:
         left_out = "boxes without a track (id below 0)"
-    elif dialect in PERSONS and float(fields[6]) == 0:
+    elif persons and float(fields[6]) == 0:
         left_out = "boxes that the ground truth flags as ignored"
-    elif dialect in PERSONS and float(fields[7]) not in PERSONS[dialect]:
+    elif persons and float(fields[7]) not in persons:
         left_out = "boxes of other classes than pedestrians"
     return Line(number, frame, track, (left, top, width, height), left_out)
 

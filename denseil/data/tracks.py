@@ -44,7 +44,8 @@ def read_tracks(path: str | Path) -> Tracks:
     Fields are separated by commas, semicolons, tabs or spaces. A first line that names the columns may give them in
     another order. Ground truth of the MOT Challenge (nine fields: a flag, a class and a visibility follow the box),
     annotations of VisDrone (ten: a score, a class, truncation and occlusion) and labels of KITTI's tracking benchmark
-    are recognised: ignored boxes and classes other than persons are left out. So are boxes with an id below 0, which
+    are recognised: ignored boxes and classes other than persons are left out; a `labels.txt` beside ground truth, as
+    CVAT writes one, names the classes. So are boxes with an id below 0, which
     trackers give to unconfirmed tracks.
 
     Args:
@@ -57,6 +58,8 @@ def read_tracks(path: str | Path) -> Tracks:
             message names the line.
     """
     path = Path(path)
+    if path.is_dir():
+        raise ValueError(f"{path} is a folder: give one file with the boxes of all frames, {','.join(FIELDS)}")
     if not path.is_file():
         raise FileNotFoundError(f"no tracks file {path}")
     lines = list(read_lines(path))

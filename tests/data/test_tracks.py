@@ -67,6 +67,8 @@ def test_no_file_no_boxes_no_text(tmp_path):
     path = tmp_path / "tracks.txt"
     with pytest.raises(FileNotFoundError, match="no tracks file"):
         read_tracks(path)
+    with pytest.raises(ValueError, match="is a folder: give one file with the boxes of all frames"):
+        read_tracks(tmp_path)  # such as the labels of ultralytics
     path.write_text("\n\n")
     with pytest.raises(ValueError, match="holds no boxes"):
         read_tracks(path)
@@ -119,6 +121,16 @@ def test_ground_truth_in_the_hand_of_others(tmp_path, end):
     ]
     tracks = read_tracks(write(tmp_path / "gt.txt", *rows))
     assert (tracks.ids.tolist(), sum(tracks.left_out.values())) == ([2], 2)
+
+
+@pytest.mark.parametrize(("labels", "ids"), [("car\nPerson\n", [2]), ("person\ncar\n", [1]), ("worker\n", [1])])
+def test_ground_truth_of_cvat_has_the_classes_of_its_labels(tmp_path, labels, ids):
+    (tmp_path / "labels.txt").write_text(labels)
+    path = write(tmp_path / "gt.txt", "1,1,600.0,400.0,30.0,60.0,1.0,1,1.0", "1,2,600.0,400.0,30.0,60.0,1.0,2,1.0")
+    assert read_tracks(path).ids.tolist() == ids
+    (tmp_path / "labels.txt").write_text("car\nworker\n")
+    with pytest.raises(ValueError, match=r"labels.txt names no class pedestrian or person or people: call that of"):
+        read_tracks(path)
 
 
 @pytest.mark.parametrize("end", ["0,1", "-1,-1"])  # annotations, and results of a tracker

@@ -57,6 +57,15 @@ def test_options_of_new_splits_without_an_output_are_refused(tmp_path, words, ca
     assert f"{words[0]} would change nothing" in capsys.readouterr().err
 
 
+def test_splits_that_are_there_are_kept(tmp_path, capsys):
+    root, output = str(ilids_tree(tmp_path)), tmp_path / "mine.json"
+    assert main(["data", "splits", "ilids_vid", root, "--output", str(output)]) == 0
+    before = output.read_bytes()
+    assert main(["data", "splits", "ilids_vid", root, "--output", str(output), "--seed", "1"]) == 2
+    assert "mine.json is there already" in capsys.readouterr().err
+    assert output.read_bytes() == before
+
+
 def test_ilids_splits_of_other_persons(tmp_path):
     root = ilids_tree(tmp_path)
     path = root / "train-test people splits" / "train_test_splits_ilidsvid.mat"
