@@ -105,10 +105,10 @@ def train(
     config = read_config(recipe, resume, fields, set or {})
     from denseil import training
 
+    if dry_run:
+        _show(training.dry_run(config), as_json=json)
+        return 0
     with _says_how_to_resume(config.output):
-        if dry_run:
-            _show(training.dry_run(config), as_json=json)
-            return 0
         done = training.train(config, resume=resume is not None)
     lines = [str(done.result)] if done.result is not None else []
     _show(done, as_json=json, text="\n".join([*lines, plain(f"{done.steps} steps; the model is in {done.folder}")]))
@@ -140,7 +140,7 @@ def read_config(
         if not Path(resume, "train.yaml").is_file():
             raise FileNotFoundError(f"{resume!r} holds no run to resume: it has no train.yaml")
         below = asdict(TrainConfig.load(Path(resume, "train.yaml"))) | below
-        if "output" in fields:
+        if "output" in {**fields, **changes}:
             raise UsageError(f"--resume {resume} writes to that folder: leave out --output")
         fields = {**fields, "output": resume}
     return TrainConfig.from_dict(values.merged(below | fields, changes))

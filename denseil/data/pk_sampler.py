@@ -96,6 +96,11 @@ class PKSampler(Sampler[int]):
 
     def _check_groups(self, group_share: float) -> None:
         if not self._threes:
+            if self._groups and group_share:
+                raise ValueError(
+                    f"group_share={group_share} of {self.num_ids // self.world} identities in a process is less than "
+                    "one three of a group: give a larger share or num_ids, or a share of 0 for no groups"
+                )
             return
         threes, alone = self._counts()
         outside = self.num_ids - self._threes * self.world * MEMBERS

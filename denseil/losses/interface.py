@@ -43,6 +43,8 @@ def named_losses(losses: Losses) -> dict[str, Tensor]:
             f"the objective returned {', '.join(map(repr, named)) or 'nothing'}: name the loss to minimise 'total'"
         )
     for name, value in named.items():
+        if not isinstance(name, str):
+            raise TypeError(f"the objective returned a loss named {shown(name)}: name losses by text")
         if not isinstance(value, Tensor) or value.numel() != 1:
             shape = tuple(value.shape) if isinstance(value, Tensor) else type(value).__name__
             raise TypeError(f"the objective's {shown(name)} is {shape}: return scalar tensors, such as losses.mean()")

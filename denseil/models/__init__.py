@@ -7,6 +7,7 @@ from denseil.models._factory import create_model as create_model
 from denseil.models._factory import is_model as is_model
 from denseil.models._factory import list_models as list_models
 from denseil.models._factory import list_pretrained as list_pretrained
+from denseil.models._hub import check_saving as check_saving
 from denseil.models._hub import push_to_hub as push_to_hub
 from denseil.models._hub import save_pretrained as save_pretrained
 from denseil.models._reading import current_names as current_names

@@ -1,7 +1,6 @@
 """Saving a model to a folder, and pushing a model to the Hub."""
 
 import hashlib
-import json
 import shutil
 import tempfile
 from collections.abc import Mapping
@@ -19,8 +18,9 @@ from denseil.common.tensor_files import disk_errors
 from denseil.models._builder import MODEL_ARGS
 from denseil.models._card import model_card
 from denseil.models._config import CONFIG_NAME, WEIGHTS_NAME, parse_config, saved_config, write_config
-from denseil.models._own_models import origin_of, write_own_model
+from denseil.models._own_models import check_own_model, origin_of, write_own_model
 from denseil.models._reading import read_weights
+from denseil.models._saved_args import as_json
 from denseil.models._unwrap import COMPILED, unwrap
 from denseil.models._weights import fitting_weights
 from denseil.models.clip_model import ClipModel
@@ -77,7 +77,7 @@ def save_pretrained(
             identity = model_id(created)
             config = _write_created(created, temporary)
         else:
-            args = _as_json(origin_of(model)[1])
+            args = as_json(origin_of(model)[1])
             config = write_own_model(model, _plain_state(model), args, temporary, preprocessing)
             identity = model_id(model, preprocessing)
         config["denseil"] |= {"model_id": identity, "digests": {"weights": _sha256(temporary / WEIGHTS_NAME)}}
@@ -92,6 +92,21 @@ def save_pretrained(
         for file in sorted(temporary.iterdir(), key=lambda path: path.name == CONFIG_NAME):
             file.replace(folder / file.name)
     return folder
+
+
+@checked
+def check_saving(model: nn.Module) -> None:
+    """Check that `save_pretrained` can save a model, without writing anything.
+
+    Raises:
+        ValueError: As `save_pretrained` raises; also its TypeErrors.
+    """
+    model = unwrap(model)
+    if isinstance(model, ClipModel):
+        _as_created(model)
+        return
+    as_json(origin_of(model)[1])
+    check_own_model(model, _plain_state(model))
 
 
 def _write_created(model: DenseIL, folder: Path) -> dict[str, Any]:
@@ -114,7 +129,7 @@ def _as_created(model: ClipModel) -> DenseIL:
             f"only a model made by denseil.create_model(...) can be saved, not this {type(model).__name__}: its "
             "arguments are recorded there"
         )
-    args = _as_json({name: value for name, value in model._model_args.items() if name in SAVED_ARGS})
+    args = as_json({name: value for name, value in model._model_args.items() if name in SAVED_ARGS})
     architecture = model.pretrained_cfg["architecture"]
     with torch.device("meta"):
         fresh: DenseIL = timm.model_entrypoint(architecture)(num_classes=model.num_classes, **args)
@@ -185,18 +200,6 @@ def _card_of_source(model: DenseIL) -> str | None:
 
 def _sha256(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
-
-
-def _as_json(args: Mapping[str, Any]) -> dict[str, Any]:
-    try:
-        found: dict[str, Any] = json.loads(json.dumps(dict(args), default=_not_json))
-    except (TypeError, ValueError) as error:
-        raise ValueError(f"the model's arguments cannot be written to {CONFIG_NAME}: {error}") from error
-    return found
-
-
-def _not_json(value: object) -> object:
-    raise TypeError(f"among them is a {type(value).__name__}; give names, numbers, lists and dicts to create_model")
 
 
 @checked

@@ -48,11 +48,7 @@ def write_own_model(
         ValueError: If a weight is not finite.
     """
     frames = preprocessing_of(model, preprocessing)
-    width = num_features_of(model)
-    if not state:
-        raise ValueError(f"this {type(model).__name__} has no weights to save")
-    shapes = {name: torch.empty_like(value, device="meta") for name, value in state.items()}
-    fitting_weights(shapes, state, origin=f"the {type(model).__name__} to be saved")
+    width = check_own_model(model, state)
     with disk_errors(folder / WEIGHTS_NAME):
         safetensors.torch.save_file(state, folder / WEIGHTS_NAME, metadata={"format": "pt"})
     prepared = frames.to_dict()
@@ -69,6 +65,18 @@ def write_own_model(
         },
         "denseil": {name: prepared[name] for name in DENSEIL_BLOCK} | _thresholds(model),
     }
+
+
+def check_own_model(model: nn.Module, state: dict[str, Tensor]) -> int:
+    """Check that a module can be saved, as `write_own_model` does, and return the width of its embedding."""
+    width = getattr(model, "num_features", None)
+    if not isinstance(width, int):
+        raise TypeError(f"{type(model).__name__} has no num_features: set it to the width of its embedding")
+    if not state:
+        raise ValueError(f"this {type(model).__name__} has no weights to save")
+    shapes = {name: torch.empty_like(value, device="meta") for name, value in state.items()}
+    fitting_weights(shapes, state, origin=f"the {type(model).__name__} to be saved")
+    return width
 
 
 def open_own_model(build: Callable[[], _Model], folder: Path, saved: SavedConfig, *, pretrained: bool) -> _Model:

@@ -1,10 +1,11 @@
-"""Checks of the arguments of a `DenseIL` in an untrusted config.json: known names, plain values, bounded sizes.
+"""Arguments of models in config.json: written as JSON, and those of a `DenseIL` checked when they are read.
 
 A backbone is built by `timm.create_model(backbone, **backbone_args)`, which can also read files and URLs named by an
 argument. So a backbone must be a name, and its arguments must be parameters of the backbone's own classes.
 """
 
 import inspect
+import json
 import sys
 from collections.abc import Mapping
 from dataclasses import fields
@@ -91,3 +92,16 @@ def _check_plain(name: str, value: Any) -> None:
             _check_plain(name, entry)
     elif isinstance(value, (int, float)) and abs(value) > _MOST:
         raise ValueError(f"{name}={shown(value)} in the saved arguments; numbers must be at most {_MOST}")
+
+
+def as_json(args: Mapping[str, Any]) -> dict[str, Any]:
+    """Return model arguments as JSON values; ValueError if one is none."""
+    try:
+        found: dict[str, Any] = json.loads(json.dumps(dict(args), default=_not_json))
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"the model's arguments cannot be written to config.json: {error}") from error
+    return found
+
+
+def _not_json(value: object) -> object:
+    raise TypeError(f"among them is a {type(value).__name__}; give names, numbers, lists and dicts to create_model")

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Iterable, Iterator, Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -16,9 +17,11 @@ from denseil.data.readers.manifest import write_manifest
 from denseil.embedding.evaluate import evaluate
 from denseil.metrics import RankingResult
 from denseil.models import create_model
+from denseil.models.interface import FramesPolicy
 from denseil.training.ablation_tables import AblationTable, Row, Scores, find_rows, tables
 from denseil.training.budget import row_cost, with_budget
 from denseil.training.config import TrainConfig
+from denseil.training.data_checks import fingerprint, rendered_people
 from denseil.training.parallel import side_by_side
 from denseil.training.resume import CONFIG
 from denseil.training.train import train
@@ -103,26 +106,42 @@ def run_row(row: Row, config: TrainConfig, folder: Path, seed: int) -> Scores:
     """Train and evaluate a row with one seed, as far as that has not been done."""
     folder.mkdir(parents=True, exist_ok=True)
     own, dataset = row_config(row, config, folder, seed)
-    kept, begun = folder / SCORES, folder / "run" / CONFIG
+    frames: FramesPolicy = "even8" if config.test_frames == "even8" else "all"
+    data = fingerprint([*dataset.train, *dataset.gallery_with_queries()[0]])
+    made = {"config": asdict(own), "data": data, "frames": frames}
+    kept = folder / SCORES
     if kept.is_file():
-        if changed := own.changed_from(TrainConfig.load(begun)):
-            raise ValueError(f"{folder} holds this row with another {changed[0]}: choose another output")
-        return Scores(**json.loads(kept.read_text(encoding="utf-8")))
-    done = train(own, resume=begun.is_file())
+        return _kept_scores(kept, own, made)
+    done = train(own, resume=(folder / "run" / CONFIG).is_file())
     model = create_model(f"local-dir:{done.folder}", pretrained=True)
-    result = evaluate(model, dataset, protocol=config.protocol)
+    result = evaluate(model, dataset, frames=frames, protocol=config.protocol)
     scores = Scores(
         seed, result.mAP, float(result.cmc[0]), *_over(result, fine_queries(dataset.query, Path(config.root)))
     )
     with replacing(kept) as temporary:
-        temporary.write_text(json.dumps(vars(scores)), encoding="utf-8")
+        temporary.write_text(json.dumps({**vars(scores), "made": made}), encoding="utf-8")
     return scores
+
+
+def _kept_scores(path: Path, config: TrainConfig, made: dict[str, Any]) -> Scores:
+    """Read the scores of a row, if they were made in the same way; files of earlier versions do not say all of it.
+
+    Raises:
+        ValueError: If the row was trained with another config, or evaluated on other data or frames.
+    """
+    content = json.loads(path.read_text(encoding="utf-8"))
+    before = content.pop("made", None)
+    begun = TrainConfig.from_dict(before["config"]) if before else TrainConfig.load(path.parent / "run" / CONFIG)
+    changed = config.changed_from(begun)
+    changed += [name for name in ("data", "frames") if before and before[name] != made[name]]
+    if changed:
+        raise ValueError(f"{path.parent} holds this row with another {changed[0]}: choose another output")
+    return Scores(**content)
 
 
 def fine_queries(query: Iterable[Tracklet], root: Path) -> list[bool]:
     """Return which queries differ from others in one fine detail, from the manifest of rendered people."""
-    path = root / "manifest.json"
-    known = json.loads(path.read_text(encoding="utf-8"))["tracklets"] if path.is_file() else []
+    known = rendered_people(root, "tracklets", "name", "fine_detail")
     fine = {tracklet["name"] for tracklet in known if tracklet["fine_detail"]}
     return [tracklet.name in fine for tracklet in query]
 

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import yaml
 
-from denseil.common.arguments import checked
+from denseil.common.arguments import checked, shown
 from denseil.common.text import did_you_mean
 from denseil.metrics.figures import new_figure, save_figure
 from denseil.training.recipe_files import ABLATION_TABLES
@@ -123,11 +123,14 @@ def find_rows(table: str, rows: Collection[str] | None = None) -> list[Row]:
 
     Raises:
         KeyError: If the table or a row does not exist.
+        ValueError: If no row is named.
     """
     known = tables()
     if table not in known:
         raise KeyError(f"no table {table!r}; there are {', '.join(known)}")
     names = [row.name for row in known[table][1]]
+    if rows is not None and not rows:
+        raise ValueError(f"rows={shown(rows)}: name some of {names}, or give None for all")
     for name in rows or ():
         if name not in names:
             hint = did_you_mean(name, names)

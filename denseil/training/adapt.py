@@ -24,8 +24,9 @@ from denseil.models import DenseIL, model_id, save_pretrained, unwrap
 from denseil.models.denseil import check_made_float32
 from denseil.training.adapt_criterion import Score
 from denseil.training.adapt_evidence import LEAST_TRACKLETS, times_of
-from denseil.training.adapt_result import REPORT, AdaptResult, Cluster
+from denseil.training.adapt_result import AdaptResult, Cluster
 from denseil.training.adapt_stages import ROUNDS, Run, parts_of, try_stages
+from denseil.training.run_folder import only_run
 
 MOST_TRACKLETS = 2000  # all pairs are compared
 FALSE_ACCEPTS = 0.01  # of the operating point
@@ -63,7 +64,7 @@ def adapt(
 
     Raises:
         ValueError: If there are too few tracklets, or an interrupted run at `output` had other ones.
-        FileExistsError: If the output folder is not empty.
+        FileExistsError: If the output folder is not empty, or another run is writing to it.
         ModuleNotFoundError: If the extra `train` is not installed.
     """
     output = Path(output)
@@ -81,19 +82,17 @@ def adapt(
     if isinstance(first, DenseIL):
         check_made_float32(first)
     run = Run([tracklets[place] for place in places], output, seed, device, time.monotonic() + 60 * minutes)
-    run.open(model_id(first))
-    with progress_bar(1 + ROUNDS, unit="stage", show=progress, desc="adapt") as bar:
-        result = _finish(run, places, first, *try_stages(run, first, bar))
+    with only_run(run.parts, create=True):
+        run.open(model_id(first))
+        with progress_bar(1 + ROUNDS, unit="stage", show=progress, desc="adapt") as bar:
+            result = _finish(run, places, first, *try_stages(run, first, bar))
     shutil.rmtree(run.parts)
     return result
 
 
 def _may_write(output: Path) -> bool:
     """Whether a folder is empty, or holds what a run was writing when it ended."""
-    if not output.is_dir():
-        return False
-    unfinished = parts_of(output).is_dir() and not (output / REPORT).exists()
-    return unfinished or not any(output.iterdir())
+    return output.is_dir() and (parts_of(output).is_dir() or not any(output.iterdir()))
 
 
 def _finish(
@@ -123,7 +122,7 @@ def _finish(
         before=before,
         after=after,
         tracklets=len(run.tracklets),
-        learned=len(run.clusters.learned) if run.clusters else 0,
+        learned=len(run.learned),
         model_id=model_id(best),
         source_id=model_id(first),
         threshold=threshold,

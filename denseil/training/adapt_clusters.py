@@ -91,7 +91,9 @@ def well_separated(similarity: Tensor, group: Sequence[int]) -> bool:
 
 
 class ClusterContrast:
-    """The supervised contrastive loss on embeddings; logits are not used."""
+    """The supervised contrastive loss on embeddings; logits, if any, may be those of other identities."""
+
+    uses_logits = False
 
     def __init__(self, model: nn.Module) -> None:
         self.embed: Callable[[Tensor], Tensor] = lambda features: features

@@ -107,6 +107,8 @@ class Criterion:
                 "to measure a change"
             )
         self.first = self.last = self._score(vectors)
+        if np.isnan(self.first.conflict).all():
+            raise NoEvidenceError("there is only one camera, and nearly all tracklets seem to be seen at once")
 
     def measure(self, model: nn.Module) -> Score:
         """Score a model."""

@@ -63,7 +63,7 @@ class AdaptResult:
         model_id: Identity of the model in the folder: vectors of another one must not be compared with its vectors.
         source_id: Identity of the given model.
         threshold: Lowest cosine similarity at which two tracklets count as one person; None if it could not be set.
-        clusters: Clusters that were learned from, least certain first.
+        clusters: Clusters that were learned from in the last round that was kept, least certain first.
     """
 
     folder: Path

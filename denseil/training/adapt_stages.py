@@ -41,7 +41,8 @@ class Run:
         device: Device to train on, as in `TrainConfig`.
         until: Time by which the stages are to end (`time.monotonic`).
         stages: Stages tried so far.
-        clusters: Clusters that the model learned from, if that stage was kept.
+        clusters: Clusters that the model learned from in the last round that was kept.
+        learned: Positions of the tracklets in the clusters of all rounds that were kept.
         longest: Seconds of the longest stage so far.
     """
 
@@ -52,6 +53,7 @@ class Run:
     until: float
     stages: list[Stage] = field(default_factory=list)
     clusters: Clusters | None = None
+    learned: set[int] = field(default_factory=set)
     longest: float = 0.0
 
     def __post_init__(self) -> None:
@@ -122,6 +124,7 @@ def _try(run: Run, best: nn.Module, attempt: Attempt, criterion: Criterion, bar:
     if reason:
         return best
     criterion.last, run.clusters = score, clusters or run.clusters
+    run.learned.update(learned)
     return candidate
 
 

@@ -76,12 +76,20 @@ def with_budget(
     rows = list(costs)
     left = (60 * minutes - (time.monotonic() - begun)) * (1 - SPARE) * parallel
     fixed, epoch = seeds * sum(row.start + row.end for row in rows), seeds * sum(row.epoch for row in rows)
-    epochs = max(1, int((left - fixed) / epoch))
+    epochs = int((left - fixed) / epoch)
+    several = (seeds * len(rows), parallel)
+    if epochs >= 1:
+        logger.info(
+            "%d trainings, %d at a time: %d epochs each fit into %g minutes (%.1f s an epoch on average)",
+            *(*several, epochs, minutes, epoch / seeds / len(rows)),
+        )
+    else:
+        epochs = 1
+        logger.warning(
+            "%d trainings, %d at a time, do not fit into %g minutes with one epoch each: they will take about %.1f",
+            *(*several, minutes, (fixed + epoch) / parallel / 60),
+        )
     fitted = {"epochs": epochs, "warmup": min(config.warmup, epochs / 4)}
-    logger.info(
-        "%d trainings, %d at a time: %d epochs each fit into %g minutes (%.1f s an epoch on average)",
-        *(seeds * len(rows), parallel, epochs, minutes, epoch / seeds / len(rows)),
-    )
     folder.mkdir(parents=True, exist_ok=True)
     with replacing(kept) as temporary:
         temporary.write_text(json.dumps(fitted), encoding="utf-8")

@@ -11,10 +11,12 @@ def check_callbacks(callbacks: Iterable[object]) -> Sequence[object]:
     """Return callbacks as a sequence.
 
     Raises:
-        TypeError: If one has none of the four methods.
+        TypeError: If one has none of the four methods, or is a class.
     """
     checked = tuple(callbacks)
     for each in checked:
+        if isinstance(each, type):
+            raise TypeError(f"callback {each.__name__} is a class: give an instance, {each.__name__}()")
         if not any(callable(getattr(each, event, None)) for event in EVENTS):
             raise TypeError(f"callback {type(each).__name__} has no method {', '.join(EVENTS[:-1])} or {EVENTS[-1]}")
     return checked

@@ -6,6 +6,7 @@ import hashlib
 import json
 import logging
 import os
+import re
 import shutil
 import tempfile
 from collections.abc import Mapping
@@ -146,7 +147,8 @@ def _separate(values: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 
 def _names(folder: Path) -> list[str]:
-    return sorted(path.name for path in folder.glob("epoch-*"))
+    """List the checkpoints; a user's copies beside them, under other names, are not touched."""
+    return sorted(path.name for path in folder.glob("epoch-*") if re.fullmatch(r"epoch-\d{6,}", path.name))
 
 
 def _read(path: Path) -> Checkpoint:

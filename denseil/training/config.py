@@ -85,7 +85,7 @@ class TrainConfig:
         warmup: Epochs, whole or not, over which the learning rate rises from 1/100 of its peak.
         freeze_bn: Batch norms that keep and use their running statistics: none, those of the encoder, or all.
         sync_bn: Whether batch norms are synchronised over processes (GPUs only).
-        accumulate: Batches per optimizer step.
+        accumulate: Batches per optimizer step; those that fill no step are left out of an epoch, other ones each time.
         grad_checkpointing: Whether activations are recomputed in the backward pass to save memory.
         channels_last: Whether convolutions run channels last.
         compile: Mode of torch.compile for the model while it trains; none does not compile.

@@ -6,6 +6,7 @@ import hashlib
 import json
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -56,14 +57,25 @@ def check_evaluation(dataset: VideoReIDDataset, protocol: str) -> None:
         ) from error
 
 
+def rendered_people(root: str | Path, part: str, *fields: str) -> list[dict[str, Any]]:
+    """Return the entries with given fields in a part of the manifest of rendered people; empty if there is none."""
+    path = Path(root, "manifest.json")
+    try:
+        manifest = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    except ValueError:  # a file of another kind may have that name
+        manifest = {}
+    entries = manifest.get(part) if isinstance(manifest, dict) else None
+    found = entries if isinstance(entries, list) else []
+    return [entry for entry in found if isinstance(entry, dict) and entry.keys() >= set(fields)]
+
+
 def wardrobe_groups(root: str | Path) -> dict[int, int]:
     """Return the wardrobe group of each identity that is in one, from the manifest of rendered people.
 
     Raises:
         ValueError: If there is no manifest, or it has no groups.
     """
-    path = Path(root, "manifest.json")
-    people = json.loads(path.read_text(encoding="utf-8"))["people"] if path.is_file() else []
+    people = rendered_people(root, "people", "pid", "family", "detail")
     groups = {person["pid"]: person["family"] for person in people if person["detail"] == "wardrobe"}
     if not groups:
         raise ValueError(f"group_share: {root} has no wardrobe groups; render some by denseil data synth --groups 0.5")

@@ -19,6 +19,8 @@ def typed(name: str, value: Any, kind: Any) -> Any:
         TypeError: If the value is of another type.
         ValueError: If it is not one of the choices of a `Literal`.
     """
+    if kind is Any:
+        return _plain_data(name, value)
     if get_origin(kind) is dict:
         if not isinstance(value, dict):
             raise TypeError(f"{name}={shown(value)}: it must be a mapping of names to values")
@@ -46,6 +48,25 @@ def typed(name: str, value: Any, kind: Any) -> Any:
         if not isinstance(value, str):
             raise TypeError(f"{name}={shown(value)}: it must be text")
     return value
+
+
+def _plain_data(name: str, value: Any) -> Any:
+    """Return a value as train.yaml can hold it: paths as text, tuples as lists.
+
+    Raises:
+        TypeError: If it cannot.
+    """
+    if value is None or isinstance(value, (bool, str)):
+        return value
+    if isinstance(value, numbers.Real):
+        return _number(name, value, whole=False)
+    if isinstance(value, os.PathLike):
+        return os.fspath(value)
+    if isinstance(value, (list, tuple)):
+        return [_plain_data(name, each) for each in value]
+    if isinstance(value, dict) and all(isinstance(key, str) for key in value):
+        return {key: _plain_data(f"{name}.{key}", each) for key, each in value.items()}
+    raise TypeError(f"{name}={shown(value)}: it must be plain data: text, numbers, lists and mappings")
 
 
 def _number(name: str, value: Any, *, whole: bool) -> int | float:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+
 import torch
 from timm.layers import convert_sync_batchnorm  # type: ignore[attr-defined]
 from torch import nn
@@ -10,20 +12,33 @@ import denseil.models as models
 from denseil.models import DenseIL
 from denseil.training.config import TrainConfig
 
+logger = logging.getLogger(__name__)
 
-def build_model(config: TrainConfig, num_classes: int) -> DenseIL:
+
+def build_model(config: TrainConfig, num_classes: int) -> nn.Module:
     """Build the model with its initial weights, the same on every process.
 
     Raises:
-        ValueError: If `init` is "model" and the name is not of saved weights, or a weights file does not fit.
+        ValueError: If `init` is "model" and the name is not of saved weights, a weights file does not fit, or the model
+            has no encoder to initialise.
         ConnectionError: If `init` is "timm" and the Hub cannot be reached.
     """
     torch.manual_seed(config.seed)
     args = dict(config.model_args)
     if config.init == "timm":
         args["pretrained_backbone"] = True
+    if config.init != "model" and (not models.is_model(config.model) or "." in config.model):
+        logger.warning(
+            "the weights of model=%s are not used, because of init=%s; init=model fine-tunes them",
+            *(config.model, config.init),
+        )
+    instead = "give init=random, or init=model for the weights of a saved model"
     try:
-        model = models.create_model(config.model, config.init == "model", num_classes=num_classes, **args)
+        model: nn.Module = models.create_model(config.model, config.init == "model", num_classes=num_classes, **args)
+    except TypeError as error:
+        if config.init != "timm" or "pretrained_backbone" not in str(error):
+            raise
+        raise ValueError(f"init=timm: {config.model} takes no pretrained_backbone: {instead}") from error
     except OSError as error:
         if config.init != "timm":
             raise
@@ -32,21 +47,30 @@ def build_model(config: TrainConfig, num_classes: int) -> DenseIL:
             "init=random"
         ) from error
     if config.init not in ("timm", "random", "model"):
+        if not isinstance(model, DenseIL):
+            raise ValueError(f"init={config.init}: {config.model} is no DenseIL, whose encoder it would be: {instead}")
         models.load_backbone(model, models.read_weights(config.init), origin=config.init)
-    model.pretrained_cfg.update(input_size=(3, config.height, config.width))
-    block = {name: value for name, value in model.denseil_cfg.items() if name != "thresholds"}  # of the initial weights
-    model.denseil_cfg = {**block, "clip_len": config.clip_len}
-    if config.grad_checkpointing:
-        model.set_grad_checkpointing()
     return model
 
 
 def prepare_model(model: nn.Module, config: TrainConfig, device: torch.device) -> None:
-    """Move a model to the device, and apply `sync_bn`, `channels_last`, `encoder_lr=0` and `compile`, in place.
+    """Make a model ready to be trained on a device, in place.
+
+    The fields `grad_checkpointing`, `sync_bn`, `channels_last`, `encoder_lr=0` and `compile` are applied. Thresholds
+    are dropped: they were measured with the weights that are about to change.
 
     Raises:
-        ValueError: If `sync_bn` is given on a CPU.
+        ValueError: If `sync_bn` is given on a CPU, or the model has no gradient checkpointing.
     """
+    block = getattr(model, "denseil_cfg", None)
+    if isinstance(block, dict) and "thresholds" in block:
+        kept = {name: value for name, value in block.items() if name != "thresholds"}
+        model.denseil_cfg = kept  # type: ignore[assignment]
+    if config.grad_checkpointing:
+        switch = getattr(model, "set_grad_checkpointing", None)
+        if not callable(switch):
+            raise ValueError(f"grad_checkpointing=True: {type(model).__name__} has no set_grad_checkpointing()")
+        switch()
     if config.sync_bn:
         if device.type == "cpu":
             raise ValueError("sync_bn=True: torch has it on GPUs only")

@@ -18,6 +18,8 @@ from denseil.common.progress import progress_bar
 from denseil.metrics import RankingResult
 
 METRICS = "metrics.jsonl"
+LINE = {"kind", "epoch", "step", "loss", "lr", "clips_per_second"}
+"""What a line of it has beside the losses by name; "loss" is the total."""
 DIVERGED = 1e4
 """Largest loss that counts as valid; a larger cross-entropy would need e^10000 identities."""
 
@@ -48,8 +50,8 @@ class Progress:
     ) -> None:
         self.log_every, self.main, self.steps_per_epoch = log_every, main, steps_per_epoch
         self.step = epoch * steps_per_epoch
-        self._sum: dict[str, Tensor] = {}
-        self._count, self._since = 0, time.perf_counter()
+        self._steps: list[Mapping[str, Tensor]] = []  # losses since the last line
+        self._since = time.perf_counter()
         self._file = folder / METRICS
         self._bar = progress_bar(epochs * steps_per_epoch, unit="step", show=main, initial=self.step, desc="train")
         self._tracker = tracker
@@ -68,16 +70,14 @@ class Progress:
         Raises:
             RuntimeError: If the loss is not finite or has diverged; it is read every `log_every` steps.
         """
-        for name, value in losses.items():
-            self._sum[name] = self._sum[name] + value if name in self._sum else value
-        self._count += 1
+        self._steps.append(losses)
         self.step += 1
         self._bar.update()
         if self.step % self.log_every == 0 or self.step % self.steps_per_epoch == 0:
             self._flush(epoch, lr, clips)
 
     def _flush(self, epoch: int, lr: float, clips: int) -> None:
-        means = {name: float(value) / self._count for name, value in self._sum.items()}
+        means = {name: float(value) for name, value in mean_losses(self._steps).items()}
         total = means.pop("total")
         seconds = time.perf_counter() - self._since
         if not math.isfinite(total) or total > DIVERGED:
@@ -88,9 +88,9 @@ class Progress:
             )
         shown = "".join(f" {name} {value:.3f}" for name, value in means.items() if value)  # 0 where it has no weight
         self._bar.set_postfix_str(f"epoch {epoch + 1} loss {total:.3f}{shown} lr {lr:.1e}")
-        values = {"loss": total, **means, "lr": lr, "clips_per_second": self._count * clips / seconds}
+        values = {"loss": total, **means, "lr": lr, "clips_per_second": len(self._steps) * clips / seconds}
         self._write("train", epoch, values)
-        self._sum, self._count, self._since = {}, 0, time.perf_counter()
+        self._steps, self._since = [], time.perf_counter()
 
     def validation(self, epoch: int, result: RankingResult) -> None:
         """Record a validation result after epoch `epoch`, from 0."""
@@ -124,9 +124,26 @@ class Progress:
             self._tracker.log({f"{kind}/{name}": value for name, value in values.items()}, step=self.step)
 
 
-def mean_losses(parts: Sequence[dict[str, Tensor]]) -> dict[str, Tensor]:
-    """Average the losses of the micro-batches of a step, by name."""
-    return {name: sum((part[name] for part in parts[1:]), value) / len(parts) for name, value in parts[0].items()}
+def mean_losses(parts: Sequence[Mapping[str, Tensor]]) -> dict[str, Tensor]:
+    """Average losses of several batches by name, each over the batches that have it."""
+    means = {}
+    for name in dict.fromkeys(name for part in parts for name in part):
+        first, *others = (part[name] for part in parts if name in part)
+        means[name] = sum(others, first) / (1 + len(others))
+    return means
+
+
+def loggable(losses: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Return losses if none has a name that a line of the metrics file has for something else.
+
+    Raises:
+        ValueError: If one has.
+    """
+    if taken := LINE.intersection(losses):
+        raise ValueError(
+            f"the objective returned {min(taken)!r}, a name that {METRICS} has for something else: rename it"
+        )
+    return losses
 
 
 def read_metrics(folder: str | Path) -> list[dict[str, Any]]:
@@ -143,6 +160,6 @@ def _forget_after(path: Path, epoch: int) -> None:
         temporary.write_text("".join(json.dumps(line) + "\n" for line in kept), encoding="utf-8")
 
 
-def all_finite(tensors: dict[str, Tensor]) -> bool:
+def all_finite(tensors: Mapping[str, Tensor]) -> bool:
     """Check that no floating-point tensor holds NaN or infinity."""
     return all(bool(torch.isfinite(value).all()) for value in tensors.values() if value.is_floating_point())

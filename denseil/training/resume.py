@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import asdict
 from pathlib import Path
 
 from torch import nn
@@ -63,6 +64,7 @@ def save_state(training: Training, epoch: int, best: float) -> None:
     config, output, scaler = training.config, Path(training.config.output), training.accelerator.scaler
     state = {
         "epoch": epoch,
+        "config": asdict(config),
         "best": best,
         "scaler": scaler.state_dict() if scaler else None,
         "data": training.data,
@@ -83,11 +85,19 @@ def restore_state(training: Training) -> tuple[int, float]:
         Epochs done, and the best mAP so far; 0 and -1 if there is no checkpoint.
 
     Raises:
-        ValueError: If the run was started with other training tracklets, another model or another objective.
+        ValueError: If the run was started with another config, which train.yaml no longer holds, other training
+            tracklets, another model or another objective.
     """
     checkpoint = last_checkpoint(Path(training.config.output, CHECKPOINTS))
     if checkpoint is None:
         return 0, -1.0
+    begun = checkpoint.state.get("config")
+    if begun is not None and (changed := training.config.changed_from(TrainConfig.from_dict(begun))):
+        name = changed[0]
+        raise ValueError(
+            f"{Path(training.config.output, CONFIG)} has {name}={getattr(training.config, name)!r}, but the run was "
+            f"started with {begun.get(name)!r}: change it back, or choose another output"
+        )
     data = checkpoint.state.get("data")
     if data is None:
         logger.info("%s has no fingerprint of its data: whether they are the same is not checked", checkpoint.path)

@@ -32,7 +32,7 @@ from denseil.training.data_checks import check_evaluation, fingerprint, wardrobe
 from denseil.training.devices import make_accelerator
 from denseil.training.model import build_model, prepare_model
 from denseil.training.optimizer import make_optimizer
-from denseil.training.own_parts import fit_preprocessing, own_dataset, own_model
+from denseil.training.own_parts import check_model, fit_preprocessing, own_dataset
 
 
 @dataclass
@@ -123,8 +123,10 @@ def set_up(
     if config.validate_every or config.test_frames != "none":
         check_evaluation(dataset, config.protocol)
     sampler = _sampler(config, train, accelerator)
-    model = build_model(config, num_classes=len(labels)) if model is None else own_model(model, config)
-    frames = fit_preprocessing(model, preprocessing, config)
+    trained = model is not None or config.init == "model"
+    model = build_model(config, num_classes=len(labels)) if model is None else model
+    check_model(model, config)
+    frames = fit_preprocessing(model, preprocessing, config, trained=trained)
     prepare_model(model, config, accelerator.device)
     objective = config.make_objective() if objective is None else objective
     if isinstance(objective, nn.Module):
@@ -132,8 +134,9 @@ def set_up(
         if accelerator.num_processes > 1 and any(parameter.requires_grad for parameter in objective.parameters()):
             raise ValueError(f"{type(objective).__name__} has parameters of its own: train it in one process")
     optimizer: Optimizer = make_optimizer(model, config, objective)
-    wrapped, prepared = accelerator.prepare(model, optimizer)
+    data = fingerprint(train)
     clips, loader = _loader(config, train, labels, frames, sampler, accelerator)
+    wrapped, prepared = accelerator.prepare(model, optimizer)  # last: it replaces the model's `forward`
     return Training(
         config=config,
         accelerator=accelerator,
@@ -148,7 +151,7 @@ def set_up(
         loader=loader,
         num_classes=len(labels),
         steps_per_epoch=sampler.num_batches // config.accumulate,
-        data=fingerprint(train),
+        data=data,
         callbacks=callbacks,
     )
 

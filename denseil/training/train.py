@@ -22,7 +22,8 @@ from denseil.training.callbacks import notify
 from denseil.training.checkpoints import clear_unfinished
 from denseil.training.config import TrainConfig
 from denseil.training.optimizer import set_lr
-from denseil.training.progress import Progress, all_finite, mean_losses
+from denseil.training.progress import Progress, all_finite, loggable, mean_losses
+from denseil.training.restoring import forward_restored, own_forward, trainable_again
 from denseil.training.resume import CHECKPOINTS, CONFIG, check_run, restore_state, save_state
 from denseil.training.run_folder import only_run, save_model
 from denseil.training.schedule import lr_at
@@ -86,7 +87,7 @@ def train(
         OSError: If a checkpoint cannot be written. Earlier ones are kept.
     """
     output = Path(config.output)
-    with only_run(output, create=not resume):
+    with only_run(output, create=not resume), trainable_again(model):
         check_run(output, config, resume=resume)
         training = set_up(
             config,
@@ -96,33 +97,14 @@ def train(
             callbacks=callbacks,
             preprocessing=preprocessing,
         )
-        main = bool(training.accelerator.is_main_process)
-        epoch, best = _begin(training, output, resume=resume)
-        progress = Progress(
-            output,
-            epoch=epoch,
-            steps_per_epoch=training.steps_per_epoch,
-            epochs=config.epochs,
-            log_every=config.log_every,
-            main=main,
-            tracker=start_tracker(config, step=epoch * training.steps_per_epoch) if main else None,
-        )
-        with _forward_restored(training):
-            with _closing(progress):
+        with forward_restored(training):
+            epoch, best = _begin(training, output, resume=resume)
+            with _reporting(training, output, epoch) as progress:
                 for number in range(epoch, config.epochs):
                     _run_epoch(training, progress, number)
                     best = _after_epoch(training, progress, number, best)
                     notify(training.callbacks, "on_epoch", training, number + 1)
             return _finish(training, output)
-
-
-@contextmanager
-def _forward_restored(training: Training) -> Iterator[None]:
-    """Give the model its own `forward` back at the end: accelerate puts one with autocast in its place."""
-    try:
-        yield
-    finally:
-        training.accelerator.unwrap_model(training.wrapped, keep_fp32_wrapper=False)
 
 
 def _begin(training: Training, output: Path, *, resume: bool) -> tuple[int, float]:
@@ -179,7 +161,7 @@ def training_step(training: Training, batch: ClipBatch) -> dict[str, Tensor]:
     clips, labels = training.to_device(batch)  # (B, T, 3, H, W), (B,)
     with accelerator.accumulate(training.wrapped):
         logits, features = _outputs(training, training.wrapped(clips))  # (B, identities), (B, D)
-        losses = named_losses(training.objective(logits, features, labels))
+        losses = loggable(named_losses(training.objective(logits, features, labels)))
         accelerator.backward(losses["total"])
         if config.clip_grad is not None and accelerator.sync_gradients:
             accelerator.clip_grad_norm_(training.wrapped.parameters(), config.clip_grad)
@@ -194,7 +176,8 @@ def _outputs(training: Training, output: Any) -> tuple[Tensor | None, Tensor]:
     if not isinstance(output, tuple) or len(output) != 2 or not isinstance(output[1], Tensor):
         raise TypeError(f"{name} returned a {type(output).__name__}: while training it must return (logits, features)")
     logits, features = output
-    if logits is not None and logits.shape[-1] != training.num_classes:
+    used = getattr(training.objective, "uses_logits", True)
+    if used and logits is not None and logits.shape[-1] != training.num_classes:
         raise ValueError(
             f"{name} gives logits of {logits.shape[-1]} identities, but the training tracklets have "
             f"{training.num_classes}: build it with that many"
@@ -209,7 +192,8 @@ def _after_epoch(training: Training, progress: Progress, epoch: int, best: float
     validates = config.validate_every > 0 and (last or (epoch + 1) % config.validate_every == 0)
     if not (saves or validates):
         return best
-    if not all_finite(training.model.state_dict()):
+    own = dict(training.objective.named_parameters()) if isinstance(training.objective, nn.Module) else {}
+    if not (all_finite(training.model.state_dict()) and all_finite(own)):
         raise RuntimeError(f"weights became NaN or infinite in epoch {epoch + 1}: training is stopped. Try a lower lr")
     if validates:
         result = _evaluate(training, "even8")
@@ -226,21 +210,33 @@ def _after_epoch(training: Training, progress: Progress, epoch: int, best: float
 
 
 def _evaluate(training: Training, frames: FramesPolicy, *, progress: bool = False) -> RankingResult:
-    result = evaluate(
-        training.model,
-        training.dataset,
-        preprocessing=training.preprocessing,
-        frames=frames,
-        protocol=training.config.protocol,
-        progress=progress,
-    )
+    with own_forward(training.model):
+        result = evaluate(
+            training.model,
+            training.dataset,
+            preprocessing=training.preprocessing,
+            frames=frames,
+            protocol=training.config.protocol,
+            progress=progress,
+        )
     notify(training.callbacks, "on_evaluate", training, result)
     return result
 
 
 @contextmanager
-def _closing(progress: Progress) -> Iterator[None]:
+def _reporting(training: Training, output: Path, epoch: int) -> Iterator[Progress]:
+    """Report a training that goes on after `epoch` epochs, and close the report at the end."""
+    config, main = training.config, bool(training.accelerator.is_main_process)
+    progress = Progress(
+        output,
+        epoch=epoch,
+        steps_per_epoch=training.steps_per_epoch,
+        epochs=config.epochs,
+        log_every=config.log_every,
+        main=main,
+        tracker=start_tracker(config, step=epoch * training.steps_per_epoch) if main else None,
+    )
     try:
-        yield
+        yield progress
     finally:
         progress.close()

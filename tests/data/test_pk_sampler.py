@@ -140,6 +140,10 @@ def test_without_groups_or_share_the_order_is_that_of_before():
         ),
         ({"num_ids": 3, "groups": dict.fromkeys(range(0, 50, 10), 1), "group_share": 2}, "group_share=2: give a share"),
         ({"num_ids": 3, "group_share": float("nan")}, "group_share=nan: give a share of the batch, 0 to 1"),
+        (
+            {"num_ids": 4, "groups": {0: 1, 10: 1, 20: 1}, "group_share": 0.1},
+            "group_share=0.1 of 4 identities in a process is less than one three",
+        ),
         ({"num_ids": 6}, "num_ids=6 identities a batch, but the tracklets have only 5"),
         ({"num_ids": 0}, "at least 1"),
         ({"num_ids": 3, "world": 2}, "num_ids=3 identities cannot be shared equally by 2"),

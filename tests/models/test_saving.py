@@ -169,6 +169,15 @@ def test_a_batch_norm_that_lost_its_activation_is_refused(tmp_path: Path):
     assert any(isinstance(getattr(module, "act", None), nn.SiLU) for module in synchronised)
 
 
+def test_a_model_can_be_checked_without_being_saved(model: DenseIL):
+    denseil.models.check_saving(model)
+    prune.l1_unstructured(model.decoder.query_proj, "weight", 0.5)
+    with pytest.raises(ValueError, match="Before saving, remove parametrisations"):
+        denseil.models.check_saving(model)
+    with pytest.raises(TypeError, match="has no num_features"):
+        denseil.models.check_saving(nn.Linear(2, 2))
+
+
 def test_sharded_models_and_adapters_of_peft_are_named(model: DenseIL, tmp_path: Path):
     class PeftModel(nn.Module):
         def merge_and_unload(self) -> None: ...

@@ -14,7 +14,7 @@ from denseil.data import read_dataset
 from denseil.embedding import evaluate
 from denseil.models.variants import SHIPPED
 from denseil.training import TrainConfig
-from denseil.training.model import build_model
+from denseil.training.model import build_model, prepare_model
 
 NAME, MEAN = "denseil_mobilenetv2.people_v1", "denseil_mobilenetv2_mean.people_v1"
 STAGES = {NAME: {}, MEAN: {"model_args": {"depth": 0}}}  # the second one, beside the recipe
@@ -137,8 +137,10 @@ def test_same_answers_at_once_with_the_packaged_threshold(name: str, offline: No
 
 def test_a_training_that_starts_from_them_does_not_keep_their_thresholds():
     config = TrainConfig(model=MEAN, init="model", height=128, width=64)
-    assert "thresholds" in denseil.create_model(MEAN, pretrained=True).denseil_cfg
-    assert "thresholds" not in build_model(config, num_classes=3).denseil_cfg
+    model = build_model(config, num_classes=3)
+    assert "thresholds" in model.denseil_cfg
+    prepare_model(model, config, torch.device("cpu"))
+    assert "thresholds" not in model.denseil_cfg
 
 
 @pytest.mark.slow

@@ -14,7 +14,7 @@ import torchvision
 import denseil
 from denseil.models import DenseIL, frame_encoder, load_backbone, load_weights, read_weights, renew_digests
 from denseil.training import TrainConfig
-from denseil.training.own_parts import own_model
+from denseil.training.model import prepare_model
 
 TINY = {"backbone": "test_resnet", "dim": 32, "num_heads": 4, "ffn_dim": 32, "depth": 1}
 
@@ -399,7 +399,7 @@ def test_thresholds_are_those_of_the_weights_that_were_loaded(tmp_path: Path):
         denseil.create_model(folder),
     ]
     assert not any("thresholds" in model.denseil_cfg for model in others)
-    own_model(packaged, TrainConfig())
+    prepare_model(packaged, TrainConfig(), torch.device("cpu"))
     assert "thresholds" not in packaged.denseil_cfg
 
 

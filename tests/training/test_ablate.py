@@ -2,6 +2,8 @@
 
 import dataclasses
 import json
+import shutil
+import sys
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -149,5 +151,53 @@ def test_unknown_names(tmp_path: Path):
         next(ablate("1a", smoke(tmp_path), rows=["baseline"]))
     with pytest.raises(ValueError, match="minutes=0: give a number above 0"):
         next(ablate("1a", smoke(tmp_path), minutes=0))
+    with pytest.raises(ValueError, match=r"rows=\[\]: name some of"):
+        next(ablate("1a", smoke(tmp_path), rows=[]))
     with pytest.raises(ValueError, match="seeds=0"):
         next(ablate("1a", smoke(tmp_path), seeds=0))
+
+
+def test_scores_of_other_data_or_frames_are_not_reused(tmp_path: Path):
+    shutil.copytree(TRACKLETS, tmp_path / "data")
+    config = dataclasses.replace(smoke(tmp_path / "out"), root=str(tmp_path / "data"))
+    (first,) = ablate("1a", config, seeds=1, rows=["Baseline"])
+    shutil.rmtree(tmp_path / "out/1a/baseline/seed0/run")  # checkpoints take room; the scores stay
+    moved = dataclasses.replace(config, root=str(TRACKLETS))
+    (again,) = ablate("1a", moved, seeds=1, rows=["Baseline"])
+    assert str(again) == str(first)
+    with pytest.raises(ValueError, match="holds this row with another frames"):
+        next(ablate("1a", dataclasses.replace(config, test_frames="even8"), seeds=1, rows=["Baseline"]))
+    frame = Path(next(iter(read_dataset("mars", config.root).query[0].frames)))
+    frame.write_bytes(frame.read_bytes() + b"\0")
+    with pytest.raises(ValueError, match="holds this row with another data"):
+        next(ablate("1a", config, seeds=1, rows=["Baseline"]))
+
+
+def test_frames_of_the_final_evaluation_are_those_of_the_config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    seen = []
+
+    def watched(*arguments: Any, **more: Any) -> Any:
+        seen.append(more["frames"])
+        return denseil.evaluate(*arguments, **more)
+
+    monkeypatch.setattr(sys.modules["denseil.training.ablate"], "evaluate", watched)
+    for policy in ("all", "even8", "none"):
+        config = dataclasses.replace(smoke(tmp_path / policy), test_frames=policy)
+        next(ablate("1a", config, seeds=1, rows=["Baseline"]))
+    assert seen == ["all", "even8", "all"]
+
+
+@pytest.mark.parametrize("text", ["[]", "{", '{"tracklets": 3}', '{"tracklets": [1, {"name": "a"}]}'])
+def test_a_manifest_of_another_kind_is_not_that_of_rendered_people(tmp_path: Path, text: str):
+    query = read_dataset("mars", TRACKLETS).query
+    (tmp_path / "manifest.json").write_text(text)
+    assert fine_queries(query, tmp_path) == [False] * len(query)
+
+
+def test_a_budget_that_is_too_small_is_told(tmp_path: Path, caplog: pytest.LogCaptureFixture):
+    cost = Cost(start=60, epoch=120, end=60)
+    found = with_budget(smoke(tmp_path), tmp_path, minutes=1, seeds=2, parallel=1, costs=iter([cost]))
+    assert found.epochs == 1
+    assert "2 trainings, 1 at a time, do not fit into 1 minutes with one epoch each: they will take about 8.0" in (
+        caplog.text
+    )

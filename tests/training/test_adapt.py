@@ -13,6 +13,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
+from filelock import FileLock
 from PIL import Image
 from tqdm import tqdm
 
@@ -148,6 +149,48 @@ def test_killed_and_resumed_it_ends_in_the_same_weights_without_labels(
     assert not np.array_equal(learned.conflict, adapted.stages[1].before.conflict, equal_nan=True)
 
 
+def test_killed_before_its_parts_are_removed_it_is_continued(
+    model: torch.nn.Module, dark: list[Tracklet], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    def killed(*arguments: object) -> None:
+        raise KeyboardInterrupt
+
+    module = sys.modules["denseil.training.adapt"]
+    monkeypatch.setattr(module, "shutil", SimpleNamespace(rmtree=killed))
+    with pytest.raises(KeyboardInterrupt):
+        adapt(model, dark, output=tmp_path / "out", device="cpu", minutes=1e-9)
+    assert (tmp_path / "out" / "adapt.json").exists()
+    monkeypatch.undo()
+    adapt(model, dark, output=tmp_path / "out", device="cpu", minutes=1e-9)
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]
+    with pytest.raises(FileExistsError, match="is there already"):
+        adapt(model, dark, output=tmp_path / "out", device="cpu", minutes=1e-9)
+
+
+def test_a_second_adaptation_into_the_same_folder_is_refused(
+    model: torch.nn.Module, dark: list[Tracklet], tmp_path: Path
+):
+    (tmp_path / "out.parts").mkdir()
+    with FileLock(tmp_path / "out.parts" / ".lock"), pytest.raises(FileExistsError, match="is writing to"):
+        adapt(model, dark, output=tmp_path / "out", device="cpu", minutes=1e-9)
+
+
+def test_a_model_with_a_classifier_learns_from_clusters(
+    model: torch.nn.Module, dark: list[Tracklet], adapted: AdaptResult, tmp_path: Path
+):
+    """The classifier knows other identities than the clusters, and stays as it was."""
+    arguments = {"backbone": "test_resnet", "dim": 32, "depth": 1, "num_heads": 2, "ffn_dim": 32}
+    torch.manual_seed(1)
+    other = denseil.create_model("denseil", num_classes=5, **arguments).eval()
+    other.load_state_dict(model.state_dict(), strict=False)
+    other.preprocessing = model.preprocessing
+    result = adapt(other, dark, output=tmp_path / "out", device="cpu")
+    assert result.stages[1].score is not None
+    np.testing.assert_allclose(result.stages[1].score.conflict, adapted.stages[1].score.conflict, rtol=0.01)
+    opened = denseil.create_model(f"local-dir:{result.folder}", pretrained=True, num_classes=5)
+    assert torch.equal(opened.neck.classifier.weight, other.neck.classifier.weight)
+
+
 @pytest.mark.parametrize(
     ("answers", "rounds"), [(["", "no"], 2), pytest.param(["", "", "", ""], 3, marks=pytest.mark.slow)]
 )
@@ -163,6 +206,7 @@ def test_clusters_are_found_again_as_long_as_that_helps(
     monkeypatch.setattr(adapt_stages, "helped", lambda *scores, **arguments: next(given))
     result = adapt(model, dark, output=tmp_path / "out", device="cpu")
     assert [stage.kept for stage in result.stages] == [False, *(not answer for answer in answers)][: 1 + rounds]
+    assert result.learned >= sum(len(cluster.tracklets) for cluster in result.clusters) > 0
     assert [stage.name for stage in result.stages[1:]] == ["clusters", "clusters, round 2", "clusters, round 3"][
         :rounds
     ]
@@ -192,12 +236,14 @@ def test_a_model_that_nothing_helps_is_left_as_it_was(model: torch.nn.Module, br
     assert same(state(opened), state(model))
 
 
-@pytest.mark.parametrize("case", ["one camera", "one person", "one person, with times"])
+@pytest.mark.parametrize("case", ["one camera", "all at once", "one person", "one person, with times"])
 def test_without_evidence_the_model_is_left_as_it_was(
     case: str, model: torch.nn.Module, dark: list[Tracklet], tmp_path: Path
 ):
     if case == "one camera":
         own = [dataclasses.replace(each, camid=1, start=None, end=None) for each in dark]
+    elif case == "all at once":  # as if each track lasted as long as the video
+        own = [dataclasses.replace(each, camid=1, start=0.0, end=60.0) for each in dark]
     else:
         one = [each for each in dark if each.pid == 0]
         own = [dataclasses.replace(one[n % 2], name=str(n), start=20.0 * n, end=20.0 * n + 9) for n in range(24)]
@@ -206,7 +252,7 @@ def test_without_evidence_the_model_is_left_as_it_was(
     result = adapt(model, own, output=tmp_path / "out", device="cpu")
     assert not result.adapted
     assert result.before is None
-    assert ("only one camera" if case == "one camera" else "persons") in result.reason
+    assert ("persons" if "person" in case else "only one camera") in result.reason
     opened = denseil.create_model(f"local-dir:{tmp_path / 'out'}", pretrained=True)
     assert same(state(opened), state(model))
 

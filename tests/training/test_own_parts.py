@@ -3,7 +3,7 @@
 import dataclasses
 import pickle
 import sys
-from itertools import cycle
+from itertools import count, cycle
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -12,7 +12,9 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torch.nn.utils import prune
 
+import denseil
 from denseil.cli import main
 from denseil.data import label_map, read_dataset
 from denseil.models import Preprocessing
@@ -192,11 +194,141 @@ def test_parts_that_do_not_fit_are_one_clear_error(config: TrainConfig):
         (ValueError, "make them the same", {"model": MeanColour(), "preprocessing": Preprocessing()}, {}),
         (ValueError, "no part named encoder", {"model": MeanColour()}, {"freeze_bn": "encoder"}),
         (ValueError, "no part named encoder", {"model": MeanColour()}, {"encoder_lr": 0.1}),
-        (ValueError, "set_grad_checkpointing", {"model": MeanColour()}, {"grad_checkpointing": True}),
+        (
+            ValueError,
+            "set_grad_checkpointing",
+            {"model": MeanColour(), "preprocessing": FRAMES},
+            {"grad_checkpointing": True},
+        ),
         (TypeError, r"its \.train", {"dataset": SimpleNamespace(train=["a"])}, {}),
         (TypeError, "has no method on_step", {"callbacks": [print]}, {}),
+        (TypeError, r"is a class: give an instance, Recorder\(\)", {"callbacks": [Recorder]}, {}),
         (TypeError, "scalar", {"objective": lambda logits, features, labels: 3}, {}),
     ):
         output = Path(config.output, str(len(message)) + str(len(fields)) + type(next(iter(own.values()))).__name__)
         with pytest.raises(error, match=message):
             train(dataclasses.replace(config, output=str(output), **fields), **own)
+
+
+@pytest.fixture
+def registered(monkeypatch: pytest.MonkeyPatch) -> str:
+    """Name of a registered module that is no DenseIL."""
+
+    def colour_of_a_test(pretrained: bool = False, num_classes: int = 0) -> MeanColour:
+        model = MeanColour(num_classes)
+        model.preprocessing = FRAMES
+        return model
+
+    denseil.register_model(colour_of_a_test)
+    return "colour_of_a_test"
+
+
+def test_a_registered_module_is_trained_by_its_name_and_fine_tuned(config: TrainConfig, registered: str):
+    named = dataclasses.replace(config, model=registered, model_args={}, init="random", test_frames="even8")
+    done = train(named)
+    assert done.result is not None
+    model = denseil.create_model(done.folder, pretrained=True)
+    assert model.preprocessing == dataclasses.replace(FRAMES, clip_len=config.clip_len)
+    tuned = dataclasses.replace(named, model=f"local-dir:{done.folder}", init="model", output=config.output + "2")
+    assert train(tuned).result is not None
+    for field, value in {"freeze_bn": "encoder", "encoder_lr": 0.5, "init": "timm", "grad_checkpointing": True}.items():
+        with pytest.raises(ValueError, match=rf"^{field}="):
+            train(dataclasses.replace(named, output=config.output + field, **{field: value}))
+    weights = Path(config.output, "final", "model.safetensors")
+    with pytest.raises(ValueError, match="is no DenseIL, whose encoder it would be: give init=random"):
+        train(dataclasses.replace(named, output=config.output + "file", init=str(weights)))
+
+
+def test_a_saved_model_whose_weights_are_not_used_is_told(config: TrainConfig, caplog: pytest.LogCaptureFixture):
+    done = train(config)
+    saved = dataclasses.replace(config, model=f"local-dir:{done.folder}", model_args={}, output=config.output + "2")
+    train(saved)
+    assert f"the weights of model=local-dir:{done.folder} are not used, because of init=random" in caplog.text
+    caplog.clear()
+    train(dataclasses.replace(saved, init="model", height=32, width=16, output=config.output + "3"))
+    assert "are not used" not in caplog.text
+    assert "frames of the model were 64 x 32 pixels; from now on they are 32 x 16" in caplog.text
+
+
+def test_a_frozen_encoder_is_trained_by_the_next_training(config: TrainConfig):
+    """Two stages in one process: the decoder alone first, then everything."""
+    model = denseil.create_model("denseil", backbone="test_resnet", dim=32, depth=1, num_heads=4, num_classes=2)
+    train(dataclasses.replace(config, encoder_lr=0), model=model)
+    frozen = next(model.encoder.parameters()).clone()
+    train(dataclasses.replace(config, output=config.output + "2"), model=model)
+    assert not torch.equal(next(model.encoder.parameters()), frozen)
+
+
+def test_a_model_that_could_not_be_saved_is_refused_before_training(config: TrainConfig):
+    pruned = denseil.create_model("denseil", backbone="test_resnet", dim=32, depth=1, num_heads=4, num_classes=2)
+    prune.l1_unstructured(pruned.decoder.query_proj, "weight", 0.5)
+    masked = MeanColour()
+    masked.register_buffer("mask", torch.full((2,), -torch.inf))
+    for model, error, message in (
+        (pruned, ValueError, "Before saving, remove parametrisations"),
+        (masked, ValueError, "mask has values that are not finite"),
+        (MeanColour().bfloat16(), ValueError, r"head\.weight of MeanColour is torch\.bfloat16: train in float32"),
+        (torch.compile(MeanColour()), TypeError, "wrapped in a OptimizedModule: give the module inside"),
+    ):
+        with pytest.raises(error, match=message):
+            train(config, model=model, preprocessing=None if model is pruned else FRAMES)
+        assert not Path(config.output, "train.yaml").exists()
+
+
+def test_a_model_has_its_own_forward_back_if_its_run_is_not_resumed(config: TrainConfig):
+    config = dataclasses.replace(config, precision="bf16")
+    interrupted(config, model=MeanColour(), preprocessing=FRAMES)
+    model = MeanColour()
+    with pytest.raises(ValueError, match="started with an objective without"):
+        train(config, model=model, objective=Centres(), preprocessing=FRAMES, resume=True)
+    clips = torch.rand(2, 3, 3, 64, 32)
+    assert torch.equal(model.eval()(clips), MeanColour.forward(model, clips))
+
+
+def test_a_model_trained_in_bf16_is_evaluated_as_it_is_saved(config: TrainConfig):
+    seen: set[bool] = set()
+
+    class Watched(MeanColour):
+        def forward(self, clips: Tensor, mask: Tensor | None = None) -> Tensor | tuple[Tensor, Tensor]:
+            if not self.training:
+                seen.add(torch.is_autocast_enabled("cpu"))
+            return super().forward(clips, mask)
+
+    bf16 = dataclasses.replace(config, precision="bf16", validate_every=1, test_frames="even8")
+    train(bf16, model=Watched(), preprocessing=FRAMES)
+    assert seen == {False}
+
+
+def test_a_loss_that_only_some_batches_have_is_the_mean_of_those(config: TrainConfig):
+    batches = count()
+
+    def objective(logits: Tensor, features: Tensor, labels: Tensor) -> dict[str, Tensor]:
+        total, batch = F.cross_entropy(logits, labels), next(batches)
+        return {"total": total, "aux": total * 0 + batch} if batch % 2 else {"total": total}
+
+    for accumulate in (2, 1):  # an epoch of two batches: one step, then two
+        fields = {"accumulate": accumulate, "output": f"{config.output}{accumulate}", "log_every": 100}
+        one = dataclasses.replace(config, epochs=1, num_ids=1, **fields)
+        train(one, model=MeanColour(), objective=objective, preprocessing=FRAMES)
+        (line,) = read_metrics(one.output)
+        assert line["aux"] == (1 if accumulate == 2 else 3)
+
+
+@pytest.mark.parametrize("name", ["loss", "lr", "epoch", "step", "kind"])
+def test_a_loss_does_not_take_the_place_of_another_figure(config: TrainConfig, name: str):
+    def objective(logits: Tensor, features: Tensor, labels: Tensor) -> dict[str, Tensor]:
+        return {"total": F.cross_entropy(logits, labels), name: features.mean()}
+
+    with pytest.raises(ValueError, match=f"returned '{name}', a name that metrics.jsonl has for something else"):
+        train(config, model=MeanColour(), objective=objective, preprocessing=FRAMES)
+
+
+def test_an_objective_whose_weights_became_nan_is_not_saved(config: TrainConfig):
+    class Breaking(Centres):
+        def forward(self, logits: Tensor, features: Tensor, labels: Tensor) -> Tensor:
+            self.centres.register_hook(lambda gradient: gradient * torch.nan)
+            return super().forward(logits, features, labels)
+
+    with pytest.raises(RuntimeError, match="weights became NaN"):
+        train(config, model=MeanColour(), objective=Breaking(), preprocessing=FRAMES)
+    assert not list(Path(config.output, "checkpoints").glob("epoch-*"))

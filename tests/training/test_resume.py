@@ -12,6 +12,7 @@ import torch
 from filelock import FileLock
 from safetensors.torch import load_file
 
+from denseil.cli import main
 from denseil.data import Tracklet, VideoReIDDataset, read_dataset
 from denseil.models import create_model
 from denseil.training import TrainConfig, checkpoints, train
@@ -207,3 +208,33 @@ def test_final_is_saved_before_it_is_evaluated(tmp_path: Path):
     assert train(dataclasses.replace(config, test_frames="all"), resume=True).result is not None
     assert Path(config.output, "final", "result.json").exists()
     assert all(torch.equal(value, before[name]) for name, value in weights(config).items())
+
+
+def test_a_run_keeps_the_config_of_its_checkpoints(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    """A train.yaml that was edited meanwhile is compared with itself, so the checkpoint has to know better."""
+    config = config_for(tmp_path / "run")
+    interrupted(config)
+    dataclasses.replace(config, epochs=5, workers=1).save(Path(config.output, "train.yaml"))
+    assert main(["train", "--resume", config.output]) == 2
+    assert "train.yaml has epochs=5, but the run was started with 3: change it back" in capsys.readouterr().err
+    dataclasses.replace(config, workers=1).save(Path(config.output, "train.yaml"))
+    assert main(["train", "--resume", config.output]) == 0
+
+
+def test_resuming_one_run_never_writes_into_another(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    for name in ("a", "b"):
+        interrupted(config_for(tmp_path / name))
+    assert main(["train", "--resume", str(tmp_path / "a"), "--set", f"output={tmp_path / 'b'}"]) == 2
+    assert "leave out --output" in capsys.readouterr().err
+    assert not (tmp_path / "b" / "final").exists()
+
+
+def test_copies_of_checkpoints_under_other_names_are_left_alone(tmp_path: Path):
+    config = config_for(tmp_path / "run", epochs=4)
+    interrupted(config, 2)
+    checkpoints_of = Path(config.output, "checkpoints")
+    shutil.copytree(checkpoints_of / "epoch-000001", checkpoints_of / "epoch-000001-keep")
+    (checkpoints_of / "epoch-notes.txt").write_text("the first was the best")
+    train(config, resume=True)
+    left = ["epoch-000001-keep", "epoch-000003", "epoch-000004", "epoch-notes.txt"]
+    assert sorted(path.name for path in checkpoints_of.iterdir()) == left

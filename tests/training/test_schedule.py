@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+from datetime import date
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ from denseil.training import TrainConfig, recipes
 from denseil.training.dry_run import dry_run
 from denseil.training.model import build_model
 from denseil.training.optimizer import make_optimizer, set_lr
+from denseil.training.own_parts import fit_preprocessing
 from denseil.training.schedule import lr_at
 from tests.data.test_mars import TINY
 
@@ -79,13 +81,16 @@ def test_recipes_load_and_build(recipe: str):
     config = TrainConfig.from_recipe(recipe, init="random")
     with torch.device("meta"):
         model = build_model(config, num_classes=7)
+    assert fit_preprocessing(model, None, config, trained=False).size == (config.height, config.width)
     assert model.pretrained_cfg["input_size"] == (3, config.height, config.width)
 
 
 def test_config_survives_its_file(tmp_path: Path):
     config = TrainConfig.from_recipe("small", root="x", margin=None, appearance={"jitter": 0.3}, lr=1e-5)
-    config.save(tmp_path / "train.yaml")
-    assert TrainConfig.load(tmp_path / "train.yaml") == config
+    own = {"path": Path("a/b"), "counts": (np.int64(2), np.float32(0.5)), "on": True, "more": {"none": None}}
+    for each in (config, dataclasses.replace(config, objective="mine", objective_args=own)):
+        each.save(tmp_path / "train.yaml")
+        assert TrainConfig.load(tmp_path / "train.yaml") == each
 
 
 def test_the_former_name_of_appearance_is_read():
@@ -128,6 +133,9 @@ def test_bad_values_are_one_clear_error(fields: dict, message: str):
         ({"gather": 1}, "gather=1: it must be true or false"),
         ({"model": 3}, "model=3: it must be text"),
         ({"model_args": None}, "model_args=None: it must be a mapping"),
+        ({"data_args": {"made_on": date(2026, 1, 1)}}, r"data_args\.made_on=.*plain data"),
+        ({"model_args": {"levels": {2, 3}}}, r"model_args\.levels=.*plain data"),
+        ({"objective_args": {"weights": torch.ones(2)}}, r"objective_args\.weights=.*plain data"),
         ({"appearance": {"jitter": "much"}}, r"appearance\.jitter='much': it must be a number"),
     ],
 )
