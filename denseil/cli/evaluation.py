@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from denseil.metrics import Embeddings, RankingResult
     from denseil.models import DenseIL
 
+OUTPUT = Path("evaluation")
+
 
 def declare(verbs: Verbs) -> None:
     """Declare `evaluate`."""
@@ -47,7 +49,7 @@ def declare(verbs: Verbs) -> None:
         "-o",
         "--output",
         type=values.new_folder,
-        default=Path("evaluation"),
+        default=OUTPUT,
         metavar="FOLDER",
         help="folder for the result and the embeddings, which are reused for another protocol",
     )
@@ -113,14 +115,16 @@ def evaluate(
     attention: bool,
 ) -> int:
     """Evaluate a model on a dataset, or saved features of any code base."""
-    of_dataset = {"--data-args": data_args, "--frames": frames != "all"}
+    of_dataset: dict[str, Any] = {"--data-args": data_args, "--frames": frames != "all", "--output": output != OUTPUT}
     if mot is not None:
         of_dataset |= {"--protocol": protocol != "standard", "--metric": metric != "cosine", "--attention": attention}
         refuse_unused("--mot", [name for name, given in of_dataset.items() if given])
+    elif video is None:
+        refuse_unused("without --mot", reassociation.given(gap, stride, window))
     if features is not None:
-        of_model = {"--checkpoint": checkpoint, "--random-weights": random_weights, "--model-args": model_args}
-        unused = {**of_model, **of_dataset, "--precision": precision != "fp32"}
-        refuse_unused("--features", [name for name, given in unused.items() if given])
+        of_dataset |= {"--checkpoint": checkpoint, "--random-weights": random_weights, "--model-args": model_args}
+        of_dataset |= {"--device": device != "auto", "--precision": precision != "fp32", "--seed": seed}
+        refuse_unused("--features", [name for name, given in of_dataset.items() if given])
     if mot is not None or video is not None:
         reassociation.check(model, mot, video, dataset=dataset, features=features, page=page, plot=plot, rerank=rerank)
         where, _ = begin(device, seed)

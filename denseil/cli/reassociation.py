@@ -44,6 +44,12 @@ def declare(verb: Verb) -> None:
     )
 
 
+def given(gap: tuple[int, ...], stride: int, window: tuple[int, ...]) -> list[str]:
+    """Names of the options that are not at their defaults."""
+    changed = {"--gap": gap != GAPS, "--stride": stride != STRIDE, "--window": window != WINDOWS}
+    return [name for name, is_changed in changed.items() if is_changed]
+
+
 def check(
     model: str | None,
     mot: Path | None,

@@ -168,9 +168,18 @@ def test_command_line_errors(
         assert "features" in capsys.readouterr().err
     assert cli.main(["evaluate", "--features", files[0], "absent"]) == 2
     assert "denseil: no features file absent: check the path; `denseil embed` and" in capsys.readouterr().err
-    for unused in (["--precision", "bf16"], ["--frames", "even8"], ["--data-args", "split=1"], ["--random-weights"]):
+    for unused in (
+        *(["--precision", "bf16"], ["--frames", "even8"], ["--data-args", "split=1"], ["--random-weights"]),
+        *(["--output", "folder"], ["--device", "cuda"], ["--seed", "3"]),
+    ):
         assert cli.main(["evaluate", "--features", *files, *unused]) == 2
         assert f"--features: {unused[0]} would change nothing" in capsys.readouterr().err
+    for unused in (["--gap", "90"], ["--stride", "10"], ["--window", "1"]):
+        for words in (["--features", *files], ["model", "mars", "root"]):
+            assert cli.main(["evaluate", *words, *unused]) == 2
+            assert f"without --mot: {unused[0]} would change nothing" in capsys.readouterr().err
+    assert cli.main(["evaluate", "model", "--mot", "t.txt", "--video", "v.mp4", "--output", "folder"]) == 2
+    assert "--mot: --output would change nothing" in capsys.readouterr().err
     assert cli.main(["evaluate", "--features", *files, "--protocol", "mars"]) == 2
     assert "standard, mars-official" in capsys.readouterr().err
     save_features(files[0], pair[0], metadata={"frames": "8"})
