@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, TypeAlias, Union
 import numpy as np
 import numpy.typing as npt
 
+from denseil.common.arguments import shown
+
 if TYPE_CHECKING:
     from torch import Tensor
 
@@ -52,6 +54,29 @@ def unit_vectors(vectors: ArrayLike, *, what: str = "vectors") -> npt.NDArray[np
     lengths[np.abs(lengths - 1) < 1e-6] = 1  # copies of copies stay bit-identical
     units: npt.NDArray[np.float32] = array / lengths
     return units
+
+
+def whole_numbers(name: str, values: ArrayLike) -> npt.NDArray[np.int64]:
+    """Convert whole numbers below 2^63, which may be given as floats, such as cameras, frames or tracks.
+
+    Args:
+        name: Their name in errors.
+        values: The numbers, of any shape; there may be none.
+
+    Raises:
+        ValueError: If one is no number, not whole, or 2^63 and more.
+    """
+    found = np.asarray(values)
+    if not found.size:
+        return found.astype(np.int64)
+    if found.dtype.kind not in "iuf" or (found.dtype.kind == "f" and not (found == np.trunc(found)).all()):
+        raise ValueError(f"{name} holds {shown(found.tolist())} of type {found.dtype}; give whole numbers")
+    far = np.flatnonzero(
+        found > 2**63 - 1 if found.dtype.kind != "f" else (found < -(2.0**63)) | (found >= 2.0**63)
+    )  # a float holds 2^63, but not 2^63 - 1
+    if len(far):
+        raise ValueError(f"{name} holds {found.flat[far[0]]} in row {far[0]}; give whole numbers below 2^63")
+    return found.astype(np.int64)
 
 
 def _without_torch(vectors: ArrayLike) -> npt.ArrayLike:

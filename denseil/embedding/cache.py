@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from denseil._version import __version__
@@ -88,20 +89,31 @@ def _file_state(path: str) -> str:
     return f"{path} {stat.st_size} {stat.st_mtime_ns}"
 
 
-def cached_vectors(path: Path, tracklets: Sequence[Tracklet], width: int) -> Tensor | None:
-    """Read the cached vectors (N, width) of tracklets; None if there is no intact file."""
+def cached_vectors(path: Path, tracklets: Sequence[Tracklet], width: int, *, write: bool) -> Tensor | None:
+    """Read the cached vectors (N, width) of tracklets; None if there is no intact file.
+
+    Args:
+        path: The file, which anyone may read as a features file.
+        tracklets: The tracklets, in order.
+        width: Width of the vectors.
+        write: Whether to put the tracklets' identities and cameras into it where these were corrected.
+    """
     if not path.exists():
         return None
     try:
-        vectors = load_features(path).embeddings.vectors
+        held, metadata = load_features(path)
     except (ValueError, TypeError) as error:
         logger.warning("%s; it is made anew", error)
         return None
+    vectors = held.vectors
     if vectors.shape != (len(tracklets), width):
         logger.warning(
             "%s holds %s vectors, not %s; it is made anew", path, tuple(vectors.shape), (len(tracklets), width)
         )
         return None
+    labels = label(tracklets, vectors)
+    if write and not (torch.equal(labels.pids, held.pids) and torch.equal(labels.camids, held.camids)):
+        keep_vectors(path, tracklets, vectors, metadata)
     return vectors
 
 

@@ -116,15 +116,14 @@ def embed_dataset(
     tracklets, _ = dataset.gallery_with_queries()
     encoder = ClipEncoder(model, preprocessing)
     prepared, width = encoder.preprocessing, encoder.num_features
-    path = None
+    path, (rank_, world) = None, rank_and_world()
     if cache is not None:
         key = features_key(model, tracklets, preprocessing=prepared, frames=frames, flip=flip, dtype=dtype)
         path = Path(cache) / f"features-{key}.safetensors"
-        found = cached_vectors(path, tracklets, width)
+        found = cached_vectors(path, tracklets, width, write=rank_ == 0)
         if _all_ranks(found is not None, model):
             assert found is not None
             return label(tracklets, found)
-    rank_, world = rank_and_world()
     own = tracklets[rank_::world]
     vectors = torch.zeros(len(tracklets), width)
     stream = embed_tracklets(

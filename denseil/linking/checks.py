@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from denseil.common.arguments import check_seconds, shown
-from denseil.common.vectors import ArrayLike, unit_vectors
+from denseil.common.vectors import ArrayLike, unit_vectors, whole_numbers
 
 
 @dataclass(frozen=True)
@@ -56,14 +56,9 @@ def check_tracks(vectors: ArrayLike, camids: ArrayLike, start: ArrayLike | None,
     """
     matrix = check_vectors(vectors)
     count = len(matrix)
-    cameras = np.asarray(camids)
+    cameras = whole_numbers("camids", camids)
     if cameras.shape != (count,):
         raise ValueError(f"camids has shape {cameras.shape} for {count} vectors; give one camera for each")
-    if count and not (np.issubdtype(cameras.dtype, np.integer) or _whole(cameras)):
-        raise ValueError(f"camids holds {cameras[0]!r} of type {cameras.dtype}; give whole numbers")
-    far = np.flatnonzero((cameras < -(2.0**63)) | (cameras >= 2.0**63))
-    if len(far):
-        raise ValueError(f"camids holds {cameras[far[0]]} in row {far[0]}; give whole numbers below 2^63")
     first, last = times("start", start, count), times("end", start if end is None else end, count)
     wrong = np.flatnonzero(last < first)
     if len(wrong):
@@ -71,7 +66,7 @@ def check_tracks(vectors: ArrayLike, camids: ArrayLike, start: ArrayLike | None,
         raise ValueError(
             f"tracklet {row} ends at {last[row]:g}, before it starts at {first[row]:g}; swap or correct it"
         )
-    return Tracks(matrix, cameras.astype(np.int64), first, last)
+    return Tracks(matrix, cameras, first, last)
 
 
 def check_vectors(vectors: ArrayLike) -> NDArray[np.float32]:
@@ -144,7 +139,3 @@ def check_pairs(name: str, pairs: Sequence[tuple[int, int]], count: int) -> list
 
 def _is_row(row: object, count: int) -> bool:
     return isinstance(row, (int, np.integer)) and not isinstance(row, bool) and bool(0 <= row < count)
-
-
-def _whole(values: NDArray[np.generic]) -> bool:
-    return values.dtype.kind == "f" and bool((values == np.trunc(values)).all())

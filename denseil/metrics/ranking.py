@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import replace
 
 import numpy as np
@@ -13,6 +14,8 @@ from denseil.metrics.embeddings import DISTRACTOR_PID, JUNK_PID, Embeddings, as_
 from denseil.metrics.protocols import FloatArray, Protocol, get_protocol
 from denseil.metrics.rerank import KReciprocal, reranked
 from denseil.metrics.result import MAX_RANK, RankingResult
+
+logger = logging.getLogger(__name__)
 
 
 @checked
@@ -31,7 +34,8 @@ def rank(
 
     Gallery items of the query's own person and camera are ignored, and so is junk (pid -1); distractors (pid 0) stay.
     `standard` leaves out queries without a match; `mars-official` averages over all queries, with trapezoid average
-    precision, and requires all test tracklets in the gallery, including the queries. Of items at equal distance the one
+    precision, and requires all test tracklets in the gallery, including the queries (a warning tells if some are
+    missing). Of items at equal distance the one
     with the smaller gallery index comes first. Distances are float32 (torch's matmul precision setting applies);
     working memory is about one block of them, whatever the size of the gallery.
 
@@ -61,6 +65,8 @@ def rank(
         query = _at(gallery, query_index)
     elif query_index is not None or query is None:
         raise TypeError("rank needs either query or query_index: rank(query, gallery)")
+    elif rules.queries_in_gallery:
+        _warn_if_left_out(query, gallery, rules)
     check_comparable(query, gallery)
     if rerank is not None and not isinstance(rerank, KReciprocal):
         raise TypeError(f"rerank is {shown(rerank)}; it must be None or denseil.metrics.KReciprocal()")
@@ -78,6 +84,20 @@ def rank(
             scores.append(_score(ranks, len(pids[part]), rules))
     result = _summarise(np.concatenate(scores, axis=1), gallery, rules, metric=metric, frames=frames)
     return replace(result, rerank=None if rerank is None else str(rerank))
+
+
+def _warn_if_left_out(query: Embeddings, gallery: Embeddings, rules: Protocol) -> None:
+    """Warn about queries that are not in the gallery, which holds nothing of their person and camera."""
+    held = set(zip(gallery.pids.tolist(), gallery.camids.tolist(), strict=True))
+    missing = sum(labels not in held for labels in zip(query.pids.tolist(), query.camids.tolist(), strict=True))
+    if missing:
+        logger.warning(
+            "%s: the gallery holds nothing of the person and camera of %d of %d queries, so it lacks these queries, "
+            "which the protocol requires in it: the scores are not comparable with others",
+            rules.name,
+            missing,
+            len(query),
+        )
 
 
 def _at(gallery: Embeddings, index: ArrayLike) -> Embeddings:

@@ -12,7 +12,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from denseil.common.arguments import checked, shown
+from denseil.common.arguments import checked
+from denseil.common.vectors import whole_numbers
 
 HEADER = f"{'gap':>6}{'frames':>8}{'R-1':>8}{'MRR':>8}{'chance':>8}{'queries':>9}{'candidates':>12}{'skipped':>9}"
 
@@ -130,19 +131,10 @@ def reassociate(
     )
 
 
-def _whole(name: str, given: NDArray[Any]) -> NDArray[np.int64]:
-    """Return whole numbers, which may be given as floats."""
-    found = np.asarray(given)
-    kind = found.dtype.kind
-    if kind not in "iuf" or (kind == "f" and not (np.isfinite(found) & (found == np.trunc(found))).all()):
-        raise ValueError(f"{name} are {shown(found.tolist())} of type {found.dtype}; give whole numbers")
-    return found.astype(np.int64)
-
-
 def _check(name: str, given: Sightings) -> Sightings:
     """Return unit vectors in float64, with frames and tracks."""
     vectors = np.asarray(given.vectors, dtype=np.float64)
-    frames, tracks = (_whole(f"{name}: {one}", getattr(given, one)) for one in ("frames", "tracks"))
+    frames, tracks = (whole_numbers(f"{name}: {one}", getattr(given, one)) for one in ("frames", "tracks"))
     if vectors.ndim != 2 or frames.shape != (len(vectors),) or tracks.shape != (len(vectors),):
         raise ValueError(
             f"{name}: vectors {vectors.shape}, frames {frames.shape}, tracks {tracks.shape}; give (N, D), (N,) and (N,)"

@@ -135,8 +135,8 @@ def verify(embeddings: Embeddings, *, rates: Sequence[float] | None = None) -> V
             "with persons whom several cameras saw"
         )
     if rates is None:
-        rates = [rate for rate in RATES if rate * rejected >= 1]
-    if rates and min(rates) * rejected < 1:
+        rates = [rate for rate in RATES if rate >= 1 / rejected]
+    if rates and min(rates) < 1 / rejected:
         raise ValueError(
             f"a false-accept rate of {min(rates):g} needs {1 / min(rates):,.0f} pairs of two persons, "
             f"there are {rejected:,}: give larger rates"

@@ -69,9 +69,7 @@ def write_own_model(
 
 def check_own_model(model: nn.Module, state: dict[str, Tensor]) -> int:
     """Check that a module can be saved, as `write_own_model` does, and return the width of its embedding."""
-    width = getattr(model, "num_features", None)
-    if not isinstance(width, int):
-        raise TypeError(f"{type(model).__name__} has no num_features: set it to the width of its embedding")
+    width = num_features_of(model)
     if not state:
         raise ValueError(f"this {type(model).__name__} has no weights to save")
     shapes = {name: torch.empty_like(value, device="meta") for name, value in state.items()}

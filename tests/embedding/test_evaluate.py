@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -87,6 +88,22 @@ def test_cache_serves_all_protocols_and_nothing_else(
     shutil.copytree(ROOT, tmp_path / "moved")
     evaluate(model, read_dataset("mars", tmp_path / "moved"), cache=tmp_path)
     assert encoded  # other files
+
+
+def test_the_cache_takes_corrected_labels(model: denseil.DenseIL, dataset: VideoReIDDataset, tmp_path: Path):
+    evaluate(model, dataset, cache=tmp_path)
+    (file,) = tmp_path.iterdir()
+    wrong = load_features(file)
+    query, gallery = ([replace(one, pid=one.pid + 1) for one in part] for part in (dataset.query, dataset.gallery))
+    right = replace(dataset, query=query, gallery=gallery)
+    result = evaluate(model, right, cache=tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == [file.name]
+    held, metadata = load_features(file)
+    assert torch.equal(held.vectors, wrong.embeddings.vectors)
+    assert torch.equal(held.camids, wrong.embeddings.camids)
+    assert metadata == wrong.metadata
+    assert held.pids.tolist() == [one.pid for one in right.gallery_with_queries()[0]] != wrong.embeddings.pids.tolist()
+    assert result.to_dict() == evaluate(model, right).to_dict()
 
 
 def test_cached_vectors_say_which_model_made_them(dataset: VideoReIDDataset, tmp_path: Path):

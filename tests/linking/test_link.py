@@ -209,6 +209,11 @@ def test_equal_vectors_reach_the_threshold_1_and_opposite_ones_minus_1(width: in
         assert linker.update(1, 1, vector, 0.0) == linker.update(2, 1, vector, 0.0) == 1
 
 
+def test_any_whole_number_of_64_bits_is_a_camera():
+    for camids in ([2**63 - 1, -(2**63)], np.array([2**63 - 1, 5], np.uint64), np.array([2.0, -3.0])):
+        assert link(np.eye(2), camids=camids, threshold=0.5).camids.tolist() == [int(camera) for camera in camids]
+
+
 def test_times_in_float32_are_taken_where_it_tells_them_apart():
     start = torch.tensor([0.0, 86_400.5, np.nan])
     assert link(np.ones((3, 2)), camids=[1, 1, 1], start=start, threshold=0.5).start[:2].tolist() == [0, 86_400.5]

@@ -240,3 +240,14 @@ def test_equal_vectors_tie_whatever_the_blocks(data: st.DataObject, metric: str)
     for one, pid, rank_ in zip(nearer, query.pids.tolist(), first, strict=True):
         matches = np.flatnonzero(gallery.pids.numpy()[one.places] == pid)
         assert (matches[0] + 1 if len(matches) else 0) == rank_
+
+
+def test_a_gallery_without_the_queries_is_told_under_mars_official(caplog: pytest.LogCaptureFixture):
+    gallery = Embeddings(np.eye(6), [1, 1, 2, 2, 3, 3], [1, 2, 1, 2, 1, 2])
+    rank(gallery=gallery, query_index=[0, 3], protocol="mars-official")
+    rank(gallery[[0, 3]], gallery, protocol="mars-official")
+    rank(gallery[[0, 3]], gallery[[1, 2, 4, 5]], protocol="standard")
+    assert not caplog.records
+    result = rank(gallery[[0, 3]], gallery[[1, 2, 3, 4, 5]], protocol="mars-official")
+    assert "the gallery holds nothing of the person and camera of 1 of 2 queries, so it lacks these" in caplog.text
+    assert result.num_query == 2

@@ -197,3 +197,9 @@ def test_what_is_wrong_is_said():
         verify(Embeddings(embeddings.vectors, embeddings.pids, torch.ones(40, dtype=torch.int64)))
     with pytest.raises(ValueError, match="no pair of two persons"):
         verify(Embeddings(embeddings.vectors, torch.ones(40, dtype=torch.int64), embeddings.camids))
+
+
+def test_a_rate_of_one_pair_of_49_is_not_too_small():
+    vectors, pids = np.random.default_rng(0).normal(size=(15, 8)), [9, *range(10, 14), 9, *range(20, 29)]
+    found = verify(Embeddings(vectors, pids, [1] * 5 + [2] * 10), rates=[1 / 49])
+    assert found.impostors == 49
