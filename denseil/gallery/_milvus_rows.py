@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Collection, Iterator
 from typing import Any
@@ -14,6 +15,8 @@ from denseil.gallery.record import FloatArray, Record, Stored, key_of
 
 COLLECTION = "denseil"
 FILE = "milvus:///"
+DAY = 86_400.0  # seconds
+FIRST_DAY = -1_000_000  # its partition also has all earlier ends: the name of theirs would be too long
 KEYS = 1_000  # keys in one condition, queries in one call
 
 
@@ -40,6 +43,11 @@ def address_of(uri: str) -> tuple[str, str]:
         raise ValueError(f"{uri!r} is no address of Milvus; write http://HOST:PORT or http://HOST:PORT/COLLECTION")
     scheme, host, name = match.groups()
     return f"{'http' if scheme == 'milvus' else scheme}://{host}", name or COLLECTION
+
+
+def day_at(end: float) -> int:
+    """Return the day whose partition holds a record that ends then, counted from 1970."""
+    return max(math.floor(end / DAY), FIRST_DAY)
 
 
 def partition_of(day: int) -> str:

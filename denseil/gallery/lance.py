@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 import re
 import time
@@ -15,6 +16,7 @@ from typing import Any, TypeVar
 
 from denseil.common.arguments import checked
 from denseil.common.extras import need
+from denseil.common.text import plain
 from denseil.common.vectors import ArrayLike
 from denseil.gallery._arrow import (
     FORMAT_NAME,
@@ -60,12 +62,14 @@ class LanceGallery(Closing):
     def __init__(self, uri: str, dim: int | None = None, model: str = "") -> None:
         lancedb = need("lancedb", to="keep a gallery on disk", extra="gallery")
         self.uri = uri
-        if "://" not in uri and not Path(uri, f"{TABLE}.lance").is_dir():
+        # Absolute: Lance takes "memory:x" for a store that ends with the process.
+        place = uri if "://" in uri else str(Path(os.path.expanduser(uri)).absolute())  # noqa: PTH111 (a text)
+        if "://" not in uri and not Path(place, f"{TABLE}.lance").is_dir():
             if dim is None:
                 raise FileNotFoundError(_absent(uri))
-            check_new_folder(Path(uri))
+            check_new_folder(Path(place))
         with self._plainly("opening it"):
-            database = lancedb.connect(uri, read_consistency_interval=timedelta(0))
+            database = lancedb.connect(place, read_consistency_interval=timedelta(0))
             try:
                 self._table = database.open_table(TABLE)
             except ValueError as error:  # no table, or one of which a killed process had made the folder alone
@@ -84,18 +88,20 @@ class LanceGallery(Closing):
         check_opened(self, dim, model)
 
     @checked
-    def add(self, records: Sequence[Record], vectors: ArrayLike) -> int:
+    def add(self, records: Sequence[Record], vectors: ArrayLike, *, replace: bool = False) -> int:
         """See `Gallery.add`; all or nothing, except for ids that another process adds at the same moment."""
         units = check_new(records, vectors, self.dim)
         if not len(records):
             return 0
         table = table_of(records, units, self._table.schema)
-        held = self._held(records, table["key"])
+        held = {} if replace else self._held(records, table["key"])
         check_held(records, units, held, self.uri)
         with self._plainly("adding"):
             insert = self._table.merge_insert("key").when_not_matched_insert_all()
+            if replace:
+                insert = insert.when_matched_update_all()
             new = int(_retry(lambda: insert.execute(table)).num_inserted_rows)
-        if new < len(records) - len(held):  # another process has added some of them since
+        if not replace and new < len(records) - len(held):  # another process has added some of them since
             check_held(records, units, self._held(records, table["key"]), self.uri, added=new)
         return new
 
@@ -205,6 +211,7 @@ class LanceGallery(Closing):
                 _retry(lambda: self._table.update(values_sql={"key": "key"}))
                 if self._table.list_indices():
                     _retry(self.index)
+            _retry(lambda: self._table.delete("false"))  # the newest version no longer says what was forgotten
             with warnings.catch_warnings():  # the warning is covered by the docstring
                 warnings.simplefilter("ignore", UserWarning)
                 _retry(lambda: self._table.optimize(cleanup_older_than=timedelta(0), delete_unverified=alone))
@@ -219,7 +226,7 @@ class LanceGallery(Closing):
         return bool(files["num_fragments"] > 1 or files["lengths"]["max"] > stats["num_rows"])
 
     def _batches(self, columns: list[str], condition: str) -> Iterator[Any]:
-        query = self._table.search().select(columns).limit(max(self._table.count_rows(), 1))
+        query = self._table.search().select(columns)
         return iter((query.where(condition) if condition else query).to_batches(batch_size=4096))
 
     @contextmanager
@@ -231,7 +238,7 @@ class LanceGallery(Closing):
             raise
         except (OSError, RuntimeError, ValueError) as error:
             cause = " ".join(re.split(r", \S+\.rs\b", str(error))[0].split())[:300]
-            text = f"gallery {self.uri}: {doing} failed, nothing was changed: {cause}"
+            text = f"gallery {plain(self.uri)}: {doing} failed, nothing was changed: {cause}"
             raise OSError(text) from error
 
 

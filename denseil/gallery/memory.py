@@ -31,7 +31,7 @@ class MemoryGallery(Closing):
     def __init__(self, dim: int, model: str = "") -> None:
         check_text("model", model)
         self.dim, self.model = check_integer("dim", dim, least=1, most=MAX_WIDTH), model
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         self._records: dict[str, Record] = {}
         self._keep(np.empty((0, dim), np.float32))
 
@@ -41,18 +41,21 @@ class MemoryGallery(Closing):
         self._vectors = vectors
 
     @checked
-    def add(self, records: Sequence[Record], vectors: ArrayLike) -> int:
+    def add(self, records: Sequence[Record], vectors: ArrayLike, *, replace: bool = False) -> int:
         """See `Gallery.add`."""
         units = check_new(records, vectors, self.dim)
         with self._lock:
-            held = [record.id for record in records if record.id in self._records]
-            check_held(records, units, self._found(held), self.uri)
-            if held:
+            held = {record.id for record in records if record.id in self._records}
+            count = len(records) - len(held)
+            if replace:
+                self._drop(lambda record: record.id in held)
+            elif held:
+                check_held(records, units, self._found(held), self.uri)
                 new = [at for at, record in enumerate(records) if record.id not in self._records]
                 records, units = [records[at] for at in new], units[new]
             self._keep(np.concatenate([self._vectors, units]))
             self._records.update((record.id, record) for record in records)
-        return len(records)
+        return count
 
     @checked
     def search(
@@ -82,7 +85,7 @@ class MemoryGallery(Closing):
         with self._lock:
             return self._found(names)
 
-    def _found(self, names: Sequence[str]) -> dict[str, Stored]:
+    def _found(self, names: Collection[str]) -> dict[str, Stored]:
         if not names:
             return {}
         place = {name: at for at, name in enumerate(self._records)}

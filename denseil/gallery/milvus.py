@@ -19,7 +19,19 @@ import numpy as np
 from denseil.common.arguments import checked
 from denseil.common.extras import need
 from denseil.common.vectors import ArrayLike
-from denseil.gallery._milvus_rows import FILE, KEYS, address_of, conditions, day_of, partition_of, schema_of, stored_of
+from denseil.gallery._milvus_rows import (
+    DAY,
+    FILE,
+    FIRST_DAY,
+    KEYS,
+    address_of,
+    conditions,
+    day_at,
+    day_of,
+    partition_of,
+    schema_of,
+    stored_of,
+)
 from denseil.gallery.checks import check_new, check_opened, gallery_vectors
 from denseil.gallery.fields import check_moment
 from denseil.gallery.nearest import Block, search_blocks
@@ -29,7 +41,7 @@ from denseil.gallery.same import check_held
 from denseil.gallery.where import Where, check_ids, check_limit, check_target
 
 MODEL_NAME, FORMAT_NAME = "denseil.model", "denseil.format"  # properties of the collection
-DAY = 86_400.0  # seconds
+HITS = 20_000  # records of one answer: each comes with its texts
 FLOATS = 2_000_000  # numbers of the vectors in one call: 8 MB of the 64 MB of a message
 TIMEOUT = 30.0  # seconds for one call
 LISTS = 1_024  # maximum number of lists of the index
@@ -101,21 +113,25 @@ class MilvusGallery(Closing):
         return index
 
     @checked
-    def add(self, records: Sequence[Record], vectors: ArrayLike) -> int:
-        """See `Gallery.add`; in parts, a day at a time."""
+    def add(self, records: Sequence[Record], vectors: ArrayLike, *, replace: bool = False) -> int:
+        """See `Gallery.add`; in parts, a day at a time.
+
+        A process that is killed while it replaces a record by one of another day may leave both.
+        """
         units = check_new(records, vectors, self.dim)
         held = self.find([record.id for record in records])
-        check_held(records, units, held, self.uri)
+        if not replace:
+            check_held(records, units, held, self.uri)
         added = 0
         with self._plainly("adding", lambda: f"{added} of {len(records)} records were added; add them all again"):
             rows = [
                 {**dict(zip(COLUMNS, record.to_row(), strict=True)), "vector": unit}
                 for record, unit in zip(records, units, strict=True)
-                if record.id not in held
+                if replace or record.id not in held
             ]
             rows.sort(key=lambda row: row["ends"])
             size = max(FLOATS // self.dim, 1)
-            for day, group in groupby(rows, lambda row: math.floor(row["ends"] / DAY)):
+            for day, group in groupby(rows, lambda row: day_at(row["ends"])):
                 self._make_day(day)
                 of_day = list(group)
                 for first in range(0, len(of_day), size):
@@ -123,7 +139,16 @@ class MilvusGallery(Closing):
                     # `insert` keeps a second copy of a record that another writer adds at the same moment
                     self._client.upsert(self._name, part, partition_name=partition_of(day), timeout=TIMEOUT)
                     added += len(part)
-        return added
+            if replace and not self._is_file:  # in milvus-lite a record of a key takes the place of any other
+                self._leave_days([(held[one.id].record, one) for one in records if one.id in held])
+        return len(records) - len(held)
+
+    def _leave_days(self, changed: list[tuple[Record, Record]]) -> None:
+        """Delete records that were held, each with the one in its place, from their days if that is of another one."""
+        left = [(day_at(old.until), old.id) for old, new in changed if day_at(old.until) != day_at(new.until)]
+        for day, group in groupby(sorted(left), lambda one: one[0]):
+            for condition in conditions([name for _, name in group]):
+                self._client.delete(self._name, filter=condition, partition_name=partition_of(day), timeout=TIMEOUT)
 
     def _make_day(self, day: int) -> None:
         if not self._client.has_partition(self._name, partition_of(day), timeout=TIMEOUT):
@@ -142,10 +167,11 @@ class MilvusGallery(Closing):
             return self._by_reading(queries, k, where)
         with self._plainly("searching"):
             params = {"nprobe": LISTS} if exact and self._lists() else {}
-            for first in range(0, len(queries), KEYS):
+            size = max(min(HITS // k, KEYS), 1)
+            for first in range(0, len(queries), size):
                 results = self._client.search(
                     self._name,
-                    data=list(queries[first : first + KEYS]),
+                    data=list(queries[first : first + size]),
                     filter=where.expression("[]"),
                     limit=k,
                     output_fields=list(COLUMNS),
@@ -215,7 +241,8 @@ class MilvusGallery(Closing):
             for name in self._client.list_partitions(self._name, timeout=TIMEOUT):
                 day = day_of(name)
                 if day is not None and (day + 1) * DAY <= before:
-                    held = self._count(f"ends >= {day * DAY!r} and ends < {(day + 1) * DAY!r}")
+                    after = f"ends >= {day * DAY!r} and " if day > FIRST_DAY else ""
+                    held = self._count(f"{after}ends < {(day + 1) * DAY!r}")
                     if not self._is_file:  # milvus-lite drops a partition directly
                         self._client.release_partitions(self._name, [name], timeout=TIMEOUT)
                     self._client.drop_partition(self._name, name, timeout=TIMEOUT)

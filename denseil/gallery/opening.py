@@ -31,7 +31,7 @@ def _place(uri: str) -> str:
     """Spell the address of a gallery in one way."""
     scheme, mark, rest = uri.partition("://")
     if uri.startswith(FILE) or not mark:
-        return os.path.realpath(rest if mark else uri)
+        return os.path.realpath(rest if mark else os.path.expanduser(uri))  # noqa: PTH111 (a text)
     if scheme not in SERVERS:
         return uri.rstrip("/")
     server, collection = address_of(uri)

@@ -37,17 +37,23 @@ class Gallery(Protocol):
     model: str
     format: int
 
-    def add(self, records: Sequence[Record], vectors: ArrayLike) -> int:
+    def add(self, records: Sequence[Record], vectors: ArrayLike, *, replace: bool = False) -> int:
         """Add records with their vectors (N, D), all or none; Milvus reports after an error how many were added.
 
         A record that the gallery already holds is not changed, so adding the same file again after a crash is safe.
+
+        Args:
+            records: The records (N).
+            vectors: Their vectors (N, D).
+            replace: Whether they take the place of those that are held under their ids, such as a track that has
+                grown. A process that is killed meanwhile loses none.
 
         Returns:
             The number of new records.
 
         Raises:
-            TypeError, ValueError: For what `check_new` refuses, or if an id is held with another camera, time or
-                vector (more than 5e-3 apart); nothing is added.
+            TypeError, ValueError: For what `check_new` refuses, or, without `replace`, if an id is held with another
+                camera, time or vector (more than 5e-3 apart); nothing is added.
         """
 
     def search(
@@ -133,11 +139,12 @@ class Closing(ABC):
 
     def get(self, ids: Sequence[str]) -> list[Stored]:
         """See `Gallery.get`."""
-        found = self.find(ids)
-        for name in ids:
+        names = list(ids) if isinstance(ids, Iterator) else ids
+        found = self.find(names)
+        for name in names:
             if name not in found:
                 raise KeyError(f"no record {shown(name)} in {plain(self.uri)}: take an id that search or scan gives")
-        return [found[name] for name in ids]
+        return [found[name] for name in names]
 
     def close(self) -> None:  # noqa: B027 (most have nothing to release)
         """Release files and connections."""

@@ -72,6 +72,7 @@ def test_records_and_vectors_come_back_as_they_were(empty: Gallery):
     assert max(one[0].distance for one in hits) < 1e-5
     some = [held[i].id for i in (7, 3, 99)]
     assert [item.record for item in empty.get(some)] == [held[i] for i in (7, 3, 99)]
+    assert [item.record for item in empty.get(iter(some))] == [held[i] for i in (7, 3, 99)]  # type: ignore[arg-type]
     np.testing.assert_allclose([item.vector for item in empty.get(some)], vectors[[7, 3, 99]], atol=1e-6)
     everything = {item.record.id: item.record for block in empty.scan() for item in block}
     assert everything == {record.id: record for record in held}
@@ -94,6 +95,41 @@ def test_what_is_held_stays(empty: Gallery):
     assert empty.count() == N + 1
     assert empty.get([held[3].id])[0].record == held[3]
     assert empty.add([], np.empty((0, DIM))) == 0
+
+
+def test_a_track_that_grew_takes_the_place_of_what_is_held(empty: Gallery):
+    held, vectors = filled(empty)
+    grown = [
+        dataclasses.replace(held[2], pid=4, thumbnail="new"),
+        dataclasses.replace(held[50], end=held[50].until + 2 * 86_400),  # in another day
+        Record("of its own", camid=1, start=5.0),
+    ]
+    assert empty.add(grown, -vectors[:3], replace=True) == 1
+    assert empty.add(grown, -vectors[:3], replace=True) == empty.add(grown, -vectors[:3]) == 0
+    expected = {record.id: record for record in [*held, *grown]}
+    assert empty.count() == len(expected) == N + 1
+    found = [item for block in empty.scan() for item in block]
+    assert sorted((item.record for item in found), key=str) == sorted(expected.values(), key=str)
+    assert names(empty.search(-vectors[1], k=1)[0]) == [held[50].id]
+    with pytest.raises(ValueError, match="zeros alone"):
+        empty.add(grown, np.zeros((3, DIM)), replace=True)
+    before = held[50].until + 1
+    assert empty.expire(before) == sum(record.until < before for record in expected.values())
+    assert empty.get([held[50].id])[0].record == grown[1]
+    empty.expire(held[-1].until + 1e6)
+    assert empty.count() == 0
+
+
+def test_times_of_any_past(empty: Gallery):
+    ends = [-1e300, -9e10, -8.7e10, -1.0, 5e-324, 0.0]
+    old = [Record(f"{end}", camid=1, start=-1e300, end=end) for end in ends]
+    assert empty.add(old, unit(len(old))) == len(old)
+    assert empty.add(old, unit(len(old))) == 0
+    assert empty.get(["-1e+300"])[0].record == old[0]
+    for before, gone in ((-2e300, 0), (-8.8e10, 2), (0.0, 2), (1.0, 2)):
+        if before > -1e300:
+            assert empty.expire(before) == gone
+        assert empty.count() == len(old) - sum(record.until < before for record in old)
 
 
 def test_another_tracklet_of_the_same_id_is_refused_and_counted(empty: Gallery):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import random
 import re
@@ -106,6 +107,24 @@ def test_wrong_addresses(tmp_path: Path):
         gallery.open(str(tmp_path / "file"), DIM)
 
 
+def test_folders_whose_names_look_like_addresses(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("USERPROFILE", str(tmp_path / "home"))
+    (tmp_path / "home").mkdir()
+    windows = {"memory:x", "az:x", "shared-memory:x"}  # no names of folders there
+    for uri in ("~/people", "~no such user", "a%20b", *(windows if os.name != "nt" else ())):
+        with gallery.open(uri, DIM) as held:
+            held.add(records(1), unit(1))
+        place = tmp_path / "home" / "people" if uri == "~/people" else tmp_path / uri
+        with gallery.open(uri) as again, gallery.open(str(place)) as same:  # Lance took some for stores in memory
+            assert again.count() == same.count() == 1
+    with gallery.open("people", DIM) as held:
+        monkeypatch.chdir(tmp_path / "home")
+        assert held.add(records(2), unit(2)) == 2
+    assert (tmp_path / "people" / "records.lance").is_dir()
+
+
 def test_ids_of_another_writer_are_told_with_what_was_added(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     vectors = unit(3)
     with gallery.open(str(tmp_path / "g"), DIM) as held:
@@ -205,6 +224,46 @@ def test_forgotten_bytes_leave_the_files(tmp_path: Path, batches: int, index: bo
         assert lance.count() == len(kept)
         assert all(holds(tmp_path, vectors[i]) for i in kept[:5])
         assert names(lance.search(vectors[kept[-1]], k=1, exact=False)[0]) == [held[kept[-1]].id]
+
+
+@pytest.mark.parametrize("others", ["none", "in another file", "gone too"])
+def test_forgotten_names_leave_the_files(tmp_path: Path, others: str):
+    person = Record("c1/anna@5", camid=1, start=5.0, track="Anna", thumbnail="anna.jpg")
+    with gallery.open(str(tmp_path), DIM) as lance:
+        lance.add(records(20), unit(20))
+        lance.add([person], unit(1, seed=1))
+        if others != "in another file":
+            lance.delete([record.id for record in records(20)])
+        if others == "gone too":
+            lance.add([dataclasses.replace(person, id="c1/anna@9")], unit(1, seed=2))
+        assert lance.forget(track="Anna") == 1 + (others == "gone too")
+        lance.optimize()
+        assert lance.count() == (20 if others == "in another file" else 0)
+    files = [path for path in tmp_path.rglob("*") if path.is_file()]
+    assert files
+    assert not [path for path in files if re.search(b"(?i)anna", path.read_bytes())]
+
+
+def test_milvus_answers_in_parts_of_bounded_size(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    pytest.importorskip("milvus_lite")
+    pytest.importorskip("fcntl", reason="Milvus Lite locks its file with fcntl")
+    from denseil.gallery import milvus
+
+    monkeypatch.setattr(milvus, "HITS", 60)
+    with gallery.open(f"milvus://{tmp_path}/g.db", DIM) as lite:
+        lite.add(records(50), unit(50))
+        asked: list[int] = []
+        search = lite._client.search  # type: ignore[attr-defined]
+
+        def counted(*args: object, data: list[object], limit: int, **rest: object) -> object:
+            asked.append(len(data) * limit)
+            return search(*args, data=data, limit=limit, **rest)
+
+        monkeypatch.setattr(lite._client, "search", counted)  # type: ignore[attr-defined]
+        found = lite.search(unit(50), k=20)
+        assert [hits[0].record.id for hits in found] == [record.id for record in records(50)]
+        assert max(asked) <= 60
+        assert len(lite.search(unit(2), k=100)[0]) == 50  # one query has more
 
 
 def test_milvus_forgets_by_day(tmp_path: Path):

@@ -7,6 +7,7 @@ DENSEIL_KILL_SEEDS=8 tries eight times as many moments.
 from __future__ import annotations
 
 import importlib
+import itertools
 import os
 import random
 import time
@@ -49,6 +50,9 @@ def work(said: Connection, what: str, uri: str, other: str) -> None:
     elif what == "optimize":
         while True:
             held.optimize()
+    elif what == "replace":
+        for at in itertools.count():
+            held.add(*people(at % PEOPLE), replace=True)
     elif what == "copy":
         copy(held, gallery.open(other, held.dim))
         said.send("done")
@@ -108,7 +112,7 @@ def addresses(kind: str, what: str, folder: Path, request: pytest.FixtureRequest
 
 
 @pytest.mark.parametrize("seed", range(int(os.environ.get("DENSEIL_KILL_SEEDS", "1"))))
-@pytest.mark.parametrize("what", ["add", "forget", "optimize", "copy"])
+@pytest.mark.parametrize("what", ["add", "replace", "forget", "optimize", "copy"])
 @pytest.mark.parametrize("kind", ["lance", "milvus-lite", "milvus"])
 def test_killed(kind: str, what: str, seed: int, tmp_path: Path, request: pytest.FixtureRequest):
     chance = random.Random(f"{what} {seed}")
