@@ -56,7 +56,7 @@ MUTATIONS = [
     Mutation(
         "grad_checkpointing does nothing",
         MODEL,
-        "        model.set_grad_checkpointing()",
+        "        switch()",
         "        pass",
         (f"{FIELDS}[forward_passes]",),
     ),

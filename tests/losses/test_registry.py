@@ -53,3 +53,5 @@ def test_what_an_objective_returns_is_named():
         named_losses(torch.zeros(2))
     with pytest.raises(TypeError, match="returned a float"):
         named_losses(1.0)
+    with pytest.raises(TypeError, match="a loss named 3: name losses by text"):
+        named_losses({"total": one, 3: two})
