@@ -136,6 +136,7 @@ class OnlineLinker:
         if not self._newest and any(theirs.last > time for theirs in self._tracks.values()):
             self._began = time
         self._newest[key[0]] = time
+        first_look = track is None or track.last < time
         if track is None:
             track = Track(self._find(key, unit, time), unit, time, time)
             self._insert(key, track)
@@ -145,7 +146,8 @@ class OnlineLinker:
             self._tracks.move_to_end(key)
             self._present[key[0]].move_to_end(key)
             self._split(key, track, time)
-        self._see_pairs(key, track, time)
+        if first_look:
+            self._see_pairs(key, track, time)
         self._merge(track.person, time)
         self._forget(time)
         return self._tracks[key].person
@@ -265,14 +267,15 @@ class OnlineLinker:
                 self._events.append(Event("split", before, theirs.person, time, other))
 
     def _see_pairs(self, key: Key, track: Track, time: float) -> None:
-        """Take in pairs that surely show two persons: a track's first moment, and the tracks present then."""
-        if track.start != time:
-            return
+        """Take in pairs that surely show two persons: a track's first moment, and the tracks present then.
+
+        Called once for a track and moment, so that the later of two takes in the pair, in whatever order they come.
+        """
         for other in reversed(self._present[key[0]]):
             theirs = self._tracks[other]
             if theirs.last < time or theirs.stored is not None:  # restored ones come first
                 return
-            if other != key:
+            if other != key and time in (track.start, theirs.start):
                 self._limit.see(float(track.vector @ theirs.vector))
 
     def _forget(self, time: float) -> None:

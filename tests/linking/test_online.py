@@ -269,6 +269,17 @@ def test_the_automatic_threshold_rests_on_tracks_seen_at_once():
     assert linker.threshold.value > before
 
 
+@pytest.mark.parametrize(("newest_first", "twice"), [(False, False), (True, False), (False, True), (True, True)])
+def test_pairs_seen_at_once_count_once_in_any_order_within_a_frame(newest_first: bool, twice: bool):
+    vectors = np.random.default_rng(0).normal(size=(20, 32))
+    linker = OnlineLinker(model_id=MEASURED[0])
+    for frame in range(20):
+        tracks = range(max(0, frame - 3), frame + 1)  # one comes, one goes
+        for track in (*(reversed(tracks) if newest_first else tracks), *[frame] * twice):
+            linker.update(1, track, vectors[track], float(frame))
+    assert linker.threshold.pairs == 1 + 2 + 3 * 17
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
