@@ -172,8 +172,8 @@ class OnlineLinker:
     def save(self) -> None:
         """Write what has changed to the gallery, as one record per track, whose pid is the person.
 
-        Records that have changed are removed, then added again: a process that is killed in between loses them. After
-        an error, call it again. One linker at a time writes to a gallery.
+        Records that have changed are replaced in one step, before those of expired tracks are removed, so a process
+        that is killed loses none. After an error, call it again. One linker at a time writes to a gallery.
 
         Raises:
             TypeError, ValueError: If there is no gallery, a track is no record for it, such as one of a name that is
@@ -186,10 +186,9 @@ class OnlineLinker:
         records = [to_record(key, track) for key, track in changed]
         vectors = check_new(records, [track.vector for _, track in changed], self.gallery.dim)
         check_numbers(self.gallery, records, self._saved)
-        self.gallery.delete([*self._removed, *(record.id for record in records)])
+        self.gallery.add(records, vectors, replace=True)
+        self.gallery.delete(self._removed)
         self._removed = []
-        if records:
-            self.gallery.add(records, vectors)
         self._saved = self._next
         for _, track in changed:
             track.saved = True

@@ -237,7 +237,7 @@ def test_an_error_of_save_loses_no_record(monkeypatch: pytest.MonkeyPatch):
     again = OnlineLinker(gallery, threshold=0.8)
     again.update(2, 5, [1, 0], 9.0)
 
-    def fail(*_: object) -> None:
+    def fail(*_: object, **__: object) -> None:
         raise OSError("the server is gone")
 
     with monkeypatch.context() as patch:
@@ -246,6 +246,27 @@ def test_an_error_of_save_loses_no_record(monkeypatch: pytest.MonkeyPatch):
             again.save()
     again.save()
     assert gallery.count() == 2
+
+
+@pytest.mark.parametrize("step", ["add", "delete"])
+def test_a_save_that_is_ended_loses_no_record(monkeypatch: pytest.MonkeyPatch, step: str):
+    gallery = MemoryGallery(2)
+    linker = OnlineLinker(gallery, threshold=0.8, expire=60)
+    linker.update(1, 5, [1, 0], 0.0)
+    linker.update(1, 6, [0, 1], 50.0)
+    linker.save()
+    linker.update(1, 6, [0, 1], 80.0)  # grows, and the other one expires
+
+    def killed(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(gallery, step, killed)
+        with pytest.raises(KeyboardInterrupt):
+            linker.save()
+    assert gallery.count() == 2
+    linker.save()
+    assert [item.record.end for block in gallery.scan() for item in block] == [80.0]
 
 
 def test_a_gallery_of_another_model_is_refused():
