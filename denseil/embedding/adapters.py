@@ -12,7 +12,8 @@ from torch import Tensor
 
 from denseil.common.arguments import checked, checked_class, shown
 from denseil.data import crop_box
-from denseil.embedding.online import TrackletEmbedder
+from denseil.embedding.inputs import Pixels
+from denseil.embedding.online import TrackletEmbedder, has_pixels
 
 Image: TypeAlias = NDArray[np.uint8]
 
@@ -91,10 +92,15 @@ def update_deep_sort(
 
     Returns:
         The tracks, as from `update_tracks`. Their `track_id` is the id of the track in `embedder`.
+
+    Raises:
+        TypeError, ValueError: As `update_boxes`.
     """
     if not hasattr(tracker, "update_tracks"):
         raise TypeError(f"tracker={shown(tracker)}: give a DeepSort of deep-sort-realtime")
-    found = [(detection, crop_box(frame, *map(float, detection[0]))) for detection in detections]
+    boxes = _numbers([detection[0] for detection in detections], "left, top, width, height")
+    crops = [crop_box(frame, *box) for box in boxes]
+    found = list(zip(detections, crops, strict=True))
     usable = [(detection, crop) for detection, crop in found if crop.size]
     embedder.count_skipped(len(found) - len(usable))
     tokens = embedder.encode([crop for _, crop in usable])
@@ -132,12 +138,13 @@ class CropFeatures:
 
     def get_features(self, xyxys: Any, image: Image) -> NDArray[np.float32]:
         """Return the vectors (N, D) of boxes (N, 4) left, top, right, bottom in a picture: BGR, as from BoxMOT."""
-        return np.array(self.predict(_crops(_from_bgr(self.embedder, image), xyxys))).reshape(-1, self.num_features)
+        vectors = self.predict(_crops(_from_bgr(self.embedder, image), xyxys))
+        return np.array(vectors, np.float32).reshape(-1, self.num_features)
 
-    def predict(self, crops: Sequence[Image]) -> list[NDArray[np.float32]]:
+    def predict(self, crops: Sequence[Pixels]) -> list[NDArray[np.float32]]:
         """Return the vector (D,) of each crop, as the embedders of `deep-sort-realtime` return them."""
-        filled = [crop if crop.size else np.zeros((1, 1, 3), dtype=np.uint8) for crop in crops]
-        self.embedder.count_skipped(sum(not crop.size for crop in crops))
+        filled = [crop if has_pixels(crop) else np.zeros((1, 1, 3), dtype=np.uint8) for crop in crops]
+        self.embedder.count_skipped(sum(not has_pixels(crop) for crop in crops))
         return list(self.embedder.vectors(filled).numpy())
 
 
@@ -187,20 +194,25 @@ def _from_bgr(embedder: TrackletEmbedder, image: Image) -> Image:
 
 def _crops(frame: Image, boxes: Any) -> list[Image]:
     """The pixels of boxes (N, 4) left, top, right, bottom, of tensors on any device or arrays."""
+    corners = _numbers(boxes, "left, top, right, bottom")
+    return [crop_box(frame, left, top, right - left, bottom - top) for left, top, right, bottom in corners]
+
+
+def _numbers(boxes: Any, order: str) -> list[list[float]]:
+    """The numbers of boxes (N, 4), which are in this order."""
     if isinstance(boxes, Tensor):
         boxes = boxes.detach().double().cpu()
     try:
-        corners = np.asarray(boxes, dtype=np.float64)
+        numbers = np.asarray(boxes, dtype=np.float64)
     except (TypeError, ValueError) as error:
-        raise TypeError(f"boxes={shown(boxes)}: give numbers (N, 4): left, top, right, bottom in pixels") from error
-    if not corners.size:
+        raise TypeError(f"boxes={shown(boxes)}: give numbers (N, 4): {order} in pixels") from error
+    if numbers.shape[:1] == (0,):
         return []
-    if corners.ndim != 2 or corners.shape[1] != 4:
-        raise ValueError(f"boxes have shape {corners.shape}; they must be (N, 4): left, top, right, bottom")
-    if np.isnan(corners).any():
-        raise ValueError(f"box {int(np.isnan(corners).any(1).argmax())} holds NaN: leave it out, with its id")
-    if corners.min() >= 0 and 0 < corners.max() <= 1 and (corners % 1).any():
-        raise ValueError(
-            f"boxes={shown(corners.tolist())} are shares of the picture: give left, top, right, bottom in pixels"
-        )
-    return [crop_box(frame, left, top, right - left, bottom - top) for left, top, right, bottom in corners.tolist()]
+    if numbers.ndim != 2 or numbers.shape[1] != 4:
+        raise ValueError(f"boxes have shape {numbers.shape}; they must be (N, 4): {order}")
+    if np.isnan(numbers).any():
+        raise ValueError(f"box {int(np.isnan(numbers).any(1).argmax())} holds NaN: leave it out, with its id")
+    if np.abs(numbers).max() <= 1 and numbers.max() > 0 and (numbers % 1).any():
+        raise ValueError(f"boxes={shown(numbers.tolist())} are shares of the picture: give {order} in pixels")
+    found: list[list[float]] = numbers.tolist()
+    return found

@@ -1,15 +1,17 @@
 """Beside the real trackers' packages, on the real video."""
 
 import itertools
+import types
 
 import av
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from denseil import DenseIL, Embedder, TrackletEmbedder
 from denseil.data import crop_box, read_tracks
-from denseil.embedding import update_boxes, update_deep_sort, update_supervision
+from denseil.embedding import CropFeatures, update_boxes, update_deep_sort, update_supervision
 from tests.data.videos import PETS_TRACKS, PETS_VIDEO, needs_pets
 
 FRAMES = 40
@@ -73,6 +75,8 @@ def test_deep_sort_realtime(model: DenseIL, video):
         ([[float("nan"), 0, 9, 9]], ValueError, "box 0 holds NaN"),
         ([["a"] * 4], TypeError, "give numbers"),
         ([[0.1, 0.1, 0.5, 0.5]], ValueError, "shares of the picture"),
+        ([[-0.02, 0.1, 0.5, 0.98]], ValueError, "shares of the picture"),
+        ([[]], ValueError, r"shape \(1, 0\)"),
         ([0, 0, 9, 9], ValueError, r"shape \(4,\)"),
         (None, ValueError, r"shape \(\)"),
     ],
@@ -90,3 +94,30 @@ def test_boxes_of_any_array_and_outside_of_the_picture(model: DenseIL):
         assert len(embedder) == 1
     update_boxes(embedder, [2, 3], [[-9, -9, -1, -1], [float("inf"), 0, 9, 9]], np.zeros((20, 20, 3), np.uint8))
     assert (len(embedder), embedder.skipped) == (1, 2)
+
+
+@pytest.mark.parametrize(
+    ("box", "error", "text"),
+    [
+        ([0.1, 0.1, 0.3, 0.5], ValueError, "shares of the picture: give left, top, width, height"),
+        ([1, 1, 9], ValueError, r"shape \(1, 3\)"),
+        ([float("nan"), 1, 9, 9], ValueError, "box 0 holds NaN"),
+        ("abcd", TypeError, "give numbers"),
+    ],
+)
+def test_boxes_for_deep_sort_that_are_none(model: DenseIL, box, error, text):
+    tracker = types.SimpleNamespace(update_tracks=None)
+    with pytest.raises(error, match=text):
+        update_deep_sort(TrackletEmbedder(model), tracker, [(box, 1.0, 0)], np.zeros((20, 20, 3), np.uint8))
+
+
+def test_vectors_of_any_crops_are_float32(model: DenseIL):
+    features = CropFeatures(TrackletEmbedder(model, device="cpu"))
+    picture = np.arange(1200, dtype=np.uint8).reshape(20, 20, 3)
+    for boxes in ([], np.empty((0, 4)), torch.empty(0, 4)):
+        found = features.get_features(boxes, picture)
+        assert (found.shape, found.dtype) == ((0, 32), np.float32)
+    empty = torch.empty(3, 0, 5, dtype=torch.uint8)
+    same = features.predict([picture, Image.fromarray(picture), torch.from_numpy(picture).movedim(-1, 0), empty])
+    np.testing.assert_allclose(np.stack(same[1:3]), np.stack([same[0]] * 2), atol=1e-5)
+    assert features.embedder.skipped == 1
