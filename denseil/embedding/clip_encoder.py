@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from denseil.common.arguments import shown
 from denseil.common.modes import evaluating
+from denseil.embedding.exported import ExportedModel
 from denseil.embedding.image_network import ImageNetwork
 from denseil.models import unwrap
 from denseil.models.interface import FrameTokenEncoder, Preprocessing, num_features_of, preprocessing_of
@@ -29,8 +30,8 @@ class ClipEncoder:
         dtype: The type to autocast to, such as `torch.bfloat16`; None computes in the model's own.
 
     Raises:
-        TypeError: If the model is not a module, or has no `num_features` or preprocessing.
-        ValueError: If `num_features` is not a positive number.
+        TypeError: If the model is not a module, or has no `num_features` or preprocessing, or `dtype` is no type.
+        ValueError: If `num_features` is not a positive number, or the model cannot autocast to `dtype`.
     """
 
     def __init__(
@@ -43,6 +44,7 @@ class ClipEncoder:
         self.num_features = num_features_of(inner)
         # An image network has its own, in which a clip is one frame.
         self.preprocessing = preprocessing_of(inner, None if isinstance(inner, ImageNetwork) else preprocessing)
+        _check_dtype(dtype, inner)
         self.dtype = dtype
         self._frames: FrameTokenEncoder | None = None
         self._pads: bool | None = False if getattr(inner, "takes_mask", True) is False else None
@@ -149,6 +151,20 @@ class ClipEncoder:
         mask = torch.arange(frames)[None] < frames - 1
         padded, real = self._run(clip, mask), self._run(clip[:, :-1], None)
         return bool((padded - real).abs().max() <= 1e-3 * real.abs().max())
+
+
+def _check_dtype(dtype: object, model: nn.Module) -> None:
+    """Refuse types that autocast would pass over without an error."""
+    if dtype is None:
+        return
+    if not isinstance(dtype, torch.dtype):
+        raise TypeError(f"dtype={shown(dtype)}: give torch.bfloat16, torch.float16 or None")
+    if dtype not in (torch.bfloat16, torch.float16):
+        raise ValueError(
+            f"dtype={dtype}: autocast is to torch.bfloat16 or torch.float16; None computes in the model's own type"
+        )
+    if isinstance(model, (ExportedModel, ImageNetwork)):
+        raise ValueError(f"dtype={dtype}: an exported file has its own precision; leave dtype (--precision) out")
 
 
 def unit_embeddings(vectors: Tensor, names: list[str]) -> Tensor:

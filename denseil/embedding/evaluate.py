@@ -9,7 +9,8 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
-from denseil.common.arguments import checked
+from denseil.common.arguments import checked, shown
+from denseil.common.files import check_output_folder
 from denseil.common.processes import rank_and_world
 from denseil.common.progress import progress_bar
 from denseil.data import Tracklet, VideoReIDDataset
@@ -118,6 +119,7 @@ def embed_dataset(
     prepared, width = encoder.preprocessing, encoder.num_features
     path, (rank_, world) = None, rank_and_world()
     if cache is not None:
+        check_output_folder(Path(cache))  # before hours of computing
         key = features_key(model, tracklets, preprocessing=prepared, frames=frames, flip=flip, dtype=dtype)
         path = Path(cache) / f"features-{key}.safetensors"
         found = cached_vectors(path, tracklets, width, write=rank_ == 0)

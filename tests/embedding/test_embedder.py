@@ -131,6 +131,20 @@ def test_bfloat16_is_near(model, embedder, images, monkeypatch):
     assert float(vector @ embedder(images)) > 0.99
 
 
+@pytest.mark.parametrize("kind", [Embedder, denseil.TrackletEmbedder])
+@pytest.mark.parametrize(
+    ("dtype", "error", "text"),
+    [
+        (torch.float64, ValueError, "dtype=torch.float64: autocast is to torch.bfloat16 or torch.float16"),
+        (torch.int8, ValueError, "dtype=torch.int8: autocast"),
+        ("bfloat16", TypeError, "dtype='bfloat16'"),
+    ],
+)
+def test_types_that_autocast_passes_over_are_refused(model, kind, dtype, error, text):
+    with pytest.raises(error, match=text):
+        kind(model, device="cpu", dtype=dtype)
+
+
 def test_what_is_wrong_is_said(embedder, images, tmp_path):
     array = np.array(images[0])
     for tracklet, kind, text in (

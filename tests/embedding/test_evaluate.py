@@ -126,6 +126,13 @@ def test_cached_vectors_say_which_model_made_them(dataset: VideoReIDDataset, tmp
     assert json.loads(cached["policy"]) == policy
 
 
+def test_a_file_is_no_place_for_a_cache(model: denseil.DenseIL, tmp_path: Path):
+    (tmp_path / "file").touch()
+    unreadable = VideoReIDDataset(*[[denseil.data.Tracklet(["no.jpg"], 1, 1)]] * 3, name="nothing")
+    with pytest.raises(NotADirectoryError, match="is no folder"):  # before any frame is read
+        evaluate(model, unreadable, cache=tmp_path / "file" / "cache")
+
+
 def test_damaged_cache_is_made_anew(
     model: denseil.DenseIL, dataset: VideoReIDDataset, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ):

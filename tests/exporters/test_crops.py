@@ -73,6 +73,8 @@ def test_a_runtime_alone_gives_the_vectors_of_the_embedder(resizing: Path, model
 def test_the_embedder_opens_it_and_averages_frames(resizing: Path, model: DenseIL):
     opened, torch_side = Embedder(resizing), Embedder(model, device="cpu")
     assert opened.preprocessing.mean == (0, 0, 0)
+    with pytest.raises(ValueError, match="an exported file has its own precision; leave dtype"):
+        Embedder(resizing, dtype=torch.bfloat16)
     single = opened.embed([[crop] for crop in crops()])
     torch.testing.assert_close(single, torch_side.embed([[crop] for crop in crops()]), rtol=0, atol=1e-5)
     network = denseil.single_frame(model, normalize=True, resize=True)
