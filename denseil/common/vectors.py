@@ -80,9 +80,11 @@ def whole_numbers(name: str, values: ArrayLike) -> npt.NDArray[np.int64]:
 
 
 def _without_torch(vectors: ArrayLike) -> npt.ArrayLike:
-    """Return a tensor as an array; real numbers of 16 bits as float32, since numpy lacks bfloat16."""
+    """Return tensors, also in a list, as arrays; real numbers of 16 bits as float32, since numpy lacks bfloat16."""
     from torch import Tensor
 
+    if isinstance(vectors, (list, tuple)) and any(isinstance(one, Tensor) for one in vectors):
+        return [np.asarray(_without_torch(one)) for one in vectors]
     if not isinstance(vectors, Tensor):
         return vectors
     vectors = vectors.detach().cpu()

@@ -16,6 +16,7 @@ from denseil.common.vectors import unit_vectors
         torch.tensor([[3.0, 4], [0, -2]], dtype=torch.bfloat16),
         torch.tensor([[3.0, 4], [0, -2]], requires_grad=True),
         torch.tensor([[3, 4], [0, -2]], dtype=torch.int64),
+        [torch.tensor([3.0, 4], requires_grad=True), torch.tensor([0.0, -2], dtype=torch.bfloat16)],
     ],
 )
 def test_vectors_of_any_kind_of_numbers(vectors):
