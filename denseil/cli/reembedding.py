@@ -51,10 +51,13 @@ def declare(verbs: Verbs) -> None:
 
 def reembed(source: str, target: str, model: str, device: str, seed: int, json: bool) -> int:
     """Embed the records of a gallery with another model, into a new gallery."""
+    import numpy as np
+
     from denseil import gallery as galleries
     from denseil.common.progress import progress_bar
     from denseil.embedding import Embedder
     from denseil.gallery.opening import check_two
+    from denseil.gallery.same import check_held
     from denseil.models import model_id
 
     check_two(source, target)
@@ -78,7 +81,9 @@ def reembed(source: str, target: str, model: str, device: str, seed: int, json: 
         galleries.open(target, embedder.num_features, identity) as other,
         progress_bar(len(there), unit="record", show=progressing()) as bar,
     ):
-        done = set(other.find([record.id for record in there]))
+        done = other.find([record.id for record in there])
+        kept = [record for record in there if record.id in done]
+        check_held(kept, np.array([done[record.id].vector for record in kept]), done, target)  # the same tracklets
         bar.update(len(done))
         missing = [record for record in there if record.id not in done]
         embedded = 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import shutil
 from pathlib import Path
@@ -71,3 +72,16 @@ def test_folders_that_cannot_be_embedded_are_left_out(tmp_path: Path, capsys: py
         assert printed.err.count("is left out:") == 2
     with galleries.open(str(tmp_path / "new")) as new:
         assert len(new.find([each.name for each in tracklets[2:]])) == 2
+
+
+def test_another_tracklet_of_the_same_id_is_not_taken_for_done(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    pytest.importorskip("lancedb")
+    tracklets = write_tracklets(tmp_path / "crops", light=1.0)[:2]
+    embedder = Embedder(saved(tmp_path / "a", 0), device="cpu")
+    records = [Record(each.name, each.camid, start=5.0, thumbnail=each.frames[3]) for each in tracklets]
+    for name, start in (("old", 5.0), ("new", 7.0)):
+        with galleries.open(str(tmp_path / name), 32, model_id(embedder.model)) as held:
+            held.add([dataclasses.replace(each, start=start, end=9.0) for each in records], embedder.embed(tracklets))
+    words = ["gallery", "reembed", str(tmp_path / "old"), str(tmp_path / "new"), "--model", str(tmp_path / "a")]
+    assert main([*words, "--device", "cpu", "--quiet"]) == 2
+    assert "2 of 2 ids are held in" in capsys.readouterr().err
