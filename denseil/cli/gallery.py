@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from denseil.cli import options, searching, values
 from denseil.cli.output import note, show
-from denseil.cli.parser import Verb, Verbs
+from denseil.cli.parser import Verb, Verbs, refuse_unused
 from denseil.cli.times import seconds
 from denseil.common.text import plain
 
@@ -132,6 +132,7 @@ def forget(
     """Remove one person, track or record, also from the files."""
     if sum(value is not None for value in (pid, track, id)) != 1:
         raise ValueError("give what to forget: one of --pid, --track, --id")
+    refuse_unused("--no-optimize", ["--alone"] * (alone and not optimize))
     from denseil import gallery as galleries
 
     with galleries.open(gallery) as held:
@@ -144,6 +145,7 @@ def forget(
 
 def expire(gallery: str, before: str, optimize: bool, alone: bool, json: bool) -> int:
     """Remove records that ended before a time, also from the files."""
+    refuse_unused("--no-optimize", ["--alone"] * (alone and not optimize))
     limit = seconds(before)
     assert limit is not None
     if limit > time.time():

@@ -75,6 +75,8 @@ def search(
             "--attention needs frames, a model and a page: give a folder of crops as the query, --model and "
             "--page FILE.html"
         )
+    if model is not None and not Path(query).is_dir():
+        raise UsageError(f"--model embeds a folder of crops, which {plain(query)} is not: leave it out, or give one")
     from denseil import gallery as galleries
     from denseil.cli.asking import ask, read_queries
     from denseil.cli.pages import search_page

@@ -122,6 +122,22 @@ def test_expiring_says_how_many_had_no_time(tmp_path: Path, capsys: pytest.Captu
     assert "of these, 1 had no time: such records count as the oldest" in printed.err
 
 
+@pytest.mark.parametrize(
+    ("words", "text"),
+    [
+        (["forget", "--pid", "1", "--no-optimize", "--alone"], "--no-optimize: --alone would change nothing"),
+        (["expire", "30d", "--no-optimize", "--alone"], "--no-optimize: --alone would change nothing"),
+        (["search", f"{HOSTILE[0]}0", "--model", "m"], "--model embeds a folder of crops, which <script>"),
+    ],
+)
+def test_options_without_effect_are_refused(uri: str, words: list[str], text: str, capsys: pytest.CaptureFixture[str]):
+    place = ["--gallery", uri] if words[0] == "search" else [uri]
+    assert main(["gallery", words[0], *(place + words[1:] if words[0] != "search" else words[1:] + place)]) == 2
+    assert text in capsys.readouterr().err
+    with gallery.open(uri) as held:
+        assert held.count() == 12
+
+
 def test_forgetting_what_is_not_there_says_so(uri: str, capsys: pytest.CaptureFixture[str]):
     assert main(["gallery", "forget", uri, "--id", "a typo"]) == 1
     printed = capsys.readouterr()
