@@ -41,7 +41,7 @@ class Embed:
             columns = zip(batch["id"], batch["pid"], batch["camid"], batch["start"], batch["end"], strict=True)
             records = [
                 gallery.Record(
-                    str(id), camid=int(camid), pid=int(pid) if pid > 0 else None, start=float(start), end=float(end)
+                    str(id), camid=int(camid), pid=int(pid) if pid >= 0 else None, start=float(start), end=float(end)
                 )
                 for id, pid, camid, start, end in columns
             ]

@@ -7,7 +7,7 @@ import subprocess
 import sys
 from functools import cache
 from pathlib import Path
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -183,6 +183,17 @@ def test_a_street_of_rendered_people_and_its_boxes(tmp_path: Path):
     wanted = decode_image(first.frames[2])
     assert own.shape == wanted.shape
     assert abs(own - wanted).mean() < 6  # of 255: the video is compressed
+
+
+def test_person_0_is_a_person_for_ray_too(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setitem(sys.modules, "ray", ModuleType("ray"))
+    actor = object.__new__(load("ray_embed").Embed)
+    actor.embedder, actor.ready = SimpleNamespace(embed=lambda tracklets: torch.eye(len(tracklets))), 0.0
+    actor.gallery = denseil.gallery.MemoryGallery(3)
+    same = {name: np.zeros(3) for name in ("start", "end")}
+    batch = {"id": np.array(["a", "b", "c"]), "pid": np.array([-1, 0, 1]), "camid": np.ones(3, int), **same}
+    actor({**batch, "paths": np.array(["[]"] * 3)})
+    assert [item.record.pid for item in actor.gallery.get(["a", "b", "c"])] == [None, 0, 1]
 
 
 @pytest.mark.slow

@@ -134,9 +134,9 @@ def _endpoints(batcher: Batcher, gallery: Gallery, limits: Limits) -> APIRouter:
 
 
 def _gone(gallery: Gallery, count: int) -> dict[str, int]:
+    gallery.optimize()  # also if nothing is held: an earlier request may have failed after it had removed the records
     if count == 0:
         raise HTTPException(404, "nothing is held under this name")
-    gallery.optimize()
     return {"forgotten": count}
 
 

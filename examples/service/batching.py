@@ -75,7 +75,8 @@ class Batcher:
             try:
                 vectors = await asyncio.to_thread(self.embedder.embed, [entry.frames for entry in entries])
             except Exception:  # one of them is at fault: each by itself, to tell which
-                await asyncio.gather(*(self._alone(entry) for entry in entries))
+                for entry in entries:
+                    await self._alone(entry)
                 continue
             for entry, vector in zip(entries, vectors, strict=True):
                 if not entry.answer.done():  # whoever asked may have gone
