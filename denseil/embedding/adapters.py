@@ -13,7 +13,8 @@ from torch import Tensor
 from denseil.common.arguments import checked, checked_class, shown
 from denseil.data import crop_box
 from denseil.embedding.inputs import Pixels
-from denseil.embedding.online import TrackletEmbedder, has_pixels
+from denseil.embedding.online import TrackletEmbedder
+from denseil.embedding.pixels import has_pixels
 
 Image: TypeAlias = NDArray[np.uint8]
 

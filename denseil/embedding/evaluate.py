@@ -9,7 +9,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
-from denseil.common.arguments import checked, shown
+from denseil.common.arguments import checked
 from denseil.common.files import check_output_folder
 from denseil.common.processes import rank_and_world
 from denseil.common.progress import progress_bar
