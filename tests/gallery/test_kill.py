@@ -1,4 +1,4 @@
-"""kill -9 at random moments of `add`, also with `replace`, `forget`, `optimize` and `copy`: nothing is lost, nothing forgotten is left.
+"""kill -9 in `add`, also with `replace`, `forget`, `optimize` and `copy`: nothing is lost, nothing forgotten is left.
 
 The process killed is the one that writes: the server of milvus-lite is a part of it, and that of Milvus goes on.
 DENSEIL_KILL_SEEDS=8 tries eight times as many moments.
