@@ -1,4 +1,4 @@
-"""Unit vectors: one check and conversion for galleries and for linking."""
+"""Arrays from users: vectors of length 1, whole numbers, and times."""
 
 from __future__ import annotations
 
@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 ArrayLike: TypeAlias = Union["Tensor", npt.ArrayLike]
+
+COARSEST = 0.1  # seconds between neighbouring times of a type
 
 
 def unit_vectors(vectors: ArrayLike, *, what: str = "vectors") -> npt.NDArray[np.float32]:
@@ -77,6 +79,22 @@ def whole_numbers(name: str, values: ArrayLike) -> npt.NDArray[np.int64]:
     if len(far):
         raise ValueError(f"{name} holds {found.flat[far[0]]} in row {far[0]}; give whole numbers below 2^63")
     return found.astype(np.int64)
+
+
+def check_steps(name: str, given: npt.NDArray[np.generic]) -> None:
+    """Check that times are of a type that tells them apart: in float32, dates are 128 s apart.
+
+    Raises:
+        ValueError: If neighbouring numbers of the type are more than 0.1 s apart at the largest time.
+    """
+    if given.dtype.kind == "f" and given.size and given.dtype.itemsize < 8:
+        finite = np.abs(given[np.isfinite(given)])
+        step = float(np.spacing(finite.max())) if finite.size else 0.0
+        if step > COARSEST:
+            raise ValueError(
+                f"{name} is of type {given.dtype}, whose numbers are {step:g} s apart at {float(finite.max()):.0f}: "
+                "give float64"
+            )
 
 
 def _without_torch(vectors: ArrayLike) -> npt.ArrayLike:

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from denseil.common.arguments import check_seconds, checked, checked_class, shown
 from denseil.common.track_key import TrackKey
+from denseil.common.vectors import check_steps
 
 
 @checked_class
@@ -141,6 +142,7 @@ class Tracklet:
                 "before the start, or None"
             )
         for time in times:
+            check_steps(f"a time of tracklet {shown(self.name)}", np.asarray(time))
             check_seconds(f"a time of tracklet {shown(self.name)}", time)
 
     @property

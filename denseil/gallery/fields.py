@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from denseil.common.arguments import check_seconds, shown
+from denseil.common.vectors import check_steps
 
 LEAST, MOST = -(2**63), 2**63 - 1  # range of a database's integer column
 MAX_WIDTH = 2**20  # of a vector
@@ -34,7 +35,7 @@ def check_time(name: str, value: Any) -> float:
 
     Raises:
         TypeError: If it is not a number.
-        ValueError: If it is not finite.
+        ValueError: If it is not finite, or of a type that does not tell dates apart.
     """
     if isinstance(value, (bool, np.bool_)) or not isinstance(value, (int, float, np.integer, np.floating)):
         raise TypeError(f"{name} is {shown(value)}; it must be seconds, a number")
@@ -44,6 +45,8 @@ def check_time(name: str, value: Any) -> float:
         seconds = math.inf
     if not math.isfinite(seconds):
         raise ValueError(f"{name} is {shown(value)}; it must be finite seconds")
+    if not isinstance(value, (int, float)):
+        check_steps(name, np.asarray(value))
     return seconds
 
 

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from denseil.common.arguments import check_seconds, shown
-from denseil.common.vectors import ArrayLike, unit_vectors, whole_numbers
+from denseil.common.vectors import ArrayLike, check_steps, unit_vectors, whole_numbers
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,6 @@ class Tracks:
 NO_SECONDS = (str, bytes, np.datetime64, np.timedelta64)  # which numpy converts to numbers of some unit
 ORDERING = 16  # components of the vectors that break ties of cameras and times
 PRIME = np.uint64(0x9E3779B97F4A7C15)  # spreads bits; odd
-COARSEST = 0.1  # seconds between neighbouring times of a type
 
 
 def check_tracks(vectors: ArrayLike, camids: ArrayLike, start: ArrayLike | None, end: ArrayLike | None) -> Tracks:
@@ -102,22 +101,6 @@ def times(name: str, values: ArrayLike | None, count: int) -> NDArray[np.float64
         raise ValueError(f"{name} is infinite in row {int(np.flatnonzero(np.isinf(found))[0])}; give NaN where unknown")
     check_seconds(f"the largest {name}", float(np.nanmax(found, initial=-np.inf)))
     return found
-
-
-def check_steps(name: str, given: NDArray[np.generic]) -> None:
-    """Check that times are of a type that tells them apart: in float32, dates are 128 s apart.
-
-    Raises:
-        ValueError: If neighbouring numbers of the type are more than 0.1 s apart at the largest time.
-    """
-    if given.dtype.kind == "f" and given.size and given.dtype.itemsize < 8:
-        finite = np.abs(given[np.isfinite(given)])
-        step = float(np.spacing(finite.max())) if finite.size else 0.0
-        if step > COARSEST:
-            raise ValueError(
-                f"{name} is of type {given.dtype}, whose numbers are {step:g} s apart at {float(finite.max()):.0f}: "
-                "give float64"
-            )
 
 
 def check_pairs(name: str, pairs: Sequence[tuple[int, int]], count: int) -> list[tuple[int, int]]:

@@ -12,10 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from denseil.common.arguments import check_seconds, checked, checked_class, shown
-from denseil.common.vectors import ArrayLike, unit_vectors
+from denseil.common.vectors import ArrayLike, check_steps, unit_vectors
 from denseil.gallery import Gallery
 from denseil.gallery.checks import check_new, check_opened
-from denseil.linking.checks import check_steps
 from denseil.linking.live import Event, Key, Track, check_numbers, from_stored, name_new, to_record, track_key
 from denseil.linking.pool import Pool
 from denseil.linking.running import RunningThreshold

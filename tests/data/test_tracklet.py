@@ -59,6 +59,7 @@ def test_a_tracklet_is_frozen_picklable_and_not_empty():
         ({"camid": -1}, ValueError, "camid -1"),
         ({"start": float("nan")}, ValueError, "finite seconds"),
         ({"start": 2.0, "end": 1.0}, ValueError, "from 2.0 to 1.0"),
+        ({"start": np.float32(1.7e9)}, ValueError, "of type float32, whose numbers are 128 s apart"),
     ],
 )
 def test_what_no_tracklet_has_is_refused(values, error, text):

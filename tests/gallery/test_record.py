@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import hypothesis.strategies as st
+import numpy as np
 import pytest
 from hypothesis import given
 
@@ -37,6 +38,7 @@ def test_a_row_is_the_record(record: Record):
         ({"pid": -1}, ValueError, "pid is -1"),
         ({"start": float("nan")}, ValueError, "must be finite"),
         ({"start": "noon"}, TypeError, "start is 'noon'"),
+        ({"start": np.float32(1.7e9)}, ValueError, "start is of type float32, whose numbers are 128 s apart"),
         ({"start": 5, "end": 4}, ValueError, "before it starts"),
         ({"end": -1}, ValueError, "before it starts"),
     ],
