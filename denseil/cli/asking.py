@@ -13,6 +13,7 @@ from denseil.embedding import Embedder
 from denseil.embedding.cache import model_name, weights_digest
 from denseil.gallery import Gallery, Where, features_model, name_model, read_features
 from denseil.gallery.checks import check_opened
+from denseil.gallery.features import one_file
 from denseil.gallery.record import FloatArray
 from denseil.gallery.same import is_itself
 from denseil.models import model_id
@@ -29,8 +30,9 @@ def read_queries(
             raise ValueError(f"{query} is a folder of pictures: name the model that filled the gallery with --model")
         return _embed(path, model, held, device, attention=attention)
     if path.suffix == ".safetensors":
-        records, vectors = read_features(path)
-        check_opened(held, vectors.shape[1], features_model(path))
+        with one_file(path):
+            (records, vectors), made_by = read_features(path), features_model(path)
+        check_opened(held, vectors.shape[1], made_by)
         return [Query.of(record) for record in records], vectors
     stored = held.get([query])[0]
     return [Query.of(stored.record)], stored.vector[None]

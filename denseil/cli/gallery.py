@@ -116,10 +116,12 @@ def add(gallery: str, features: Path, json: bool) -> int:
     """Add the vectors and records of a features file; records that it already holds are kept."""
     from denseil import gallery as galleries
     from denseil.common.vectors import unit_vectors
+    from denseil.gallery.features import one_file
 
-    records, vectors = galleries.read_features(features)
+    with one_file(features):
+        (records, vectors), model = galleries.read_features(features), galleries.features_model(features)
     unit_vectors(vectors, what=str(features))  # what cannot be added makes no gallery
-    with galleries.open(gallery, vectors.shape[1], galleries.features_model(features)) as held:
+    with galleries.open(gallery, vectors.shape[1], model) as held:
         new, total = held.add(records, vectors), held.count()
     text = f"new records: {new:,} of {len(records):,}; {plain(gallery)} holds {total:,}"
     show({"new": new, "records": len(records), "total": total}, as_json=json, text=text)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +20,20 @@ from denseil.gallery.same import differences, refuse
 logger = logging.getLogger(__name__)
 
 
+@contextmanager
+def one_file(path: str | Path) -> Iterator[None]:
+    """Raise ValueError if a file has been replaced in the block, which reads it several times."""
+
+    def state() -> tuple[int, ...]:
+        stat = Path(path).stat()
+        return stat.st_ino, stat.st_size, stat.st_mtime_ns
+
+    before = state() if Path(path).exists() else None  # else what reads it says so
+    yield
+    if before != state():
+        raise ValueError(f"{path} was replaced while it was read: do the same again")
+
+
 @checked
 def read_features(path: str | Path) -> tuple[list[Record], FloatArray]:
     """Read the records and vectors (N, D) of a features file.
@@ -27,12 +43,13 @@ def read_features(path: str | Path) -> tuple[list[Record], FloatArray]:
 
     Raises:
         FileNotFoundError: If the file does not exist.
-        TypeError, ValueError: If the file is damaged; see `Record`.
+        TypeError, ValueError: If the file is damaged (see `Record`), or was replaced meanwhile.
     """
     from denseil.metrics.features import load_features, load_records, row_id  # needs torch
 
-    embeddings = load_features(path).embeddings
-    known = load_records(path) or [{} for _ in range(len(embeddings))]
+    with one_file(path):
+        embeddings = load_features(path).embeddings
+        known = load_records(path) or [{} for _ in range(len(embeddings))]
     records, unnamed = [], []
     for row, (pid, camid, values) in enumerate(
         zip(embeddings.pids.tolist(), embeddings.camids.tolist(), known, strict=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 from contextlib import nullcontext
 from pathlib import Path
@@ -50,6 +51,26 @@ def test_vectors_that_cannot_be_added_make_no_gallery(tmp_path: Path, capsys: py
     save_features(tmp_path / "zero.safetensors", Embeddings(np.zeros((2, 8)), [1, 2], [1, 1]))
     assert main(["gallery", "add", str(tmp_path / "g"), str(tmp_path / "zero.safetensors")]) == 2
     assert "row 0 holds NaN or infinity, or zeros alone" in capsys.readouterr().err
+    assert not (tmp_path / "g").exists()
+
+
+@pytest.mark.parametrize("reader", ["denseil.metrics.features.load_records", "denseil.metrics.load_features"])
+def test_a_file_that_is_replaced_meanwhile_is_not_added(
+    reader: str, features: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+):
+    found = load_features(features).embeddings
+    save_features(tmp_path / "other", Embeddings(-found.vectors, found.pids, found.camids), metadata={"model": "b"})
+    module, _, name = reader.rpartition(".")
+    read = getattr(importlib.import_module(module), name)
+
+    def late(path: Path) -> object:
+        if (tmp_path / "other").exists():
+            (tmp_path / "other").replace(features)
+        return read(path)
+
+    monkeypatch.setattr(reader, late)
+    assert main(["gallery", "add", str(tmp_path / "g"), str(features)]) == 2
+    assert "was replaced while it was read" in capsys.readouterr().err
     assert not (tmp_path / "g").exists()
 
 
