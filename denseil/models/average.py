@@ -25,7 +25,7 @@ def average(models: Sequence[Model], shares: Sequence[float] | None = None) -> M
         ValueError: If there is no model, a share is missing, the shares do not sum to 1, or the architectures differ.
     """
     shares = [1 / len(models)] * len(models) if shares is None and models else list(shares or ())
-    if not models or len(shares) != len(models) or abs(sum(shares) - 1) > 1e-6:
+    if not models or len(shares) != len(models) or not abs(sum(shares) - 1) <= 1e-6:
         raise ValueError(f"{len(models)} models and shares {shares}: give at least one model, and shares with sum 1")
     states = [model.state_dict() for model in models]
     mean = {}

@@ -7,6 +7,7 @@ this library have it as `model.preprocessing`; for other models it is passed as 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias, get_args, runtime_checkable
@@ -33,7 +34,7 @@ class Preprocessing:
 
     Args:
         size: Height and width of a frame in pixels.
-        mean: Mean of each channel, of pixels in [0, 1], in the order of `color_order`.
+        mean: Mean of each channel, of pixels in [0, 1] (divide one of 0..255 by 255), in the order of `color_order`.
         std: Standard deviation of each channel, likewise.
         clip_len: T, frames of a clip; a longer tracklet becomes several clips.
         frames: "all" frames of a tracklet, or "even8" for 8 evenly spaced ones.
@@ -55,10 +56,12 @@ class Preprocessing:
             object.__setattr__(self, name, tuple(getattr(self, name)))
         if len(self.size) != 2 or not all(isinstance(n, int) and 1 <= n <= 4096 for n in self.size):
             raise ValueError(f"size={shown(self.size)}: give height and width in pixels, 1 to 4096 each")
-        if len(self.mean) != 3 or len(self.std) != 3 or not all(value > 0 for value in self.std):
+        if len(self.mean) != 3 or len(self.std) != 3 or not all(0 < value < math.inf for value in self.std):
             raise ValueError(f"mean={shown(self.mean)}, std={shown(self.std)}: give three numbers each, std above 0")
-        if isinstance(self.clip_len, bool) or not isinstance(self.clip_len, int) or self.clip_len < 1:
-            raise ValueError(f"clip_len={shown(self.clip_len)}: give the number of frames of a clip, at least 1")
+        if not all(0 <= value <= 1 for value in self.mean):
+            raise ValueError(f"mean={shown(self.mean)}: pixels are in 0..1; divide a mean and std of 0..255 by 255")
+        if isinstance(self.clip_len, bool) or not isinstance(self.clip_len, int) or not 1 <= self.clip_len <= 4096:
+            raise ValueError(f"clip_len={shown(self.clip_len)}: give the number of frames of a clip, 1 to 4096")
         if self.frames not in get_args(FramesPolicy):
             raise ValueError(f"frames={shown(self.frames)}: choose one of {', '.join(get_args(FramesPolicy))}")
         if self.color_order not in get_args(ColorOrder):

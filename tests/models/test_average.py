@@ -38,7 +38,7 @@ def test_shares_count():
     torch.testing.assert_close(found, 0.25 * one.neck.bn.running_mean + 0.75 * other.neck.bn.running_mean)
 
 
-@pytest.mark.parametrize("shares", [[0.5], [0.5, 0.6], []])
+@pytest.mark.parametrize("shares", [[0.5], [0.5, 0.6], [], [float("nan"), 1.0]])
 def test_shares_that_do_not_fit_are_refused(shares: list[float]):
     with pytest.raises(ValueError, match="shares with sum 1"):
         average(models(2), shares)

@@ -55,6 +55,21 @@ def case(request: pytest.FixtureRequest) -> str:
     return request.param
 
 
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        ({"mean": (123.675, 116.28, 103.53), "std": (58.395, 57.12, 57.375)}, r"pixels are in 0\.\.1; divide"),
+        ({"mean": (float("nan"),) * 3}, r"pixels are in 0\.\.1"),
+        ({"std": (float("inf"),) * 3}, "std above 0"),
+        ({"clip_len": 5000}, "1 to 4096"),
+    ],
+)
+def test_a_preprocessing_out_of_range_is_refused(arguments: dict, says: str):
+    """Constants of pixels in 0..255, as FastReID and mmdetection give them, made all frames alike."""
+    with pytest.raises(ValueError, match=says):
+        Preprocessing(**arguments)
+
+
 def test_eval_gives_the_embedding_whatever_the_classes(case: str):
     for num_classes in (0, 5):
         model = build(case, num_classes=num_classes).eval()
