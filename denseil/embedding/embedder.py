@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 from collections.abc import Iterable, Iterator, Sequence, Sized
 from typing import Any, TypeAlias
@@ -23,6 +24,7 @@ from denseil.embedding.runtimes import Precision
 from denseil.embedding.thresholds import threshold_at
 from denseil.embedding.tracklet_vectors import Frame, FramesPolicy, embed_tracklets
 from denseil.models import unwrap
+from denseil.models.identity import OTHER, stale_thresholds
 from denseil.models.interface import Preprocessing
 
 TrackletLike: TypeAlias = Tracklet | str | os.PathLike[str] | Iterable[str | os.PathLike[str] | Pixels]
@@ -175,7 +177,8 @@ class Embedder:
 
         Raises:
             ValueError: If the model has no thresholds, none for this rate, or those of vectors made otherwise (with
-                another preprocessing, `frames` or `flip`), or a vector is zero, not finite or of another width.
+                other weights, another preprocessing, `frames` or `flip`), or a vector is zero, not finite or of another
+                width.
         """
         threshold = self.threshold(far=far)
         first, second = (self._vector(value, name) for name, value in (("a", a), ("b", b)))
@@ -184,6 +187,8 @@ class Embedder:
     @checked
     def threshold(self, *, far: float | None = None) -> float:
         """Return the lowest cosine similarity at which `same` is True; argument and errors as there."""
+        if self._stale:
+            raise ValueError(f"the model's thresholds were measured with {OTHER}: calibrate it again")
         model = unwrap(self.model)
         own = getattr(model, "preprocessing", None)
         return threshold_at(
@@ -192,6 +197,10 @@ class Embedder:
             made={**self.preprocessing.to_dict(), "frames": self.frames, "flip": self.flip},
             own=own.to_dict() if isinstance(own, Preprocessing) else None,
         )
+
+    @functools.cached_property
+    def _stale(self) -> bool:
+        return stale_thresholds(self.model)
 
     def _vector(self, value: TrackletLike | Vector, name: str) -> Tensor:
         if isinstance(value, (Tensor, np.ndarray)) and value.ndim == 1:

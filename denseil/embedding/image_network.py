@@ -56,7 +56,9 @@ class ImageNetwork(nn.Module):
         self._batch = shape[0]  # fixed in some files
         self.name: str = data.get("name", name)
         self.denseil_cfg: dict[str, Any] = data.get("denseil_cfg", {})
-        self.model_id: str = data.get("model_id") or _identity(digest, self.preprocessing)
+        own = Preprocessing.from_dict(data["input"]) if "input" in data else prepared
+        same = replace(own, clip_len=1, frames=prepared.frames) == self.preprocessing
+        self.model_id: str = (data.get("model_id") if same else None) or _identity(digest, self.preprocessing)
         self._place = nn.Parameter(torch.empty(0), requires_grad=False)  # says that answers are on the CPU
         self.num_features: int = self.encode_frames(torch.zeros(1, *expected)).shape[1]
 

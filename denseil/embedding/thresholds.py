@@ -32,12 +32,15 @@ def threshold_at(
                 f"{name}={value!r}: the model's thresholds were measured with {name}={measured[name]!r}; embed so, or "
                 "calibrate again"
             )
-    if far is None:
-        return float(thresholds["eer"]["threshold"])
-    by_rate = {float(rate): value for rate, value in thresholds["far"].items()}
+    try:
+        if far is None:
+            return float(thresholds["eer"]["threshold"])
+        by_rate = {float(rate): float(value) for rate, value in thresholds["far"].items()}
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise ValueError("the model's thresholds are damaged: calibrate it again") from error
     if far not in by_rate:
         raise ValueError(
             f"no threshold for a false-accept rate of {far}; calibrated are {sorted(by_rate)}: give one of these, or "
             f"run `denseil calibrate` with --far {far}"
         )
-    return float(by_rate[far])
+    return by_rate[far]

@@ -18,6 +18,7 @@ from denseil.embedding.tracklet_vectors import describe_policy
 from denseil.exporters import checks
 from denseil.exporters.modules import Part, crops_part, encoder_decoder_parts, whole_part
 from denseil.models import model_id
+from denseil.models.identity import stale_thresholds
 from denseil.models.interface import Preprocessing
 from denseil.models.single_frame import SingleFrame
 
@@ -132,8 +133,8 @@ def _common_metadata(model: nn.Module, num_features: int, prepared: Preprocessin
     frames = {"clip_len": prepared.clip_len, "frames": prepared.frames, "color_order": prepared.color_order}
     own = getattr(model, "preprocessing", None)
     block = dict(getattr(model, "denseil_cfg", {}))
-    if isinstance(own, Preprocessing) and replace(prepared, frames=own.frames) != own:
-        block.pop("thresholds", None)  # measured on vectors of the model's own preprocessing
+    if (isinstance(own, Preprocessing) and replace(prepared, frames=own.frames) != own) or stale_thresholds(model):
+        block.pop("thresholds", None)  # measured on vectors of the model's own preprocessing, or of other weights
     return {
         "denseil": __version__,
         "export": secrets.token_hex(8),  # parts of two exports do not belong together

@@ -1,7 +1,7 @@
 """Building a registered model with timm's machinery, and loading its weights strictly."""
 
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,9 @@ from denseil.models._fetch import fetch_folder
 from denseil.models._saved_args import MOST_PARAMS, check_backbone, check_saved_args
 from denseil.models._weights import build_from_file
 from denseil.models.denseil import DenseIL
+from denseil.models.frame_encoder import FrameEncoder
 
+_DTYPES = (torch.float32, torch.float16, torch.bfloat16, torch.float64)
 MODEL_ARGS = frozenset(inspect.signature(DenseIL).parameters) - {"num_classes"} | {"drop_rate"}  # timm's name of drop
 
 
@@ -47,6 +49,7 @@ def build_denseil(
         RuntimeError: If `pretrained`, and no weights are published for the tag.
         ValueError: If an argument is out of its range, or the weights do not fit.
     """
+    check_dtype(dtype)
     cfg = _resolve_cfg(variant, pretrained_cfg, pretrained_cfg_overlay)
     features_only = model_args.pop("features_only", False)
     _translate_timm_args(variant, model_args)
@@ -61,6 +64,10 @@ def build_denseil(
         hub_id = cfg["hf_hub_id"] if cfg.get("source") == "hf-hub" else None
         sources = {"file": str(folder), "source": cfg.get("source"), "hf_hub_id": hub_id}
         cfg = _resolve_cfg(variant, saved.pretrained_cfg, pretrained_cfg_overlay) | sources
+    levels = model_args.get("levels")
+    if saved and features_only and pretrained:  # the weights are those of the saved decoder's levels
+        model_args.pop("levels", None)
+        model_args |= {name: value for name, value in saved.model_args.items() if name == "levels"}
     if pretrained or opened:
         model_args["pretrained_backbone"] = False  # the weights of the whole model replace them
 
@@ -95,10 +102,22 @@ def build_denseil(
     if not pretrained:
         model.denseil_cfg.pop("thresholds", None)  # measured with the weights that are not loaded
     if features_only:
-        encoder: Any = model.encoder
+        encoder: Any = _chosen_levels(model.encoder, levels, model_args)
         encoder.pretrained_cfg = model.pretrained_cfg
         return encoder  # type: ignore[no-any-return]  # as in timm, another class of module
     return model
+
+
+def _chosen_levels(encoder: FrameEncoder, levels: Sequence[int] | None, model_args: Mapping[str, Any]) -> FrameEncoder:
+    """Return an encoder of the chosen levels, with the weights of a model's, which may have others for the decoder."""
+    if levels is None or encoder.levels == sorted(set(levels)):
+        return encoder
+    args = {name: model_args[name] for name in ("backbone", "last_stride", "backbone_args") if name in model_args}
+    like = next(encoder.parameters())
+    with torch.device(like.device):
+        chosen = FrameEncoder(levels=levels, **args)
+    chosen.to(like.dtype).load_state_dict(encoder.state_dict())
+    return chosen
 
 
 def _translate_timm_args(variant: str, model_args: dict[str, Any]) -> None:
@@ -107,6 +126,9 @@ def _translate_timm_args(variant: str, model_args: dict[str, Any]) -> None:
         raise ValueError(f"{variant!r} takes levels= in place of out_indices, such as levels=(2, 3, 4)")
     if model_args.pop("in_chans", 3) != 3:
         raise ValueError(f"{variant!r} takes colour frames: in_chans must be 3")
+    for name, fix in {"img_size": "backbone_args={'img_size': ...}", "global_pool": "num_parts= or depth=0"}.items():
+        if model_args.pop(name, None) not in (None, ""):
+            raise ValueError(f"{variant!r} takes {fix} in place of {name}")
     if (rate := model_args.pop("drop_rate", None)) is not None:
         model_args["drop"] = rate
     model_args.pop("pretrained_model_args", None)
@@ -133,10 +155,21 @@ def require_weights(variant: str, cfg: Mapping[str, Any]) -> None:
     )
 
 
+def tags_of(variant: str) -> list[str]:
+    """List the tags of a registered name."""
+    return [name.partition(".")[2] for name in timm.list_models(f"{variant}.*", include_tags=True)]
+
+
+def check_dtype(dtype: torch.dtype | None) -> None:
+    """Raise ValueError unless a type of parameters is one of real numbers in at least 16 bits."""
+    if dtype is not None and dtype not in _DTYPES:
+        raise ValueError(f"dtype={dtype}: give one of {', '.join(map(str, _DTYPES))}")
+
+
 def _resolve_cfg(variant: str, cfg: Any, overlay: Mapping[str, Any] | None) -> dict[str, Any]:
     """Return the cfg of a tag, or the given cfg, as a dict; raise KeyError for unknown tags."""
     if isinstance(cfg, str):
-        tags = [name.partition(".")[2] for name in timm.list_models(f"{variant}.*", include_tags=True)]
+        tags = tags_of(variant)
         if cfg not in tags:
             raise KeyError(f"{variant!r} has no tag {cfg!r}; its tags: {', '.join(filter(None, tags)) or 'none'}")
     elif isinstance(cfg, PretrainedCfg):

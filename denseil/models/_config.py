@@ -122,6 +122,8 @@ def saved_config(config: Mapping[str, Any]) -> SavedConfig:
     _check_preprocessing(cfg, own)
     if not isinstance(own.get("thresholds", {}), dict):
         raise TypeError("its thresholds are not a JSON object")
+    if model_id and own.get("thresholds"):
+        own["thresholds"] = {"model_id": model_id, **own["thresholds"]}  # what they were measured with
     saved.model_args.update(_model_args(config.get("model_args", {})))
     return saved
 

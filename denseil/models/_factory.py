@@ -12,8 +12,8 @@ from denseil.common.arguments import checked, shown
 from denseil.common.processes import usable_device
 from denseil.common.text import did_you_mean
 from denseil.models import variants
-from denseil.models._builder import MODEL_ARGS
-from denseil.models._config import CONFIG_NAME, read_architecture, read_config
+from denseil.models._builder import MODEL_ARGS, check_dtype, tags_of
+from denseil.models._config import CONFIG_NAME, SavedConfig, read_architecture, read_config
 from denseil.models._fetch import fetch_folder
 from denseil.models._own_models import open_own_model, record_origin
 from denseil.models._reading import read_weights
@@ -21,6 +21,7 @@ from denseil.models._registry import register_alias, registered_models
 from denseil.models._saved_args import check_saved_args
 from denseil.models._weights import build_with_weights
 from denseil.models.denseil import DenseIL
+from denseil.models.identity import model_id
 
 for _alias, _name in variants.ALIASES.items():
     register_alias(_alias, _name)
@@ -72,6 +73,7 @@ def create_model(
         torch.Size([2, 64])
     """
     _check_call(pretrained, num_classes, checkpoint_path, cache_dir)
+    check_dtype(dtype)
     if pretrained and checkpoint_path is not None:
         raise ValueError(f"pretrained=True and checkpoint_path={str(checkpoint_path)!r}: choose one source of weights")
     architecture, cfg, saved_args = _resolve_name(name, cache_dir, weights=pretrained)
@@ -93,8 +95,10 @@ def create_model(
         return model
 
     with usable_device(device, also="meta") if device is not None else nullcontext():
-        if saved and folder and checkpoint_path is None:
-            model = open_own_model(build, folder, saved, pretrained=pretrained)
+        if saved and folder:
+            model = open_own_model(build, folder, saved, pretrained=pretrained, weights=checkpoint_path)
+            if pretrained:
+                _set_thresholds(model, saved)
         elif checkpoint_path is None:
             model = build()
         else:
@@ -124,10 +128,11 @@ def list_pretrained(filter: str = "") -> list[str]:
 def is_model(name: str) -> bool:
     """Return whether `create_model` knows a name, an alias, or either with a tag."""
     try:
-        _resolve_registered(name)
+        architecture, tag = _resolve_registered(name)
     except KeyError:
         return False
-    return True
+    # The factory of a module of one's own knows its tags itself.
+    return not tag or architecture not in variants.__all__ or tag in tags_of(architecture)
 
 
 def _resolve_name(name: str | Path, cache_dir: str | Path | None, *, weights: bool) -> tuple[str, Any, dict[str, Any]]:
@@ -191,6 +196,16 @@ def _no_model_in(name: str) -> str:
     return ""
 
 
+def _set_thresholds(model: DenseIL, saved: SavedConfig) -> None:
+    """Set the thresholds of a saved module that is not a DenseIL."""
+    thresholds = saved.denseil.get("thresholds")
+    if not thresholds:
+        return
+    if thresholds.get("model_id") == saved.model_id:  # its class may have moved, which changes its identity
+        thresholds = {**thresholds, "model_id": model_id(model)}
+    model.__dict__["denseil_cfg"] = {**getattr(model, "denseil_cfg", {}), "thresholds": thresholds}
+
+
 def _check_call(pretrained: object, num_classes: object, checkpoint_path: object, cache_dir: object) -> None:
     if not isinstance(pretrained, bool):
         raise TypeError(
@@ -212,3 +227,5 @@ def _check_model_args(model_args: dict[str, Any]) -> None:
         raise TypeError(
             f"unknown argument {unknown[0]!r}{f' ({hint})' * bool(hint)}; a model takes {', '.join(sorted(MODEL_ARGS))}"
         )
+    if {"drop", "drop_rate"} <= set(model_args):
+        raise ValueError("drop and drop_rate, timm's name of it, are one argument: give one of them")

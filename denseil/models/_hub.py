@@ -1,6 +1,7 @@
 """Saving a model to a folder, and pushing a model to the Hub."""
 
 import hashlib
+import logging
 import shutil
 import tempfile
 from collections.abc import Mapping
@@ -25,11 +26,13 @@ from denseil.models._unwrap import COMPILED, unwrap
 from denseil.models._weights import fitting_weights
 from denseil.models.clip_model import ClipModel
 from denseil.models.denseil import DenseIL
-from denseil.models.identity import model_id
+from denseil.models.identity import OTHER, model_id, stale_thresholds
 from denseil.models.interface import Preprocessing
 
 CARD_NAME = "README.md"
 SAVED_ARGS = MODEL_ARGS - {"pretrained_backbone", "drop_rate"}  # entries that timm adds to its cfg are set on opening
+
+_logger = logging.getLogger(__name__)
 
 
 @checked
@@ -45,7 +48,8 @@ def save_pretrained(
 
     Wrappers of `torch.compile`, DDP, DataParallel and averaged weights are removed. Each file is written
     atomically, so that a crash leaves the old files intact. The config holds the digests of both files,
-    which are checked on opening.
+    which are checked on opening. Thresholds measured with other weights, arguments or preprocessing are left out, and
+    this is logged.
 
     Open the folder with `create_model(folder, pretrained=True)`. A module that was not made by `create_model`
     can be saved too unless it is a `DenseIL`; to open it, build it and use `load_weights`.
@@ -80,6 +84,9 @@ def save_pretrained(
             args = as_json(origin_of(model)[1])
             config = write_own_model(model, _plain_state(model), args, temporary, preprocessing)
             identity = model_id(model, preprocessing)
+        if stale_thresholds(model, preprocessing):
+            del config["denseil"]["thresholds"]
+            _logger.warning("Thresholds measured with %s are left out: calibrate the folder again.", OTHER)
         config["denseil"] |= {"model_id": identity, "digests": {"weights": _sha256(temporary / WEIGHTS_NAME)}}
         write_config(temporary, config)
         if card is not None or not (folder / CARD_NAME).exists():
@@ -144,11 +151,8 @@ def _as_created(model: ClipModel) -> DenseIL:
             "pruning masks (torch.nn.utils.prune.remove) and weight norms, and merge adapters"
         ) from error
     fresh.load_state_dict(state, assign=True)
-    fresh.pretrained_cfg, fresh.denseil_cfg, fresh._model_args = (
-        dict(model.pretrained_cfg),
-        dict(model.denseil_cfg),
-        args,
-    )
+    fresh.pretrained_cfg, fresh.denseil_cfg = dict(model.pretrained_cfg), dict(model.denseil_cfg)
+    fresh._model_args = args
     return fresh.train(model.training)
 
 
@@ -164,9 +168,8 @@ def _check_layers(model: nn.Module, fresh: nn.Module) -> None:
         found = modules.get(name)
         if found is None or type(found) is type(expected):
             continue
-        idle = type(found) is torch.nn.SyncBatchNorm and hasattr(
-            expected, "act"
-        )  # torch's never calls timm's activation
+        # torch's never calls timm's activation
+        idle = type(found) is torch.nn.SyncBatchNorm and hasattr(expected, "act")
         if isinstance(found, batch_norm) and isinstance(expected, batch_norm) and not idle:  # SyncBatchNorm
             continue
         raise ValueError(

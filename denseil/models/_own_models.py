@@ -1,6 +1,7 @@
 """Saved folders of modules other than `DenseIL`: any `VideoEncoder`, registered under a name or not."""
 
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -77,22 +78,48 @@ def check_own_model(model: nn.Module, state: dict[str, Tensor]) -> int:
     return width
 
 
-def open_own_model(build: Callable[[], _Model], folder: Path, saved: SavedConfig, *, pretrained: bool) -> _Model:
-    """Build a registered module from a saved folder, with its weights if `pretrained`.
+def open_own_model(
+    build: Callable[[], _Model],
+    folder: Path,
+    saved: SavedConfig,
+    *,
+    pretrained: bool,
+    weights: str | Path | None = None,
+) -> _Model:
+    """Build a registered module from a saved folder, with its preprocessing, and its weights if `pretrained`.
+
+    Args:
+        build: Function that builds the module.
+        folder: The folder.
+        saved: Its config.
+        pretrained: Load the folder's weights.
+        weights: Another file of weights to load.
 
     Raises:
-        ValueError: If the weights do not fit, are damaged, or are not finite.
+        ValueError: If the weights do not fit, are damaged, or are not finite, or the module has another preprocessing
+            that cannot be set.
     """
-    if pretrained:
-        digest = saved.digests.get("weights")
-        model = build_from_file(build, folder / WEIGHTS_NAME, origin=str(folder), digest=digest)
+    if pretrained or weights:
+        digest = saved.digests.get("weights") if pretrained else None
+        path = Path(weights or folder / WEIGHTS_NAME)
+        model = build_from_file(build, path, origin=str(weights or folder), digest=digest)
     else:
         model = build()
-    if getattr(model, "preprocessing", None) != saved.preprocessing:
-        model.__dict__["preprocessing"] = saved.preprocessing
-    if thresholds := saved.denseil.get("thresholds"):
-        model.__dict__["denseil_cfg"] = {**getattr(model, "denseil_cfg", {}), "thresholds": thresholds}
+    _set_preprocessing(model, saved.preprocessing, folder)
     return model
+
+
+def _set_preprocessing(model: nn.Module, saved: Preprocessing, folder: Path) -> None:
+    """Set the saved preprocessing on a module, or raise ValueError if its own, another one, cannot be replaced."""
+    if getattr(model, "preprocessing", None) == saved:
+        return
+    with suppress(AttributeError):
+        model.preprocessing = saved  # type: ignore[assignment]
+    if getattr(model, "preprocessing", None) != saved:
+        raise ValueError(
+            f"{folder} was saved with {saved}, and {type(model).__name__}.preprocessing is another and cannot be set: "
+            "give its property a setter, or make it an attribute"
+        )
 
 
 def _thresholds(model: nn.Module) -> dict[str, Any]:

@@ -5,13 +5,24 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from denseil.common.arguments import checked
+from denseil.common.arguments import checked, shown
+from denseil.common.text import did_you_mean
 from denseil.models import variants
-from denseil.models._config import CONFIG_NAME, WEIGHTS_NAME, parse_config, read_config, saved_config, write_config
+from denseil.models._config import (
+    CONFIG_NAME,
+    DENSEIL_BLOCK,
+    WEIGHTS_NAME,
+    parse_config,
+    read_config,
+    saved_config,
+    write_config,
+)
 from denseil.models._digests import check_weights_digest
 from denseil.models._reading import read_weights_and_digest
 from denseil.models.identity import make_id, weights_digest
 from denseil.models.interface import Preprocessing
+
+_ENTRIES = (*DENSEIL_BLOCK, "thresholds")
 
 
 @checked
@@ -20,14 +31,18 @@ def update_config(folder: str | Path, entries: Mapping[str, Any]) -> None:
 
     Args:
         folder: A folder that `save_pretrained` wrote.
-        entries: JSON values by name; other entries are kept.
+        entries: JSON values of "clip_len", "frames", "color_order" or "thresholds"; other entries are kept. Thresholds
+            that are kept beside another clip length or colour order are refused by `Embedder.same`.
 
     Raises:
         FileNotFoundError: If the folder has no config.
-        ValueError: If it is not the config of a saved model, or is damaged.
+        ValueError: If an entry is unknown, or the file is not the config of a saved model, or is damaged.
     """
+    if unknown := [name for name in entries if name not in _ENTRIES]:
+        hint = did_you_mean(str(unknown[0]), _ENTRIES) or f"known: {', '.join(_ENTRIES)}"
+        raise ValueError(f"no entry {shown(unknown[0])} in the config of a model; {hint}")
     before = read_config(folder).preprocessing
-    config = parse_config(Path(folder) / CONFIG_NAME)
+    config = _parse(Path(folder))
     config["denseil"] = {**config.get("denseil", {}), **entries}
     _write(Path(folder), config, before)
 
@@ -45,7 +60,7 @@ def renew_digests(folder: str | Path) -> None:
         FileNotFoundError: If a file is missing.
         ValueError: If a file does not belong to a saved model.
     """
-    config = parse_config(Path(folder) / CONFIG_NAME)
+    config = _parse(Path(folder))
     content = Path(folder, WEIGHTS_NAME).read_bytes()
     config["denseil"] = {
         **config.get("denseil", {}),
@@ -53,6 +68,15 @@ def renew_digests(folder: str | Path) -> None:
     }
     _write(Path(folder), config)
     read_config(folder)
+
+
+def _parse(folder: Path) -> dict[str, Any]:
+    """Parse the config of a folder; its thresholds name the model they were measured with, which may change."""
+    config = parse_config(folder / CONFIG_NAME)
+    block = config.get("denseil", {})
+    if isinstance(block.get("thresholds"), dict) and "model_id" in block:
+        block["thresholds"] = {"model_id": block["model_id"], **block["thresholds"]}
+    return config
 
 
 def _write(folder: Path, config: dict[str, Any], before: Preprocessing | None = None) -> None:

@@ -4,6 +4,7 @@ import hashlib
 import inspect
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -24,14 +25,17 @@ _NOT_IN_VECTORS = {
 }  # arguments that only affect training
 _OF_DECODER = {"levels", "num_parts", "dim", "num_heads", "ffn_dim", "fusion", "attend_self", "pos_kind", "pos_formula"}
 
+OTHER = "other weights, arguments or preprocessing than the model's"
+
 
 @checked
 def model_id(model: nn.Module, preprocessing: Preprocessing | None = None) -> str:
     """Identify a model: two models with the same identity give the same vectors.
 
     It is a digest of the weights (in float32, without the classifier), of the arguments that affect vectors, and of
-    the preprocessing except for the frames policy, which is the caller's choice. A module with a string attribute
-    `model_id`, such as an exported or optimised model, has the identity of the model it was made from.
+    the preprocessing except for the frames policy, which is the caller's choice. An optimised model, or a module with a
+    string attribute `model_id`, such as an exported model, has the identity of the model it was made from, unless the
+    given preprocessing is another.
 
     Args:
         model: The model; wrappers such as those of DDP and `torch.compile` are ignored.
@@ -41,17 +45,35 @@ def model_id(model: nn.Module, preprocessing: Preprocessing | None = None) -> st
         40 hexadecimal digits.
     """
     model = unwrap(model)
-    carried = getattr(model, "model_id", None)
+    own = getattr(model, "preprocessing", None)
+    frames = preprocessing or (own if isinstance(own, Preprocessing) else None)
+    source = getattr(model, "source_weights", None)  # of an optimised model
+    carried = None if source else getattr(model, "model_id", None)
     if isinstance(carried, str) and carried:
-        return carried
-    kind = "denseil" if isinstance(model, DenseIL) else f"{type(model).__module__}.{type(model).__qualname__}"
-    frames = preprocessing or getattr(model, "preprocessing", None)
+        if frames is None or not isinstance(own, Preprocessing) or replace(frames, frames=own.frames) == own:
+            return carried
+        return make_id(carried, kind="export", model_args={}, preprocessing=frames)
+    ours = source or isinstance(model, DenseIL)
     return make_id(
-        weights_digest(model),
-        kind=kind,
+        source or weights_digest(model),
+        kind="denseil" if ours else f"{type(model).__module__}.{type(model).__qualname__}",
         model_args=getattr(model, "_model_args", None) or origin_of(model)[1],
-        preprocessing=frames if isinstance(frames, Preprocessing) else None,
+        preprocessing=frames,
     )
+
+
+def stale_thresholds(model: nn.Module, preprocessing: Preprocessing | None = None) -> bool:
+    """Return whether a model's thresholds were measured with other weights, arguments or preprocessing.
+
+    It is False for thresholds that do not name the model they were measured with, and for weights in half precision,
+    which are rounded.
+    """
+    model = unwrap(model)
+    thresholds = getattr(model, "denseil_cfg", {}).get("thresholds", {})
+    halves = any(value.dtype in (torch.float16, torch.bfloat16) for value in model.parameters())
+    if "model_id" not in thresholds or (halves and not hasattr(model, "source_weights")):
+        return False
+    return bool(thresholds["model_id"] != model_id(model, preprocessing))
 
 
 def make_id(weights: str, *, kind: str, model_args: Mapping[str, Any], preprocessing: Preprocessing | None) -> str:

@@ -1,6 +1,7 @@
 """Networks for single crops: every runtime against `Embedder` on one frame, and tracklets as means of frames."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -169,6 +170,11 @@ def test_a_network_of_others_embeds_tracklets(tmp_path: Path):
         tmp_path / "osnet.onnx", preprocessing=denseil.Preprocessing(size=SIZE, mean=(0, 0, 0), std=(1, 1, 1))
     )
     assert other.model.model_id != embedder.model.model_id
+    denseil.export(denseil.create_model("denseil_mobilenetv2_mean", pretrained=True), tmp_path / "own.onnx", crops=True)
+    own = Embedder(tmp_path / "own.onnx")
+    dark = Embedder(tmp_path / "own.onnx", preprocessing=replace(own.preprocessing, mean=(0, 0, 0)))
+    again = Embedder(tmp_path / "own.onnx", preprocessing=own.preprocessing)
+    assert dark.model.model_id != own.model.model_id == again.model.model_id
     with pytest.raises(ValueError, match=r"osnet takes .* it must take \(N, \(3, 128, 64\)\)"):
         Embedder(tmp_path / "osnet.onnx", preprocessing=denseil.Preprocessing(size=(128, 64)))
 

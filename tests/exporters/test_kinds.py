@@ -28,3 +28,12 @@ def test_identity_and_thresholds_are_those_of_the_vectors():
             found, thresholds = identity(replace(own, **change), crops)
             assert found not in (model_id(model), single)
             assert not thresholds
+
+
+def test_thresholds_of_other_weights_are_not_exported():
+    model = denseil.create_model("denseil_mobilenetv2_mean", pretrained=True).eval()
+    assert "thresholds" in ClipExport(ClipEncoder(model), model.preprocessing, parts=False).metadata()["denseil_cfg"]
+    model.neck.bn.running_mean += 0.1
+    assert (
+        "thresholds" not in ClipExport(ClipEncoder(model), model.preprocessing, parts=False).metadata()["denseil_cfg"]
+    )

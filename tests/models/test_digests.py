@@ -100,7 +100,8 @@ def test_an_edit_by_hand_is_refused_where_it_changes_vectors(folder: Path):
 def test_update_config_keeps_the_folder_whole(folder: Path):
     before = json.loads((folder / "config.json").read_text())["denseil"]
     update_config(folder, {"thresholds": {"eer": {"threshold": 0.5}}})
-    assert opened(folder).denseil_cfg["thresholds"] == {"eer": {"threshold": 0.5}}
+    own = model_id(opened(folder))
+    assert opened(folder).denseil_cfg["thresholds"] == {"eer": {"threshold": 0.5}, "model_id": own}
     assert json.loads((folder / "config.json").read_text())["denseil"]["model_id"] == before["model_id"]
     update_config(folder, {"clip_len": 3})
     model = opened(folder)
@@ -108,6 +109,8 @@ def test_update_config_keeps_the_folder_whole(folder: Path):
     assert json.loads((folder / "config.json").read_text())["denseil"]["model_id"] == model_id(model)
     with pytest.raises(ValueError, match="clip_len=0"):
         update_config(folder, {"clip_len": 0})
+    with pytest.raises(ValueError, match="no entry 'clip_length' in the config of a model; did you mean 'clip_len'"):
+        update_config(folder, {"clip_length": 4})
     assert opened(folder).denseil_cfg["clip_len"] == 3
 
 
@@ -115,6 +118,7 @@ def test_a_folder_without_digests_opens(folder: Path):
     """As commit 6022594 wrote it."""
     right = answer(opened(folder))
     config = json.loads((folder / "config.json").read_text())
+    config["denseil"]["thresholds"]["model_id"] = config["denseil"]["model_id"]
     del config["denseil"]["digests"], config["denseil"]["model_id"]
     config["pretrained_cfg"]["crop_mode"] = "center"
     (folder / "config.json").write_text(json.dumps(config))

@@ -162,6 +162,9 @@ def test_what_the_models_are_not_is_said():
     for arguments, message in (
         ({"features_only": True, "out_indices": (1, 2)}, "levels="),
         ({"in_chans": 1}, "in_chans must be 3"),
+        ({"img_size": (128, 64)}, r"takes backbone_args=\{'img_size': \.\.\.\} in place of img_size"),
+        ({"global_pool": "max"}, "takes num_parts= or depth=0 in place of global_pool"),
+        ({"dtype": torch.int8}, r"dtype=torch\.int8: give one of torch\.float32"),
     ):
         with pytest.raises(ValueError, match=message):
             timm.create_model("denseil_resnet50", **arguments)
@@ -179,6 +182,19 @@ def test_features_only_is_the_encoder_with_the_whole_models_weights(tmp_path):
         assert features.pretrained_cfg["mean"] == pytest.approx(whole.pretrained_cfg["mean"])
         same = [torch.equal(a, b) for a, b in zip(features(frames), whole.encoder(frames), strict=True)]
         assert same == [saved, saved]
+
+
+@pytest.mark.parametrize("arguments", [{"depth": 0}, {"fusion": "none"}, {}])
+def test_features_only_has_the_chosen_levels_alone(arguments, tmp_path):
+    """A model without Dense Attention has one level itself, and every model has level 4."""
+    whole = denseil.create_model("denseil_resnet50", **(TINY | arguments)).eval()
+    folder = denseil.save_pretrained(whole, tmp_path)
+    frames = torch.randn(2, 3, 64, 32)
+    every = timm.create_model(f"local-dir:{folder}", pretrained=True, features_only=True, levels=(1, 2, 3, 4)).eval()
+    two = timm.create_model(f"local-dir:{folder}", pretrained=True, features_only=True, levels=(2,)).eval()
+    assert [len(every(frames)), two.levels] == [4, [2]]
+    torch.testing.assert_close(every(frames)[-1], whole.encoder(frames)[-1])
+    torch.testing.assert_close(two(frames)[0], every(frames)[1])
 
 
 def test_attention_maps_label_their_keys():
@@ -261,3 +277,18 @@ def test_a_backbone_of_one_size_says_so_to_all_that_prepare_frames():
     model = denseil.create_model("denseil", backbone_args={"img_size": (64, 32)}, **args)
     assert model.pretrained_cfg["input_size"] == (3, 64, 32)
     assert denseil.Embedder(model)([torch.zeros(3, 70, 30, dtype=torch.uint8)]).shape == (32,)
+
+
+def test_a_tag_is_part_of_a_models_name(tmp_path, monkeypatch):
+    assert denseil.is_model("denseil_r50.mars")
+    assert not denseil.is_model("denseil_mobilenetv2.v9")
+    monkeypatch.chdir(tmp_path)
+    model = denseil.create_model("denseil", **TINY)
+    denseil.save_pretrained(model, "denseil_mobilenetv2.v9")  # a folder, whose name begins as a model's
+    opened = denseil.create_model("denseil_mobilenetv2.v9", pretrained=True)
+    assert torch.equal(opened.neck.bn.weight, model.neck.bn.weight)
+
+
+def test_one_dropout_of_two_names_is_refused():
+    with pytest.raises(ValueError, match="drop and drop_rate"):
+        denseil.create_model("denseil", **TINY, drop=0.2, drop_rate=0.4)

@@ -89,3 +89,50 @@ def test_a_module_without_a_name_is_saved_too(tmp_path: Path):
     again = MeanColour()
     load_weights(again, read_weights(folder / "model.safetensors"), origin=str(folder))
     assert torch.equal(again.project.weight, model.project.weight)
+
+
+class Fixed(MeanColour):
+    @property
+    def preprocessing(self) -> Preprocessing:
+        return Preprocessing()
+
+
+def test_a_saved_preprocessing_is_never_left_out(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """Neither beside weights of another file, nor where the module has another that cannot be set."""
+    model = denseil.create_model(name)
+    model.preprocessing = FRAMES
+    folder = denseil.save_pretrained(model, tmp_path / "model")
+    assert denseil.create_model(folder, checkpoint_path=folder / "model.safetensors").preprocessing == FRAMES
+    monkeypatch.setitem(globals(), "MeanColour", Fixed)
+    with pytest.raises(
+        ValueError, match=r"Fixed\.preprocessing is another and cannot be set: give its property a setter"
+    ):
+        denseil.create_model(folder, pretrained=True)
+
+
+def test_thresholds_of_a_saved_module_are_those_of_its_weights(name: str, tmp_path: Path):
+    model = denseil.create_model(name).eval()
+    model.preprocessing = FRAMES
+    folder = denseil.save_pretrained(model, tmp_path / "model")
+    update_config(folder, {"thresholds": {"eer": {"threshold": 0.3}}})
+    loaded = denseil.create_model(folder, pretrained=True)
+    assert denseil.Embedder(loaded, device="cpu").threshold() == 0.3
+    for other in (
+        denseil.create_model(folder),
+        denseil.create_model(folder, checkpoint_path=folder / "model.safetensors"),
+    ):
+        with pytest.raises(ValueError, match="has no thresholds"):
+            denseil.Embedder(other, device="cpu").threshold()
+    loaded.project.weight.data += 1
+    with pytest.raises(ValueError, match="measured with other weights"):
+        denseil.Embedder(loaded, device="cpu").threshold()
+
+
+def test_thresholds_stay_where_only_the_class_has_moved(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """A script saves `__main__.Model`, and the command line opens `my_project.Model`."""
+    model = denseil.create_model(name).eval()
+    model.preprocessing = FRAMES
+    folder = denseil.save_pretrained(model, tmp_path / "model")
+    update_config(folder, {"thresholds": {"eer": {"threshold": 0.3}}})
+    monkeypatch.setattr(MeanColour, "__module__", "__main__")
+    assert denseil.Embedder(denseil.create_model(folder, pretrained=True), device="cpu").threshold() == 0.3

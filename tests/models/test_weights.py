@@ -3,6 +3,8 @@
 import json
 import logging
 import pickle
+import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,7 +14,18 @@ import torch
 import torchvision
 
 import denseil
-from denseil.models import DenseIL, frame_encoder, load_backbone, load_weights, read_weights, renew_digests
+from denseil.models import (
+    DenseIL,
+    frame_encoder,
+    load_backbone,
+    load_weights,
+    model_id,
+    read_weights,
+    renew_digests,
+    update_config,
+)
+from denseil.models.average import average
+from denseil.models.variants import SHIPPED
 from denseil.training import TrainConfig
 from denseil.training.model import prepare_model
 
@@ -183,7 +196,8 @@ def test_the_denseil_block_travels(model: DenseIL, tmp_path: Path):
     denseil.save_pretrained(model, tmp_path)
     for create_model in (denseil.create_model, timm.create_model):
         loaded = create_model(f"local-dir:{tmp_path}", pretrained=True)
-        assert loaded.denseil_cfg == model.denseil_cfg
+        thresholds = model.denseil_cfg["thresholds"] | {"model_id": model_id(model)}
+        assert loaded.denseil_cfg == model.denseil_cfg | {"thresholds": thresholds}
 
 
 def test_a_model_built_by_hand_cannot_be_saved(tmp_path: Path):
@@ -401,6 +415,70 @@ def test_thresholds_are_those_of_the_weights_that_were_loaded(tmp_path: Path):
     assert not any("thresholds" in model.denseil_cfg for model in others)
     prepare_model(packaged, TrainConfig(), torch.device("cpu"))
     assert "thresholds" not in packaged.denseil_cfg
+
+
+NAME = "denseil_mobilenetv2_mean"
+
+
+def other_weights(model: DenseIL) -> DenseIL:
+    load_weights(model, denseil.create_model(f"{NAME}.people_v1", pretrained=True).state_dict(), origin="people_v1")
+    return model
+
+
+def other_size(model: DenseIL) -> DenseIL:
+    model.preprocessing = replace(model.preprocessing, size=(64, 32))
+    return model
+
+
+def trained(model: DenseIL) -> DenseIL:
+    with torch.no_grad():
+        model.neck.bn.running_mean += 0.1
+    return model
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        other_weights,
+        other_size,
+        trained,
+        lambda _: denseil.create_model(NAME, pretrained=True, last_stride=None),
+        lambda _: timm.create_model(NAME, pretrained=True, pretrained_cfg_overlay={"input_size": (3, 64, 32)}),
+        lambda model: average([model, denseil.create_model(f"{NAME}.people_v1", pretrained=True)]),
+    ],
+)
+def test_thresholds_are_refused_once_the_vectors_are_others(change, tmp_path: Path, caplog: pytest.LogCaptureFixture):
+    model = change(denseil.create_model(NAME, pretrained=True))
+    with pytest.raises(ValueError, match="measured with other weights, arguments or preprocessing than the model's"):
+        denseil.Embedder(model, device="cpu").threshold()
+    folder = denseil.save_pretrained(model, tmp_path / "model")
+    assert "Thresholds measured with other weights" in caplog.text
+    assert "thresholds" not in denseil.create_model(folder, pretrained=True).denseil_cfg
+
+
+def test_thresholds_stay_with_their_vectors(tmp_path: Path):
+    """A classifier, dropout, half precision or a copy does not change what a threshold was measured on."""
+    model = denseil.create_model(NAME, pretrained=True, num_classes=3, drop=0.3)
+    expected = denseil.Embedder(model, device="cpu").threshold()
+    folder = denseil.save_pretrained(model, tmp_path / "model")
+    half = denseil.create_model(folder, pretrained=True, dtype=torch.float16)
+    for same in (folder, half, denseil.optimize(model, "float32", verbose=False)):
+        assert denseil.Embedder(same, device="cpu").threshold() == expected
+
+
+def test_thresholds_do_not_outlive_an_edit_of_their_folder(tmp_path: Path):
+    folder = denseil.save_pretrained(denseil.create_model(NAME, pretrained=True), tmp_path / "model")
+    update_config(folder, {"clip_len": 8})
+    with pytest.raises(ValueError, match="measured with other"):
+        denseil.Embedder(folder, device="cpu").threshold()
+    update_config(folder, {"clip_len": 4})
+    assert denseil.Embedder(folder, device="cpu").threshold()
+    shutil.copy(SHIPPED / f"{NAME}.people_v1" / "model.safetensors", folder)
+    renew_digests(folder)
+    with pytest.raises(ValueError, match="measured with other"):
+        denseil.Embedder(folder, device="cpu").threshold()
+    update_config(folder, {"thresholds": {"eer": {"threshold": 0.3}}})
+    assert denseil.Embedder(folder, device="cpu").threshold() == 0.3
 
 
 def test_a_checkpoint_of_the_whole_model_needs_no_weights_of_the_backbone(

@@ -15,7 +15,7 @@ from denseil.layers.checks import check_frames
 from denseil.layers.dense_attention import DenseAttention
 from denseil.models.clip_model import ClipModel
 from denseil.models.denseil import DenseIL
-from denseil.models.identity import model_id
+from denseil.models.identity import model_id, weights_digest
 from denseil.models.optimized.agreement import Agreement
 from denseil.models.optimized.fold import fold_batch_norms
 from denseil.models.optimized.fused_decoder import FusedHead
@@ -29,7 +29,7 @@ class OptimizedDenseIL(ClipModel):
     It is always in eval mode, so calling it returns embeddings; its parameters take no gradients.
 
     Attributes:
-        model_id: Identity of the original; see `denseil.models.model_id`.
+        source_weights: Digest of the original's weights.
         dtype: Precision of the products.
         steps: The optimisations, one line each.
         agreement: Agreement with the original.
@@ -49,7 +49,7 @@ class OptimizedDenseIL(ClipModel):
         self.decoder, steps = _fuse(model.decoder, dtype)
         self.norm = copy.deepcopy(model.neck.bn).float()
         self.requires_grad_(False).eval()
-        self.model_id = model_id(model)
+        self.source_weights, self._model_args = weights_digest(model), getattr(model, "_model_args", {})
         self.steps = [
             f"{folded} batch norms folded into convolutions",
             f"weights and products in {str(dtype).removeprefix('torch.')}, frames channels_last",
@@ -58,6 +58,11 @@ class OptimizedDenseIL(ClipModel):
         if compile:
             self.encoder.net.compile(options={"freezing": True})
             self.steps.append("encoder compiled, at its first use with each kind of shape")
+
+    @property
+    def model_id(self) -> str:
+        """Identity of the original, with this model's preprocessing; see `denseil.models.model_id`."""
+        return model_id(self)
 
     def encode_frames(self, frames: Tensor) -> Tensor:
         """Compute part tokens of single frames, in `dtype`; see `ClipModel.encode_frames`.

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 import denseil
 from denseil.data import sample_all
 from denseil.embedding import embed_tracklets
-from denseil.models import DenseIL, FrameTokenEncoder, agreement
+from denseil.models import DenseIL, FrameTokenEncoder, agreement, model_id
 from denseil.models.optimized.fold import fold_batch_norms
 from denseil.models.optimized.fused_decoder import POSITIONS
 
@@ -236,3 +236,35 @@ def test_copies_compute_the_same():
 def test_an_optimised_model_has_the_identity_of_the_original():
     model = build()
     assert denseil.models.model_id(denseil.optimize(model, dtype=torch.float32)) == denseil.models.model_id(model)
+
+
+def test_identity_is_that_of_the_original_with_any_preprocessing():
+    model = build(depth=0)
+    fast = denseil.optimize(model, "float32", verbose=False)
+    other = dataclasses.replace(model.preprocessing, mean=(0.1, 0.2, 0.3))
+    assert model_id(fast) == fast.model_id == model_id(model)
+    assert model_id(fast, other) == model_id(model, other) != model_id(model)
+    fast.preprocessing = model.preprocessing = other
+    assert model_id(copy.deepcopy(fast)) == model_id(model)
+
+
+def test_a_batch_norm_is_not_folded_where_a_shortcut_reads_the_convolution():
+    class Net(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.stem, self.norm = nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4)
+            self.conv, self.last = nn.Conv2d(4, 4, 1), nn.BatchNorm2d(4)
+
+        def forward(self, images: Tensor) -> Tensor:
+            x = self.stem(images)
+            return x + self.last(self.conv(self.norm(x)))
+
+    torch.manual_seed(0)
+    net = Net().eval()
+    for norm in (net.norm, net.last):
+        nn.init.uniform_(norm.running_var, 0.5, 1.5)
+        nn.init.normal_(norm.running_mean)
+    images = torch.randn(2, 3, 8, 8)
+    expected = net(images)
+    assert fold_batch_norms(net, lambda: net(images)) == 1
+    torch.testing.assert_close(net(images), expected)
