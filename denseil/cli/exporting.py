@@ -8,7 +8,7 @@ from typing import Any, Literal
 from denseil.cli import options, values
 from denseil.cli.computing import begin, open_model
 from denseil.cli.output import show
-from denseil.cli.parser import Verbs
+from denseil.cli.parser import Verbs, refuse_unused
 
 
 def declare(verbs: Verbs) -> None:
@@ -48,7 +48,7 @@ def declare(verbs: Verbs) -> None:
         metavar="ROOT",
         help="quantise on the gallery and query tracklets of a dataset, or its training tracklets if it has none",
     )
-    small.add("--dataset", default="manifest", metavar="NAME", help="type of the dataset of --int8, as for evaluate")
+    small.add("--dataset", metavar="NAME", help="type of the dataset of --int8, as for evaluate (default: manifest)")
     options.compute(verb)
     options.general(verb, json=True, modules=True)
 
@@ -67,7 +67,7 @@ def export(
     half: bool,
     size: tuple[int, int] | None,
     int8: Path | None,
-    dataset: str,
+    dataset: str | None,
     device: str,
     seed: int,
     json: bool,
@@ -75,11 +75,13 @@ def export(
     """Export a model to another runtime, run it there, and compare it with torch."""
     import denseil
 
+    if int8 is None:
+        refuse_unused("export without --int8", ["--dataset"] if dataset else [])
     where, _ = begin("cpu" if device == "auto" else device, seed)
     net = open_model(model, where, checkpoint=checkpoint, random_weights=random_weights, model_args=model_args)
     tracklets = None
     if int8 is not None:
-        found = denseil.data.read_dataset(dataset, int8)
+        found = denseil.data.read_dataset(dataset or "manifest", int8)
         tracklets = (found.query + found.gallery) or found.train
     report = denseil.export(
         net,

@@ -58,7 +58,10 @@ def models(filter: str, frames: int, json: bool) -> int:
     for whole in denseil.list_pretrained():
         name, _, tag = whole.partition(".")
         tags[name] = [tag, *tags.get(name, [])]  # the newest first, which a name without a tag loads
-    rows = {name: _profile(name, frames, (256, 128), {}) for name in denseil.list_models(filter)}
+    names = denseil.list_models(filter)
+    if not names:
+        raise ValueError(f"--filter {filter}: no model has such a name; known: {', '.join(denseil.list_models())}")
+    rows = {name: _profile(name, frames, (256, 128), {}) for name in names}
     lines = [f"{'model':24} {'params':>9} {'encoder':>9} {'GMACs':>7} {'encoder':>8} {'decoder':>8}  weights"]
     for name, cost in rows.items():
         counts = [cost.encoder_params, cost.encoder_macs, cost.decoder_macs]

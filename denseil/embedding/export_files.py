@@ -10,8 +10,31 @@ from typing import Any
 from denseil.common.text import plain
 from denseil.embedding.runtimes import OPENERS, Opened, Precision, find_opener
 from denseil.embedding.seal import check_seal
+from denseil.models.interface import Preprocessing
 
 WHOLE_FRAMES = 16  # about as many in one call of a whole model: more leave a CPU's cache
+
+
+def _check_metadata(data: Mapping[str, Any]) -> None:
+    """Raise ValueError or TypeError unless our metadata have all entries that are read, of the right types."""
+    try:
+        if data["part"] == "crops":
+            Preprocessing.from_dict(data["input"])
+        else:
+            Preprocessing.from_cfg(data["pretrained_cfg"], data["denseil_cfg"])
+            if isinstance(data["num_features"], bool) or not isinstance(data["num_features"], int):
+                raise TypeError(f"num_features={data['num_features']!r} in its metadata")
+    except KeyError as error:
+        raise ValueError(f"its metadata has no {error}") from error
+    for name, value, kind in (
+        ("name", data.get("name", ""), str),
+        ("model_id", data.get("model_id", ""), str),
+        ("takes_mask", data.get("takes_mask", True), bool),
+        ("denseil_cfg", data.get("denseil_cfg", {}), dict),
+        ("thresholds", data.get("denseil_cfg", {}).get("thresholds", {}), dict),
+    ):
+        if not isinstance(value, kind):
+            raise TypeError(f"{name}={value!r} in its metadata")
 
 
 def check_parts(path: str | Path, opened: Mapping[str, tuple[Opened, dict[str, Any]]]) -> dict[str, Any]:
@@ -69,7 +92,8 @@ def open_exported(path: Path, precision: Precision, *, foreign: bool = False) ->
         data = json.loads(opened.metadata)
         if data.get("sealed") and not sealed:
             raise ValueError("its digest is unreadable")
-        return opened, {**data, "part": data["part"]}
+        _check_metadata(data)
+        return opened, data
     except Exception as error:  # each runtime has errors of its own, some of them bare
         lines = [line.strip() for line in str(error).splitlines() if line.strip()]
         lines = [line for line in lines if not line.startswith("Exception from ")] or [type(error).__name__]

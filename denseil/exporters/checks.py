@@ -13,6 +13,9 @@ from denseil.common.arguments import shown
 from denseil.common.extras import need
 from denseil.common.files import check_parent
 from denseil.data import Tracklet
+from denseil.embedding.clip_encoder import ClipEncoder
+from denseil.embedding.exported import ExportedModel
+from denseil.embedding.image_network import ImageNetwork
 from denseil.exporters.report import Format
 from denseil.exporters.writers import SUFFIXES
 from denseil.models import ClipModel, DenseIL, OptimizedDenseIL
@@ -26,12 +29,25 @@ def check_model(model: nn.Module, *, parts: bool) -> None:
     """Raise an error for a model that cannot be exported."""
     if isinstance(model, OptimizedDenseIL):
         raise ValueError("an optimised model runs in torch only: export the model from create_model")
+    if isinstance(model, ExportedModel | ImageNetwork):
+        raise ValueError(f"{model.name} is an export already: give the model that it was made from")
     if isinstance(model, DenseIL):
         check_made_float32(model)
     elif other := {value.dtype for value in model.parameters() if value.is_floating_point()} - {torch.float32}:
         raise ValueError(f"the model is in {other.pop()}: give it in float32 (model.float())")
     if parts and not isinstance(model, ClipModel):
         raise ValueError(f"{type(model).__name__} has no separate frame encoder and decoder: leave parts out")
+
+
+def check_answer(encoder: ClipEncoder, frames: int) -> None:
+    """Run a model on one clip: its own errors say more than those of an exporter.
+
+    Raises:
+        TypeError: If it does not return one tensor (B, num_features).
+        ValueError: If it does not take frames of the size of the preprocessing.
+    """
+    pixels = torch.zeros(frames, 3, *encoder.preprocessing.size, dtype=torch.uint8)
+    encoder.decode(encoder.encode(pixels)[None], torch.ones(1, frames, dtype=torch.bool))
 
 
 def check_format(path: Path, format: Format | None, *, parts: bool) -> Format:
@@ -47,6 +63,9 @@ def check_format(path: Path, format: Format | None, *, parts: bool) -> Format:
         raise ValueError(f"{path} does not end in {suffix}, as a whole model in {format} does")
     if path.exists() and path.is_dir() != parts:
         raise FileExistsError(f"{path} is a {'file' if parts else 'folder'} already: choose another name, or remove it")
+    weights = path.with_suffix(".bin")
+    if format == "openvino" and not parts and weights.exists() and not path.exists():
+        raise FileExistsError(f"{weights} exists without {path.name}, and would be replaced: choose another name")
     others = [file for end in set(SUFFIXES.values()) - {suffix} if (file := path / f"encoder{end}").is_file()]
     if parts and others:
         raise ValueError(f"{path} holds {others[0].name}, parts in another format: give a folder of its own")

@@ -70,7 +70,8 @@ def export(
             value (2e-2 with `half`).
         TypeError: If an argument is of a wrong type, or the model does not have the contract of `VideoEncoder`.
         FileNotFoundError: If the parent folder of `path` does not exist.
-        FileExistsError: If `path` is a folder and a file would be written, or the reverse.
+        FileExistsError: If `path` is a folder and a file would be written, or the reverse, or the .bin beside an .xml
+            would replace a file that is not of an export.
         ModuleNotFoundError: If a package is missing; the message says what to install.
         RuntimeError: If torch's ONNX exporter fails, as old versions do.
     """
@@ -82,7 +83,11 @@ def export(
         format, parts=parts, crops=crops, normalize=normalize, resize=resize, half=half, size=size, int8=int8
     )
     encoder = ClipEncoder(model, preprocessing)
-    prepared = encoder.preprocessing if size is None else replace(encoder.preprocessing, size=size)
+    prepared = encoder.preprocessing
+    if size is not None:
+        prepared = replace(prepared, size=size)
+        encoder = ClipEncoder(model, prepared)
+    checks.check_answer(encoder, frames=1 if crops else 2)
     what: Export = ClipExport(encoder, prepared, parts)
     if crops:
         what = CropExport(encoder, single_frame(model, prepared, normalize=normalize, resize=resize))

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import statistics
+import sys
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -79,7 +81,8 @@ def _quantize_file(part: str, file: Path, examples: list[tuple[Tensor, ...]]) ->
     names = [value.any_name for value in net.inputs]
     data = nncf.Dataset([dict(zip(names, (x.numpy() for x in example), strict=True)) for example in examples])
     kind = None if part == "encoder" else nncf.ModelType.TRANSFORMER
-    small = nncf.quantize(net, data, model_type=kind, subset_size=len(examples))
+    with redirect_stdout(sys.stderr):  # NNCF's progress bars
+        small = nncf.quantize(net, data, model_type=kind, subset_size=len(examples))
     temporary = file.with_name(f"int8-{file.name}")
     openvino.save_model(small, temporary, compress_to_fp16=False)
     temporary.with_suffix(".bin").replace(file.with_suffix(".bin"))
@@ -90,11 +93,13 @@ def _quantize_file(part: str, file: Path, examples: list[tuple[Tensor, ...]]) ->
 def _examples(part: str, model: ExportedModel, clips: Tensor) -> Iterator[tuple[Tensor, ...]]:
     """Calibration inputs of a part, one clip each; masks as an `Embedder` pads short tracklets."""
     for number, clip in enumerate(clips):
+        real = REAL[number % len(REAL)]
         if part == "encoder":
             yield (clip,)
+        elif not model.takes_mask:
+            yield (clip[:real][None],)
         else:
-            mask = (torch.arange(FRAMES) < REAL[number % len(REAL)])[None]
-            yield (clip if part == "whole" else model.encode_frames(clip))[None], mask
+            yield (clip if part == "whole" else model.encode_frames(clip))[None], (torch.arange(FRAMES) < real)[None]
 
 
 def _clips(tracklets: Sequence[Tracklet], prepared: Preprocessing) -> Tensor:

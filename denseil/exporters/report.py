@@ -40,6 +40,6 @@ class ExportReport:
         names = ", ".join(plain(file.name) for file in self.files if file != self.path)
         written = f"{plain(self.path)}: {names + ', ' if names else ''}{size:.1f} MB"
         clips = len(self.shapes[0]) == 2
-        inputs = f"B x T of {tried}, with masks and without" if clips else f"N x H x W of {tried}"
+        inputs = f"B x T of {tried}, without masks and, if it takes them, with" if clips else f"N x H x W of {tried}"
         checked = f"run by {self.format} at {inputs}: within {self.error:.1e} of torch"
         return "\n".join([written, checked, *([f"int8: {self.price}"] if self.price else [])])

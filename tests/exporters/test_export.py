@@ -1,10 +1,12 @@
 """Every format run by its own runtime, against torch, and through the Embedder; what is damaged says so."""
 
 import importlib
+import io
 import json
 import shutil
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import redirect_stdout
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -270,6 +272,97 @@ def test_int8_is_calibrated_in_the_models_own_colours(monkeypatch: pytest.Monkey
     assert torch.equal(seen[0], seen[1].flip(2))
 
 
+class Colours(nn.Module):
+    """A module of one's own without a mask; `answer` says what it returns."""
+
+    num_features = 3
+    preprocessing = denseil.Preprocessing(size=(16, 8), clip_len=2)
+
+    def __init__(self, answer: str = "vectors") -> None:
+        super().__init__()
+        self.scale, self.answer = nn.Parameter(torch.ones(3)), answer
+
+    def forward(self, clips: Tensor) -> Any:
+        vectors = clips.mean((1, 3, 4)) * self.scale
+        wrong = {"both": (vectors, vectors), "wide": torch.cat([vectors] * 2, 1), "flat": vectors.flatten()}
+        return wrong.get(self.answer, vectors)
+
+
+@pytest.mark.parametrize("answer", ["both", "wide", "flat"])
+@pytest.mark.parametrize("crops", [False, True])
+def test_a_module_that_breaks_the_contract_is_refused(answer: str, crops: bool, tmp_path: Path):
+    """It was written, with a width that its vectors do not have, and failed at its first use."""
+    with pytest.raises(TypeError, match=r"Colours returned .* in eval mode for 1 clips; it must return the embeddings"):
+        denseil.export(Colours(answer), tmp_path / "m.pt2", crops=crops)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_models_own_error_is_not_the_exporters(tmp_path: Path):
+    fixed = build(backbone="vit_tiny_patch16_224", backbone_args={"img_size": (64, 32)})
+    with pytest.raises(ValueError, match=r"is built for frames of \(64, 32\), not \(32, 32\)"):
+        denseil.export(fixed, tmp_path / "m.onnx", size=(32, 32))
+    denseil.export(Colours(), tmp_path / "m.pt2")
+    with pytest.raises(ValueError, match=r"Colours is an export already: give the model that it was made from"):
+        denseil.export(ExportedModel(tmp_path / "m.pt2"), tmp_path / "again.pt2")
+
+
+def test_int8_of_a_model_without_a_mask(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+    pytest.importorskip("nncf")
+    seen: list[tuple[Tensor, ...]] = []
+    monkeypatch.setattr(int8, "_quantize_file", lambda part, file, examples: seen.extend(examples))
+    denseil.export(Colours(), tmp_path / "m.xml", int8=read_dataset("mars", MARS).gallery[:3])
+    assert [tuple(map(len, example[0])) for example in seen] == [(8,), (4,), (2,)]
+    assert {len(example) for example in seen} == {1}
+
+
+def test_openvinos_weights_replace_no_other_file(tmp_path: Path):
+    (tmp_path / "pytorch_model.bin").write_bytes(b"somebody's weights")
+    with pytest.raises(FileExistsError, match=r"pytorch_model\.bin exists without pytorch_model\.xml"):
+        denseil.export(Colours(), tmp_path / "pytorch_model.xml")
+    assert (tmp_path / "pytorch_model.bin").read_bytes() == b"somebody's weights"
+    for _ in range(2):  # an earlier export is replaced
+        denseil.export(Colours(), tmp_path / "m.xml")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"pretrained_cfg": None},
+        {"num_features": None},
+        {"num_features": "3"},
+        {"denseil_cfg": []},
+        {"denseil_cfg": {"clip_len": 10**9, "frames": "all", "color_order": "RGB"}},
+        {"pretrained_cfg": {"input_size": [3, 16, 8], "mean": ["a", "b", "c"], "std": [1, 1, 1]}},
+        {"model_id": 5},
+        {"takes_mask": "no"},
+        {"part": "crops"},
+    ],
+)
+def test_foreign_metadata_are_one_error_on_opening(change: dict, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """Files of other tools may have metadata under our name, or some of them only."""
+    from denseil import runtime
+    from denseil.embedding import export_files
+
+    denseil.export(Colours(), tmp_path / "m.pt2")
+    find = export_files.find_opener
+
+    def changed(path: Path, precision: Any) -> Any:
+        opened = find(path, precision)()
+        data = {**json.loads(opened.metadata or ""), **change}
+        text = json.dumps({name: value for name, value in data.items() if value is not None})
+        return lambda: replace(opened, metadata=text)
+
+    monkeypatch.setattr(export_files, "find_opener", changed)
+    for door in (Embedder, runtime.Embedder):
+        with pytest.raises(ValueError, match=r"cannot open .*m\.pt2: it is damaged, or not what denseil\.export wrote"):
+            door(tmp_path / "m.pt2")
+
+
+def test_dataset_without_int8_is_refused(capsys: pytest.CaptureFixture[str]):
+    assert main(["export", "denseil_mobilenetv2", "m.pt2", "--dataset", "mars"]) == 2
+    assert "--dataset would change nothing" in capsys.readouterr().err
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("parts", [False, True])
 def test_int8_tells_its_price(parts: bool, tmp_path: Path):
@@ -277,7 +370,9 @@ def test_int8_tells_its_price(parts: bool, tmp_path: Path):
     dataset = read_dataset("mars", MARS)
     tracklets = dataset.query + dataset.gallery
     path = tmp_path / ("m" if parts else "m.xml")
-    report = denseil.export(build(), path, "openvino", parts=parts, size=(128, 64), int8=tracklets)
+    with redirect_stdout(io.StringIO()) as printed:
+        report = denseil.export(build(), path, "openvino", parts=parts, size=(128, 64), int8=tracklets)
+    assert not printed.getvalue()  # the command prints JSON there
     assert report.price is not None
     assert 0.5 < report.price.agreement.mean_cosine < 1  # it is another model now
     assert 0.5 < report.price.single.mean_cosine < 1
@@ -287,3 +382,10 @@ def test_int8_tells_its_price(parts: bool, tmp_path: Path):
     assert again.price.mAP is None  # distractors are nobody's match
     assert "mAP" in str(report)
     assert ExportedModel(path).num_features == 32
+
+
+def test_identity_of_an_export_with_another_preprocessing(tmp_path: Path):
+    denseil.export(Colours(), tmp_path / "m.pt2")
+    own = Embedder(tmp_path / "m.pt2")
+    dark = Embedder(tmp_path / "m.pt2", preprocessing=replace(own.preprocessing, mean=(0, 0, 0)))
+    assert model_id(dark.model, dark.preprocessing) != model_id(own.model, own.preprocessing) == model_id(Colours())
