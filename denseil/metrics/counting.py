@@ -104,7 +104,7 @@ def check_comparable(query: Embeddings, gallery: Embeddings) -> None:
 class Ranks(NamedTuple):
     """Ranks of the matches of some queries, sorted by query, then by rank.
 
-    Args:
+    Attributes:
         query: (M,) index of the query.
         found: (M,) number of the query's matches up to this rank, from 1.
         rank: (M,) rank among the gallery items that are not ignored, from 1.

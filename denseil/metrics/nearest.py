@@ -16,7 +16,7 @@ from denseil.metrics.equal_rows import EqualRows
 class NearestItems(NamedTuple):
     """Search results of one query, nearest first.
 
-    Args:
+    Attributes:
         places: (n,) indices in the gallery.
         distances: (n,) distances from the query.
     """
