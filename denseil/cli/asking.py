@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import NoReturn
 
 import torch
 
 from denseil.cli.pages import Asked, Query
+from denseil.common.arguments import shown
+from denseil.common.text import plain
 from denseil.data import read_folder
 from denseil.embedding import Embedder
 from denseil.embedding.cache import model_name, weights_digest
@@ -33,9 +36,19 @@ def read_queries(
         with one_file(path):
             (records, vectors), made_by = read_features(path), features_model(path)
         check_opened(held, vectors.shape[1], made_by)
-        return [Query.of(record) for record in records], vectors
-    stored = held.get([query])[0]
-    return [Query.of(stored.record)], stored.vector[None]
+    else:
+        stored = held.find([query]).get(query) or _refuse_query(query, held)
+        records, vectors = [stored.record], stored.vector[None]
+    return [Query.of(record) for record in records], vectors
+
+
+def _refuse_query(query: str, held: Gallery) -> NoReturn:
+    """Raise KeyError, with the id of some record as an example."""
+    example = next((f", such as {shown(item.record.id)}" for block in held.scan() for item in block), "")
+    raise KeyError(
+        f"{shown(query)} is no record in {plain(held.uri)}, and no folder or features file: give a whole id{example}, "
+        "a folder of crops with --model, or FILE.safetensors"
+    )
 
 
 def _embed(

@@ -140,7 +140,9 @@ def forget(
     with galleries.open(gallery) as held:
         gone = held.delete([id]) if id is not None else held.forget(pid=pid, track=track)
         _removed(held, gone, optimize=optimize, alone=alone, json=json)
-    if not gone:
+    if not gone and track is not None:
+        note("no record has this track, and denseil embed stores none: give --id ID, as denseil search prints it")
+    elif not gone:
         note("nothing in the gallery matches: check the name, as denseil search prints it")
     return 0 if gone else 1
 
@@ -156,10 +158,14 @@ def expire(gallery: str, before: str, optimize: bool, alone: bool, json: bool) -
             "is in seconds, not milliseconds"
         )
     from denseil import gallery as galleries
+    from denseil.cli.pages import YEAR
 
     with galleries.open(gallery) as held:
         undated = held.count() - held.count(galleries.Where(after=1)) if limit > 1 else 0
-        _removed(held, held.expire(limit), optimize=optimize, alone=alone, json=json)
+        gone = held.expire(limit)
+        _removed(held, gone, optimize=optimize, alone=alone, json=json)
+    if not gone and 0 < limit < YEAR:
+        note(f"nothing ended before {limit:g} seconds since 1970, or since the start of a video; an age is {limit:g}d")
     if undated:
         note(f"of these, {undated:,} had no time: such records count as the oldest")
     return 0
@@ -189,27 +195,31 @@ def copy(source: str, target: str, json: bool) -> int:
 def info(gallery: str, json: bool) -> int:
     """Print the records, cameras, persons, times and model of a gallery."""
     from denseil import gallery as galleries
-    from denseil.cli.pages import show_time
+    from denseil.cli.pages import has_time, show_time
     from denseil.gallery.record import FORMAT
 
     cameras: dict[int, int] = {}
     pids: set[int] = set()
-    first, last = math.inf, -math.inf
+    first, last, untimed = math.inf, -math.inf, 0
     with galleries.open(gallery) as held:
         for record in (item.record for block in held.scan() for item in block):
             cameras[record.camid] = cameras.get(record.camid, 0) + 1
             pids |= set() if record.pid is None else {record.pid}
-            first, last = min(first, record.start), max(last, record.until)
+            if has_time(record):
+                first, last = min(first, record.start), max(last, record.until)
+            else:
+                untimed += 1
         dim, model, format = held.dim, held.model, held.format
     total = sum(cameras.values())
     lines = [f"{plain(gallery)}: records {total:,}, known persons {len(pids):,}, width of the vectors {dim}"]
     lines += [f"  camera {camid}: {count:,}" for camid, count in sorted(cameras.items())]
-    lines += [f"  from {show_time(first)} to {show_time(last)}"] if cameras else []
+    lines += [f"  from {show_time(first)} to {show_time(last)}"] if first < math.inf else []
+    lines += [f"  without a time: {untimed:,}"] if untimed else []
     lines += [f"  model {plain(model)}"] if model else []
     if format < FORMAT:
         lines.append(f"  format {format}, of an earlier version, in which one id could stand for two tracklets")
     found = {"records": total, "dim": dim, "persons": len(pids), "cameras": cameras, "model": model, "format": format}
-    show({**found, "start": first, "end": last}, as_json=json, text="\n".join(lines))
+    show({**found, "start": first, "end": last, "without_time": untimed}, as_json=json, text="\n".join(lines))
     return 0
 
 

@@ -56,8 +56,15 @@ def _shown(record: Record) -> Shown:
 def details(record: Record) -> list[str]:
     """Format a record's camera, time and person."""
     person = [] if record.pid is None else [f"person {record.pid}"]
+    if not has_time(record):
+        return [f"camera {record.camid}", *person]
     *date, time = show_time(record.start).split(" ", 1)
     return [f"camera {record.camid}", *date, f"{time}, {record.until - record.start:.0f}\N{NO-BREAK SPACE}s", *person]
+
+
+def has_time(record: Record) -> bool:
+    """Whether a record has a time; one without counts as the oldest, from 0 to 0."""
+    return bool(record.start or record.until)
 
 
 def show_time(value: float) -> str:

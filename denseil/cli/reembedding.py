@@ -56,6 +56,7 @@ def reembed(source: str, target: str, model: str, device: str, seed: int, json: 
     from denseil import gallery as galleries
     from denseil.common.progress import progress_bar
     from denseil.embedding import Embedder
+    from denseil.embedding.cache import model_name, weights_digest
     from denseil.gallery.opening import check_two
     from denseil.gallery.same import check_held
     from denseil.models import model_id
@@ -77,8 +78,9 @@ def reembed(source: str, target: str, model: str, device: str, seed: int, json: 
         )
     embedder = Embedder(model, device=where)
     identity = model_id(embedder.model, embedder.preprocessing)
+    name = galleries.name_model(model_name(embedder.model), weights_digest(embedder.model), identity)
     with (
-        galleries.open(target, embedder.num_features, identity) as other,
+        galleries.open(target, embedder.num_features, name) as other,
         progress_bar(len(there), unit="record", show=progressing()) as bar,
     ):
         done = other.find([record.id for record in there])

@@ -120,6 +120,18 @@ def test_times(uri: str, capsys: pytest.CaptureFixture[str]):
     assert thirty - sixty == pytest.approx(30 * 86_400, abs=5)
 
 
+def test_a_record_without_a_time_shows_none(uri: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    save_features(tmp_path / "folders.safetensors", Embeddings(unit(2, seed=9, dim=8), [-1, -1], [7, 7]))
+    assert main(["gallery", "add", uri, str(tmp_path / "folders.safetensors")]) == 0
+    capsys.readouterr()
+    assert main(["gallery", "info", uri]) == 0
+    out = capsys.readouterr().out
+    assert "from 2023-11-14 22:13:20 to 2023-11-15" in out  # not from 0:00:00
+    assert "without a time: 2" in out
+    assert main(["search", str(tmp_path / "folders.safetensors"), "--gallery", uri, "--camids", "7"]) == 0
+    assert "camera 7\n" in capsys.readouterr().out
+
+
 def test_forgetting(uri: str, capsys: pytest.CaptureFixture[str]):
     assert main(["gallery", "forget", uri, "--pid", "1"]) == 0
     assert main(["gallery", "forget", uri, "--id", f"{HOSTILE[0]}0"]) == 0
@@ -164,6 +176,15 @@ def test_forgetting_what_is_not_there_says_so(uri: str, capsys: pytest.CaptureFi
     printed = capsys.readouterr()
     assert printed.out.startswith("removed records: 0")
     assert "nothing in the gallery matches" in printed.err
+    assert main(["gallery", "forget", uri, "--track", "9"]) == 1
+    assert "no record has this track, and denseil embed stores none: give --id ID" in capsys.readouterr().err
+
+
+def test_an_age_without_its_unit_is_told(uri: str, capsys: pytest.CaptureFixture[str]):
+    assert main(["gallery", "expire", uri, "30"]) == 0
+    printed = capsys.readouterr()
+    assert printed.out.startswith("removed records: 0")
+    assert "nothing ended before 30 seconds since 1970, or since the start of a video; an age is 30d" in printed.err
 
 
 def test_copy(uri: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
@@ -179,7 +200,12 @@ def test_copy(uri: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
 @pytest.mark.parametrize(
     ("words", "text"),
     [
-        (["search", "nobody", "--gallery", "URI"], "denseil: no record 'nobody'"),
+        (
+            ["search", "nobody", "--gallery", "URI"],
+            "denseil: 'nobody' is no record in URI, and no folder",
+        ),
+        (["search", "nobody", "--gallery", "URI", "--model", "m"], "give a whole id, such as "),
+        (["search", f"{HOSTILE[0]}0", "--gallery", "URI", "--model", "m"], "--model would change nothing: leave it"),
         (["search", "x", "--gallery", "nowhere"], "denseil: no gallery at nowhere"),
         (["search", "x", "--gallery", "milvsu://h"], "did you mean milvus://"),
         (["search", ".", "--gallery", "URI"], "--model"),
@@ -197,7 +223,7 @@ def test_copy(uri: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
 def test_errors_are_one_line(uri: str, capsys: pytest.CaptureFixture[str], words: list[str], text: str):
     assert main([uri if word == "URI" else word for word in words]) == 2
     err = capsys.readouterr().err
-    assert text in err
+    assert text.replace("URI", uri) in err
     assert err.count("\n") == 1
 
 
