@@ -19,6 +19,7 @@ from denseil.common.tensor_files import disk_errors
 from denseil.models._builder import MODEL_ARGS
 from denseil.models._card import model_card
 from denseil.models._config import CONFIG_NAME, WEIGHTS_NAME, parse_config, saved_config, write_config
+from denseil.models._hub_errors import hub_errors
 from denseil.models._own_models import check_own_model, origin_of, write_own_model
 from denseil.models._reading import read_weights
 from denseil.models._saved_args import as_json
@@ -234,10 +235,11 @@ def push_to_hub(
 
     Raises:
         ValueError: If the model cannot be saved.
-        OSError: If the Hub refuses or cannot be reached.
+        PermissionError: If the token may not write there.
+        ConnectionError: If the Hub refuses or cannot be reached.
     """
     api = HfApi(token=token, library_name="denseil")
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as folder, hub_errors(repo_id):
         repo_id = api.create_repo(repo_id, private=private, exist_ok=True).repo_id
         save_pretrained(model, folder, card=card, repo_id=repo_id)
         if card is None and api.file_exists(repo_id, CARD_NAME, revision=revision):

@@ -4,13 +4,10 @@ import json
 import logging
 import shutil
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import torch
 from huggingface_hub import HfApi
-from huggingface_hub.errors import HfHubHTTPError
 from huggingface_hub.utils import validate_repo_id  # type: ignore[attr-defined]
 
 from denseil.common.arguments import checked
@@ -20,13 +17,12 @@ from denseil.models._card import card_gaps
 from denseil.models._config import CONFIG_NAME, WEIGHTS_NAME, read_config
 from denseil.models._factory import create_model
 from denseil.models._hub import CARD_NAME
+from denseil.models._hub_errors import hub_errors
 from denseil.models.clip_model import ClipModel
 
 SAMPLE_NAME = "sample.json"
 _ALSO = ("LICENSE", "LICENSE.txt", "LICENSE.md", "NOTICE", "SHA256SUMS")  # uploaded if they exist
 _PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl", ".pickle", ".npy", ".joblib")
-
-HTTP_LIBRARIES = ("httpx", "httpx2", "httpcore", "requests", "urllib3")  # of the Hub's client, by its version
 
 _logger = logging.getLogger(__name__)
 
@@ -71,7 +67,7 @@ def publish(
     if gaps := publishing_gaps(folder):
         raise ValueError(f"{folder} is not ready to be published: {'; '.join(gaps)}")
     api = HfApi(token=token, library_name="denseil")
-    with tempfile.TemporaryDirectory() as temporary, _one_line(repo_id):
+    with tempfile.TemporaryDirectory() as temporary, hub_errors(repo_id):
         _gather(folder, Path(temporary), repo_id)
         repo_id = api.create_repo(repo_id, private=private, exist_ok=True).repo_id
         commit = api.upload_folder(
@@ -149,23 +145,3 @@ def _compare_weights(api: HfApi, repo_id: str, commit: str, digest: str) -> None
         lfs = getattr(found, "lfs", None)
         if lfs is not None and lfs.sha256 != digest:
             raise ConnectionError(f"the weights on the Hub have SHA-256 {lfs.sha256}, not {digest}: publish them again")
-
-
-@contextmanager
-def _one_line(repo_id: str) -> Iterator[None]:
-    """Convert errors of the Hub to one line."""
-    try:
-        yield
-    except HfHubHTTPError as error:
-        status, reason = error.response.status_code, plain(str(error).strip().rpartition("\n")[2])
-        if status in (401, 403):
-            raise PermissionError(
-                f"the Hub does not let this token write to {repo_id} (status {status}): log in (`hf auth login`), or "
-                "pass a token with write access"
-            ) from error
-        raise ConnectionError(f"the Hub refused {repo_id} (status {status}): {reason}") from error
-    except Exception as error:  # the client passes on the errors of its HTTP library, which differs between versions
-        if type(error).__module__.partition(".")[0] not in HTTP_LIBRARIES:
-            raise
-        reason = f"{type(error).__name__}: {plain(str(error).partition(chr(10))[0])}"
-        raise ConnectionError(f"the Hub cannot be reached to write to {repo_id} ({reason}): try again") from error

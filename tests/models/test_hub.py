@@ -92,6 +92,12 @@ def test_a_card_that_is_there_is_kept(hub: Hub, model: DenseIL):
     assert b"Model card" in hub.repos["me/small"]["README.md"]
 
 
+def test_a_hub_that_cannot_be_reached_to_publish_is_one_line(model: DenseIL, monkeypatch):
+    monkeypatch.setattr(huggingface_hub.constants, "ENDPOINT", "http://127.0.0.1:9")
+    with pytest.raises(ConnectionError, match=r"^the Hub cannot be reached to write to me/small \(.*\): try again$"):
+        denseil.push_to_hub(model, "me/small", token="hf_test")
+
+
 @pytest.mark.parametrize("name", ["hf-hub:me/none", "hf-hub:me/small@nobranch", "hf-hub:me/empty"])
 def test_what_does_not_exist(name: str, hub: Hub, model: DenseIL, tmp_path: Path):
     hub.repos["me/empty"] = {}
