@@ -63,7 +63,10 @@ def declare(verbs: Verbs) -> None:
     out.actions[-1].const = STDOUT
     out.add("--plot", type=values.new_picture, metavar="FILE", help="plot the CMC curve; the suffix gives the format")
     out.add(
-        "--page", type=values.new_file, metavar="FILE.html", help="write a page with scores and the 200 worst queries"
+        "--page",
+        type=values.new(".html"),
+        metavar="FILE.html",
+        help="write a page with scores and the 200 worst queries",
     )
     out.flag("--attention", help="show the attention on each query on the page")
     options.general(verb, modules=True)

@@ -23,7 +23,7 @@ def declare(verbs: Verbs) -> None:
     )
     what = verb.subject("input and output")
     what.add("features", type=values.path, nargs="+", help="features files, from denseil embed")
-    what.add("-o", "--output", type=values.new_file, required=True, metavar="FILE", help="output file")
+    what.add("-o", "--output", type=values.new(".safetensors"), required=True, metavar="FILE", help="output file")
     options.general(verb, json=True)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from argparse import ArgumentTypeError
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -36,8 +37,8 @@ def declare(verbs: Verbs) -> None:
     )
     what = verb.subject("input and output")
     what.add("features", type=values.path, nargs="+", help="features files, from denseil embed with one model")
-    what.add("-o", "--output", type=values.new_file, required=True, metavar="FILE.csv", help="a row per tracklet")
-    what.add("--page", type=values.new_file, metavar="FILE.html", help="write a page with pictures of each person")
+    what.add("-o", "--output", type=values.new(".csv"), required=True, metavar="FILE.csv", help="a row per tracklet")
+    what.add("--page", type=values.new(".html"), metavar="FILE.html", help="write a page with pictures of each person")
     what.add(
         "--mot",
         type=values.new_folder,
@@ -55,7 +56,7 @@ def declare(verbs: Verbs) -> None:
     how.add(
         "--far",
         type=values.number(0, 0.5, above=True),
-        default=FAR,
+        shown=FAR,
         metavar="X",
         help="wanted share of pairs of two persons that are linked",
     )
@@ -73,7 +74,10 @@ def declare(verbs: Verbs) -> None:
     )
     asked = verb.subject("answers of a person")
     asked.add(
-        "--questions", type=values.new_file, metavar="FILE.csv", help="write the answers so far and the doubtful pairs"
+        "--questions",
+        type=values.new(".csv"),
+        metavar="FILE.csv",
+        help="write the answers so far and the doubtful pairs",
     )
     asked.gather(
         "--confirm",
@@ -90,7 +94,7 @@ def link(
     page: Path | None,
     mot: Path | None,
     tracks: list[tuple[str, Path]] | None,
-    far: float,
+    far: float | None,
     threshold: float | None,
     travel: Path | None,
     questions: Path | None,
@@ -105,10 +109,10 @@ def link(
     from denseil.metrics import load_features
     from denseil.metrics.merging import read_together
 
-    if threshold is not None:
-        refuse_unused("--threshold", ["--far"] * (far != FAR))
     if (mot is None) != (not tracks):
         raise UsageError("--mot FOLDER and --tracks VIDEO=FILE go together: give both or neither")
+    if threshold is not None and far is not None:
+        refuse_unused("--threshold", ["--far"])
     if questions and holds_answers(questions):
         raise UsageError(
             f"{questions} holds answers: read them with --confirm, and give --questions another file, or remove it"
@@ -130,7 +134,7 @@ def link(
             start=[record.get("start", float("nan")) for record in records],
             end=[record.get("end", record.get("start", float("nan"))) for record in records],
             threshold="auto" if threshold is None else threshold,
-            far=far,
+            far=FAR if far is None else far,
             must_link=answers.must_link,
             cannot_link=answers.cannot_link,
             travel=ways,
@@ -171,7 +175,7 @@ def _source(word: str) -> list[object]:
     """Read VIDEO=FILE."""
     video, equals, file = word.rpartition("=")
     if not (video and equals and file):
-        raise ValueError(f"{word!r} is not VIDEO=FILE, such as door.mp4=door.txt")
+        raise ArgumentTypeError(f"{word!r} is not VIDEO=FILE, such as door.mp4=door.txt")
     return [(video, Path(file))]
 
 
@@ -187,10 +191,22 @@ def _check_cameras(travel: Travel | None, camids: list[int]) -> None:
 
 
 def _check_clocks(records: list[dict[str, Any]]) -> None:
-    """Warn about times from the start of a video beside dates: no such two are ever seen at once."""
+    """Warn about missing times, and about times from the start of a video beside dates.
+
+    Tracklets without a time on a common clock are never seen at once.
+    """
     from denseil.cli.pages import YEAR
 
     known = [record for record in records if "start" in record]
+    if len(known) < len(records):
+        first = next(record for record in records if "start" not in record)
+        logger.warning(
+            "%d of %d tracklets have no time, first %s: people whom one camera shows at once may be linked; embed the "
+            "manifest of denseil tracklets, which has the times",
+            len(records) - len(known),
+            len(records),
+            shown(first["id"]),
+        )
     relative = [record for record in known if 0 <= record["start"] < YEAR]
     dated = [record for record in known if record["start"] >= 2 * YEAR]
     if relative and dated:

@@ -45,7 +45,7 @@ def declare(verbs: Verbs, name: str = "search") -> None:
     how.add("--k", type=values.whole(1, 100_000), default=10, metavar="N", help="number of records to show")
     how.flag("--exact", default=True, help="compare with every record; --no-exact uses the index")
     out = verb.subject("page")
-    out.add("--page", type=values.new_file, metavar="FILE.html", help="write a page with crops")
+    out.add("--page", type=values.new(".html"), metavar="FILE.html", help="write a page with crops")
     out.flag("--attention", help="show the attention on a folder of crops on the page")
     options.compute(verb)
     options.general(verb, json=True, modules=True)

@@ -15,6 +15,9 @@ DEVICE = re.compile(r"auto|cpu|(cuda|mps|xpu|hpu|npu)(:\d+)?")
 
 
 PICTURES = ("png", "pdf", "svg", "jpg", "jpeg", "webp", "tif", "tiff", "eps", "ps")  # of matplotlib
+TABLES = ("csv", "tsv", "xls", "xlsx", "ods", "json", "jsonl", "yaml", "parquet", "arrow", "feather", "db", "sqlite")
+ARRAYS = ("safetensors", "npy", "npz", "pt", "pth", "pkl", "mat", "h5", "hdf5", "onnx", "faiss")
+FORMATS = (*PICTURES, *TABLES, *ARRAYS, "html", "htm", "md", "zip")
 
 
 def path(word: str) -> Path:
@@ -27,6 +30,19 @@ def path(word: str) -> Path:
 def new_file(word: str) -> Path:
     """Convert the path of a file to write, in a folder that exists, before any work is done for it."""
     return _writable(word, check_output)
+
+
+def new(suffix: str) -> Callable[[str], Path]:
+    """Convert the path of a file to write in the format of `suffix`; the suffix of another format is refused."""
+
+    def read(word: str) -> Path:
+        found = new_file(word)
+        if found.suffix.lower() != suffix and found.suffix.lower().removeprefix(".") in FORMATS:
+            name = f"{found.stem}{suffix}"
+            raise ArgumentTypeError(f"{word}: its format is {suffix[1:]}, not {found.suffix[1:]}; call it {name}")
+        return found
+
+    return read
 
 
 def new_file_or_stdout(word: str) -> Path:

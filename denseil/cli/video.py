@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -13,6 +14,8 @@ from denseil.cli.parser import Verbs
 
 if TYPE_CHECKING:
     from denseil.data import Tracklet
+
+logger = logging.getLogger(__name__)
 
 
 def declare(verbs: Verbs) -> None:
@@ -88,7 +91,7 @@ def _declare_embed(verbs: Verbs) -> None:
         help="saved folder, model name with weights, or hf-hub:OWNER/NAME",
         metavar="MODEL",
     )
-    what.add("-o", "--output", type=values.new_file, required=True, metavar="FILE", help="output file")
+    what.add("-o", "--output", type=values.new(".safetensors"), required=True, metavar="FILE", help="output file")
     what.add("--dataset", metavar="NAME", help=options.DATASETS)
     what.add(
         "--split",
@@ -160,6 +163,14 @@ def embed(
     return 0
 
 
+def _warn_of_manifest(crops: Path) -> None:
+    """Warn about a folder of crops whose manifest, with cameras and times, is in a folder above it."""
+    above = crops.absolute().parents[:2]  # of a folder of folders, or of one tracklet
+    found = next((folder / "manifest.csv" for folder in above if (folder / "manifest.csv").is_file()), None)
+    if found:
+        logger.warning("%s is read without cameras and times, which are in %s: give that instead", crops, found)
+
+
 def read_tracklets(source: Path, dataset: str | None, split: str) -> list[Tracklet]:
     """Read the tracklets of a manifest, of a folder of crops, or of a split of a dataset.
 
@@ -176,6 +187,7 @@ def read_tracklets(source: Path, dataset: str | None, split: str) -> list[Trackl
     if dataset is None and not named and source.is_dir():
         if split != "all":
             raise ValueError(f"a folder of crops has no split {split!r}: leave --split out, or name the --dataset")
+        _warn_of_manifest(source)
         return read_folder(source)
     found = read_dataset(dataset or "manifest", source)
     if split == "gallery_with_queries":

@@ -62,7 +62,7 @@ class Threshold:
     def __str__(self) -> str:
         if self.how == "given":
             return f"threshold {self.value:.3f}"
-        interval = "" if np.isnan(self.low) else f" (95 % of draws: {self.low:.3f} to {self.high:.3f})"
+        interval = "" if np.isnan(self.low) else f" (95 % interval: {self.low:.3f} to {self.high:.3f})"
         pairs = f"{self.pairs:,} pair{'s' * (self.pairs != 1)}"
         halves = f" and {self.halves:,} halved tracks" * bool(self.halves)
         doubles = f" ({self.left_out:,} more left out, which may show one person twice)" * bool(self.left_out)
@@ -70,19 +70,19 @@ class Threshold:
             f"threshold {self.value:.3f}{interval} for {100 * self.far:g} % false links, from {pairs} "
             f"seen at once{doubles}{halves}"
         )
-        return text if self.pairs >= PRIOR else f"{text}: so few that it is mostly that of the weights in the package"
+        return text if self.pairs >= PRIOR else f"{text}: so few that it is mostly that of the packaged weights"
 
 
 def auto_threshold(tracks: Tracks, rules: Rules, *, far: float = FAR, halves: Halves | None = None) -> Threshold:
     """Choose a threshold without labels.
 
     It is the similarity that the wanted share of pairs of two persons reaches, or less, with a probability of 60 %.
-    These are the pairs of tracklets seen at once in one camera, which surely show two persons, and 50 pairs' worth of a
-    guess: normally distributed around the median of all pairs, at most one spread above the mean of rendered people.
-    The probability is that of tracklets drawn again. Pairs above 0.85 and more than 3 spreads above the median (from
-    the median absolute deviation) are left out, since a tracker may show one person twice at once. Of more than 200,000
-    pairs, 200,000 are sampled over all cameras, with a fixed seed. If halves of tracks are given, the value keeps at
-    least 95 % of them together.
+    These are the pairs of tracklets seen at once in one camera, which surely show two persons, and a prior estimate
+    with the weight of 50 pairs: a normal distribution around the median of all pairs, at most one standard deviation
+    above the mean of rendered people. The probability is over resamples of the tracklets. Pairs above 0.85 and more
+    than 3 standard deviations above the median (from the median absolute deviation) are left out, since a tracker may
+    show one person twice at once. Of more than 200,000 pairs, 200,000 are sampled over all cameras, with a fixed seed.
+    If halves of tracks are given, the value keeps at least 95 % of them together.
 
     Args:
         tracks: Tracklets.

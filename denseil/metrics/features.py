@@ -112,7 +112,10 @@ def load_features(path: str | Path) -> Features:
             tensors = {name: file.get_tensor(name) for name in TENSORS}
             metadata = dict(file.metadata() or {})
     except SafetensorError as error:
-        raise ValueError(f"{path} is not a whole safetensors file ({error}); write or copy it again") from error
+        raise ValueError(
+            f"{path} is not a features file, or is damaged ({error}): give a safetensors file, as `denseil embed` and "
+            "save_features write it, or write it again"
+        ) from error
     try:
         return Features(Embeddings(**tensors), metadata)
     except (TypeError, ValueError) as error:

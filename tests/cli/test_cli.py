@@ -194,6 +194,8 @@ def test_no_verb_is_help_and_status_2(capsys: pytest.CaptureFixture[str]):
         ("train --lr nan", "must be a number"),
         ("train --recipe smoke --resume x", "'x' holds no run"),
         ("train --model-args {", "not JSON"),
+        ("link a -o p.csv --mot m --tracks a.mp4:a.txt", "argument --tracks: 'a.mp4:a.txt' is not VIDEO=FILE, such as"),
+        ("link a -o p.csv --threshold 0.5 --far 0.1", "--threshold: --far would change nothing: leave it out"),
         ("calibrate a b --far 2", "above 0 and at most 1"),
         ("gallery forget nowhere", "one of --pid, --track, --id"),
         ("gallery expire nowhere 3000000d", "before the year 1"),

@@ -23,10 +23,11 @@ def features(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.mark.parametrize(
     ("words", "text"),
     [
-        ("link f.safetensors -o f.safetensors", "f.safetensors is both output and features"),
-        ("link f.safetensors -o ../{}/f.safetensors", "f.safetensors is both output and features"),
-        ("link other.safetensors f.safetensors -o new.csv --page f.safetensors", "is both page and features"),
-        ("link f.safetensors -o new.csv --page new.csv", "new.csv is both output and page"),
+        ("link f.safetensors -o f.safetensors", "f.safetensors: its format is csv, not safetensors; call it f.csv"),
+        ("link f -o f", "f is both output and features"),
+        ("link f -o ../{}/f", "f is both output and features"),
+        ("link other.safetensors f -o new.csv --page f", "f is both page and features"),
+        ("link f.safetensors -o new --page new", "new is both output and page"),
         ("evaluate --features f.safetensors other.safetensors --json f.safetensors", "is both json and features"),
         ("embed crops --model f.safetensors -o f.safetensors", "f.safetensors is both output and model"),
     ],
@@ -35,10 +36,11 @@ def test_nothing_that_is_read_is_written_over(
     features: Path, words: str, text: str, capsys: pytest.CaptureFixture[str]
 ):
     before = features.read_bytes()
+    Path("f").write_bytes(before)  # a name without a suffix
     assert main(words.format(features.parent.name).split()) == 2
     assert text in capsys.readouterr().err
-    assert features.read_bytes() == before
-    assert not Path("new.csv").exists()
+    assert features.read_bytes() == Path("f").read_bytes() == before
+    assert not any(Path(name).exists() for name in ("new", "new.csv"))
 
 
 def test_other_files_are_written(features: Path, capsys: pytest.CaptureFixture[str]):
@@ -59,6 +61,17 @@ def test_other_files_are_written(features: Path, capsys: pytest.CaptureFixture[s
         ("link f.safetensors -o p.csv --mot -", "argument --mot: '-' names no output"),
         ("export m -", "argument output: '-' names no output"),
         ("calibrate f.safetensors m --plot p.txt", "argument --plot: p.txt: the suffix names the format of a figure"),
+        ("embed crops --model m -o v.npz", "v.npz: its format is safetensors, not npz; call it v.safetensors"),
+        (
+            "features merge f.safetensors -o m.csv",
+            "argument -o/--output: m.csv: its format is safetensors, not csv; call",
+        ),
+        ("link f.safetensors -o p.xlsx", "argument -o/--output: p.xlsx: its format is csv, not xlsx; call it p.csv"),
+        ("link f.safetensors -o p.csv --questions q.json", "--questions: q.json: its format is csv, not json"),
+        (
+            "search a --gallery people --page s.pdf",
+            "argument --page: s.pdf: its format is html, not pdf; call it s.html",
+        ),
         ("evaluate m mars r --plot p", "argument --plot: p: the suffix names the format of a figure, one of png"),
         ("embed crops --model none -o f.safetensors", "f.safetensors is there already: give another name, or remove"),
         ("link f.safetensors -o p.csv --questions no/q.csv", "argument --questions: cannot write no/q.csv: there"),

@@ -87,6 +87,16 @@ def test_a_folder_of_crops(folder, tmp_path):
     assert load_features(out).embeddings.pids.tolist() == [-1, -1, -1]
 
 
+def test_crops_whose_manifest_is_above_them_are_told_of_it(folder, tmp_path, capsys):
+    shutil.copytree(MARS / "bbox_test" / "0003", tmp_path / "cut" / "crops" / "3")
+    (tmp_path / "cut" / "manifest.csv").touch()
+    for crops in (tmp_path / "cut" / "crops", tmp_path / "cut" / "crops" / "3"):
+        out = tmp_path / f"{crops.name}.safetensors"
+        assert main(["embed", str(crops), "--model", str(folder), "-o", str(out), "--no-progress"]) == 0
+        error = capsys.readouterr().err
+        assert f"{crops} is read without cameras and times, which are in {tmp_path / 'cut' / 'manifest.csv'}" in error
+
+
 def test_what_cannot_be_read_is_named_and_what_can_is_kept(model, tmp_path, caplog):
     broken = tmp_path / "broken.jpg"
     broken.write_bytes(b"\xff\xd8 not much of a picture")

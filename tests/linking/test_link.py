@@ -270,7 +270,7 @@ def test_a_threshold_that_rests_on_little_says_so():
     rng = np.random.default_rng(0)
     vectors, camids = rng.normal(size=(30, 16)), np.zeros(30, np.int64)
     apart = link(vectors, camids=camids, start=np.arange(30) * 10.0, end=np.arange(30) * 10.0 + 5)
-    assert "from 0 pairs seen at once: so few that it is mostly that of the weights" in str(apart)
+    assert "from 0 pairs seen at once: so few that it is mostly that of the packaged weights" in str(apart)
     together = link(vectors, camids=camids, start=np.zeros(30), end=np.ones(30))
     assert "from 435 pairs seen at once" in str(together)
     assert "halved" not in str(together)

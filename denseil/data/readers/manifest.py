@@ -172,7 +172,9 @@ def _csv(path: Path) -> Iterator[Sequence[str]]:
                 if row:
                     yield [*[row[place] for place in places], "" if timed is None else row[timed]]
     except (UnicodeDecodeError, csv.Error) as error:
-        raise ValueError(f"{path} is not a UTF-8 text table: {error}") from error
+        raise ValueError(
+            f"{path} is not a UTF-8 text table ({error}): give a manifest with the columns {', '.join(COLUMNS)}"
+        ) from error
 
 
 def _dialect(header: str) -> dict[str, Any]:
