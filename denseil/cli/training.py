@@ -101,7 +101,12 @@ def train(
 ) -> int:
     """Train a model."""
     named = {"dataset": named_dataset, "root": named_root}
-    fields |= {name: value for name, value in named.items() if value is not None}
+    named = {name: value for name, value in named.items() if value is not None}
+    if twice := sorted(named.keys() & fields.keys()):
+        raise UsageError(
+            f"{twice[0]} is given twice, {named[twice[0]]!r} and --{twice[0]} {fields[twice[0]]}: give one"
+        )
+    fields |= named
     config = read_config(recipe, resume, fields, set or {})
     from denseil import training
 

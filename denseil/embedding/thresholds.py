@@ -20,6 +20,8 @@ def threshold_at(
     Raises:
         ValueError: If there are no thresholds, none for this rate, or they were measured on vectors made otherwise.
     """
+    if far is not None and not 0 < far <= 1:
+        raise ValueError(f"far={far}: a false-accept rate is above 0 and at most 1, such as 0.01 for 1 %")
     if not thresholds:
         raise ValueError(
             "the model has no thresholds: run `denseil calibrate` on its folder, then open it, or export it, again"

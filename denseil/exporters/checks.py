@@ -60,7 +60,9 @@ def check_format(path: Path, format: Format | None, *, parts: bool) -> Format:
     if parts and path.suffix in SUFFIXES.values():
         raise ValueError(f"{path} is a file's name: give a folder for an encoder and a decoder, or leave parts out")
     if not parts and path.suffix != suffix:
-        raise ValueError(f"{path} does not end in {suffix}, as a whole model in {format} does")
+        raise ValueError(
+            f"{path} does not end in {suffix}, the suffix of format {format!r}; choose .onnx, .xml or .pt2"
+        )
     if path.exists() and path.is_dir() != parts:
         raise FileExistsError(f"{path} is a {'file' if parts else 'folder'} already: choose another name, or remove it")
     weights = path.with_suffix(".bin")

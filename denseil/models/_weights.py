@@ -105,8 +105,8 @@ def fitting_weights(own: Mapping[str, Tensor], weights: Mapping[str, Tensor], *,
     weights = _named_like(own, weights)
     theirs = weights.get(CLASSIFIER)
     if CLASSIFIER in own and (theirs is None or theirs.shape != own[CLASSIFIER].shape):
-        reason = "has none" if theirs is None else f"is for {len(theirs)} identities, not {len(own[CLASSIFIER])}"
-        _logger.warning("The classifier keeps its fresh weights: that of %s %s.", origin, reason)
+        reason = "has none" if theirs is None else f"has one of {len(theirs)} identities, not {len(own[CLASSIFIER])}"
+        _logger.warning("The classifier is newly initialised: %s %s.", origin, reason)
         weights[CLASSIFIER] = own[CLASSIFIER]
     elif CLASSIFIER not in own and theirs is not None:
         _logger.info("The classifier of %s is left out: the model has none (num_classes=0).", origin)

@@ -215,5 +215,7 @@ def _training_tracklets(dataset: VideoReIDDataset) -> list[Tracklet]:
     """Select the training tracklets of identified persons."""
     train = [tracklet for tracklet in dataset.train if tracklet.pid >= 0]
     if not train:
-        raise ValueError(f"dataset {dataset.name!r} has no training tracklets")
+        raise ValueError(
+            f"dataset {dataset.name!r} has no training tracklets: none of its split train has a pid of 0 or more"
+        )
     return train

@@ -196,6 +196,8 @@ def test_no_verb_is_help_and_status_2(capsys: pytest.CaptureFixture[str]):
         ("train --model-args {", "not JSON"),
         ("link a -o p.csv --mot m --tracks a.mp4:a.txt", "argument --tracks: 'a.mp4:a.txt' is not VIDEO=FILE, such as"),
         ("link a -o p.csv --threshold 0.5 --far 0.1", "--threshold: --far would change nothing: leave it out"),
+        ("train mars x --dataset manifest", "dataset is given twice, 'mars' and --dataset manifest: give one"),
+        ("train mars x --root y", "root is given twice, 'x' and --root y: give one"),
         ("calibrate a b --far 2", "above 0 and at most 1"),
         ("gallery forget nowhere", "one of --pid, --track, --id"),
         ("gallery expire nowhere 3000000d", "before the year 1"),

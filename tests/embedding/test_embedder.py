@@ -224,6 +224,8 @@ def test_same_needs_thresholds_and_uses_them(model, embedder, images, monkeypatc
     assert embedder.same(images, images, far=1e-3)
     with pytest.raises(ValueError, match=r"no threshold for a false-accept rate of 0.1; calibrated are \[0.001\]"):
         embedder.same(a, b, far=0.1)
+    with pytest.raises(ValueError, match=r"far=10\.0: a false-accept rate is above 0 and at most 1"):
+        embedder.same(a, b, far=10.0)
     with pytest.raises(ValueError, match=r"a vector is 3 wide, those of this model are .* made by another model"):
         embedder.same(a, b[:3])
 
