@@ -8,7 +8,6 @@ import logging
 import math
 import os
 import stat
-import warnings
 from collections.abc import Sequence
 from contextlib import suppress
 from functools import lru_cache
@@ -16,9 +15,10 @@ from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import ExifTags, Image
+from PIL import Image
 
 from denseil.common.arguments import checked
+from denseil.data._orientation import orientation_of, turned
 
 logger = logging.getLogger(__name__)
 
@@ -107,7 +107,7 @@ def _decode_fast(data: bytes, buffer: NDArray[np.uint8] | None) -> NDArray[np.ui
         pixels: NDArray[np.uint8] = fast.decode_jpeg(data, "RGB", buffer=buffer if fits else None)
         if _EXIF in data:
             with Image.open(io.BytesIO(data), formats=("JPEG",)) as image:  # reads only the header
-                return _turned(pixels, _orientation(image))
+                return turned(pixels, orientation_of(image))
         return pixels
     return None
 
@@ -211,44 +211,15 @@ def pillow_rgb(image: Image.Image) -> NDArray[np.uint8]:
         raise ValueError(f"it has no pixels, {image.width} x {image.height}")
     _check_size(image.width, image.height)
     image.load()  # a TIFF is turned by this already
-    orientation = _orientation(image)
+    orientation = orientation_of(image)
     if image.mode in _MODES:
-        return _turned(np.array(image.convert("RGB")), orientation)
+        return turned(np.array(image.convert("RGB")), orientation)
     # 16-bit grey, "I" in some formats; Pillow's own conversion would clip it to white. Other 32-bit grey has any range.
     if image.mode.startswith("I;16") or (image.mode == "I" and image.format in ("PNG", "PPM")):
         grey = np.asarray(image).astype(np.int64)
         if grey.min() >= 0 and grey.max() <= 0xFFFF:
-            return _turned(np.repeat((grey >> 8).astype(np.uint8)[..., None], 3, axis=2), orientation)
+            return turned(np.repeat((grey >> 8).astype(np.uint8)[..., None], 3, axis=2), orientation)
     raise ValueError(f"mode {image.mode} has no plain conversion to 8-bit RGB")
-
-
-def _orientation(image: Image.Image) -> object:
-    """Return the EXIF orientation, 1 to 8; 1 (upright) if it is missing or unreadable.
-
-    Pillow's `getexif` takes that of XMP as well, which OpenCV and libjpeg-turbo do not know.
-    """
-    try:
-        data = image.info.get("exif")
-        if data is None and (profile := image.info.get("Raw profile type exif")):  # of PNG
-            data = bytes.fromhex("".join(profile.split("\n")[3:]))
-        exif = Image.Exif()
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # "corrupt EXIF data"
-            exif.load(data or b"")
-            return exif.get(ExifTags.Base.Orientation, 1)
-    except Exception:  # Pillow raises many kinds for damaged EXIF, and the pixels are whole
-        return 1
-
-
-def _turned(pixels: NDArray[np.uint8], orientation: object) -> NDArray[np.uint8]:
-    """Rotate stored pixels (H, W, 3) upright; orientations 5 to 8 swap height and width."""
-    if orientation in (5, 6, 7, 8):
-        pixels = pixels.swapaxes(0, 1)
-    if orientation in (3, 4, 7, 8):  # the stored rows begin below
-        pixels = pixels[::-1]
-    if orientation in (2, 3, 6, 7):
-        pixels = pixels[:, ::-1]
-    return np.ascontiguousarray(pixels)
 
 
 def _decode_pillow(data: bytes) -> NDArray[np.uint8]:

@@ -7,13 +7,13 @@ from denseil.models._factory import create_model as create_model
 from denseil.models._factory import is_model as is_model
 from denseil.models._factory import list_models as list_models
 from denseil.models._factory import list_pretrained as list_pretrained
-from denseil.models._hub import check_saving as check_saving
-from denseil.models._hub import push_to_hub as push_to_hub
-from denseil.models._hub import save_pretrained as save_pretrained
+from denseil.models._pushing import push_to_hub as push_to_hub
 from denseil.models._reading import current_names as current_names
 from denseil.models._reading import original_name as original_name
 from denseil.models._reading import read_weights as read_weights
 from denseil.models._registry import register_model as register_model
+from denseil.models._saving import check_saving as check_saving
+from denseil.models._saving import save_pretrained as save_pretrained
 from denseil.models._unwrap import unwrap as unwrap
 from denseil.models._update_config import renew_digests as renew_digests
 from denseil.models._update_config import update_config as update_config

@@ -16,8 +16,8 @@ from denseil.common.text import plain
 from denseil.models._card import card_gaps
 from denseil.models._config import CONFIG_NAME, WEIGHTS_NAME, read_config
 from denseil.models._factory import create_model
-from denseil.models._hub import CARD_NAME
-from denseil.models._hub_errors import hub_errors
+from denseil.models._pushing import hub_errors
+from denseil.models._saving import CARD_NAME
 from denseil.models.clip_model import ClipModel
 
 SAMPLE_NAME = "sample.json"

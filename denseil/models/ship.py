@@ -20,7 +20,7 @@ import yaml
 
 from denseil.models._config import WEIGHTS_NAME
 from denseil.models._factory import create_model
-from denseil.models._hub import save_pretrained
+from denseil.models._saving import save_pretrained
 from denseil.models.average import average
 from denseil.models.variants import SHIPPED
 

@@ -124,7 +124,7 @@ def test_names_decide_where_files_record_no_more_of_their_models(
         assert main(words) == (2 if text else 0)
         error = capsys.readouterr().err
         assert text in error
-        assert error.count("\n") == bool(text)
+        assert len([line for line in error.splitlines() if "have no time" not in line]) == bool(text)
 
 
 def test_missing_shards_are_told_where_files_are_read_together(tmp_path: Path, caplog: pytest.LogCaptureFixture):

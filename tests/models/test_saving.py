@@ -220,7 +220,7 @@ def test_the_notice_about_the_classifier_is_true_and_said_once(model: DenseIL, t
     denseil.save_pretrained(denseil.create_model("denseil", **TINY), tmp_path / "without")
     for path, num_classes, notice in (
         (folder, 5, []),
-        (folder, 7, ["is for 5 identities, not 7"]),
+        (folder, 7, ["has one of 5 identities, not 7"]),
         (tmp_path / "without", 7, ["has none"]),
         (tmp_path / "without", 0, []),
     ):

@@ -13,7 +13,7 @@ from joblib.externals.loky import reusable_executor
 from PIL import Image
 
 from denseil.cli import main
-from denseil.cli.data import _progress_of
+from denseil.cli.rendering import _progress_of
 from denseil.data import check_dataset, read_dataset
 from denseil.synth import People, Recipe, synthesize
 from denseil.synth.sensor import to_jpeg

@@ -1,4 +1,4 @@
-"""Saving a model to a folder, and pushing a model to the Hub."""
+"""Saving a model to a folder."""
 
 import hashlib
 import logging
@@ -10,7 +10,6 @@ from typing import Any
 
 import timm
 import torch
-from huggingface_hub import HfApi
 from timm.models import save_for_hf
 from torch import Tensor, nn
 
@@ -19,7 +18,6 @@ from denseil.common.tensor_files import disk_errors
 from denseil.models._builder import MODEL_ARGS
 from denseil.models._card import model_card
 from denseil.models._config import CONFIG_NAME, WEIGHTS_NAME, parse_config, saved_config, write_config
-from denseil.models._hub_errors import hub_errors
 from denseil.models._own_models import check_own_model, origin_of, write_own_model
 from denseil.models._reading import read_weights
 from denseil.models._saved_args import as_json
@@ -204,51 +202,3 @@ def _card_of_source(model: DenseIL) -> str | None:
 
 def _sha256(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
-
-
-@checked
-def push_to_hub(
-    model: DenseIL,
-    repo_id: str,
-    *,
-    card: Mapping[str, str] | None = None,
-    token: str | None = None,
-    private: bool = False,
-    revision: str | None = None,
-    create_pr: bool = False,
-    commit_message: str = "Add a denseil model",
-) -> str:
-    """Publish a model on the Hugging Face Hub, as safetensors with a model card.
-
-    Args:
-        model: A model made by `create_model`.
-        repo_id: "owner/name"; created if it does not exist.
-        card: Fields of the model card; without them an existing card is kept.
-        token: A token with write access; None for the one that `hf auth login` stored.
-        private: Whether a new repository is private.
-        revision: The branch to commit to.
-        create_pr: Open a pull request instead.
-        commit_message: First line of the commit.
-
-    Returns:
-        The URL of the commit.
-
-    Raises:
-        ValueError: If the model cannot be saved.
-        PermissionError: If the token may not write there.
-        ConnectionError: If the Hub refuses or cannot be reached.
-    """
-    api = HfApi(token=token, library_name="denseil")
-    with tempfile.TemporaryDirectory() as folder, hub_errors(repo_id):
-        repo_id = api.create_repo(repo_id, private=private, exist_ok=True).repo_id
-        save_pretrained(model, folder, card=card, repo_id=repo_id)
-        if card is None and api.file_exists(repo_id, CARD_NAME, revision=revision):
-            Path(folder, CARD_NAME).unlink()
-        commit = api.upload_folder(
-            repo_id=repo_id,
-            folder_path=folder,
-            revision=revision,
-            create_pr=create_pr,
-            commit_message=commit_message,
-        )
-    return str(commit.commit_url)
