@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from denseil.cli.output import STDOUT
+from denseil.common.extras import need
 from denseil.common.files import check_output, check_output_folder, check_parent
 
 DEVICE = re.compile(r"auto|cpu|(cuda|mps|xpu|hpu|npu)(:\d+)?")
@@ -37,6 +38,8 @@ def new(suffix: str) -> Callable[[str], Path]:
 
     def read(word: str) -> Path:
         found = new_file(word)
+        if suffix == ".html":
+            _check_installed("jinja2", to="write a page")
         if found.suffix.lower() != suffix and found.suffix.lower().removeprefix(".") in FORMATS:
             name = f"{found.stem}{suffix}"
             raise ArgumentTypeError(f"{word}: its format is {suffix[1:]}, not {found.suffix[1:]}; call it {name}")
@@ -57,7 +60,16 @@ def new_picture(word: str) -> Path:
         raise ArgumentTypeError(
             f"{word}: the suffix names the format of a figure, one of {', '.join(PICTURES)}; not {found.suffix!r}"
         )
+    _check_installed("matplotlib", to="plot")
     return found
+
+
+def _check_installed(package: str, *, to: str) -> None:
+    """Check before any work that the extra viz is installed."""
+    try:
+        need(package, to=to, extra="viz")
+    except ModuleNotFoundError as error:
+        raise ArgumentTypeError(str(error)) from error
 
 
 def new_folder(word: str) -> Path:

@@ -2,6 +2,7 @@
 
 import os
 import re
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -108,3 +109,24 @@ def test_a_read_only_folder_is_refused_before_anything_is_read(
     monkeypatch.setattr(os, "access", lambda *_: False)  # as root, any folder can be written to
     assert main(words.split()) == 2
     assert re.search(r"cannot write \S+: the folder \S+ is read-only; choose another", capsys.readouterr().err)
+
+
+@pytest.mark.parametrize(
+    ("words", "package"),
+    [
+        ("link f.safetensors -o p.csv --threshold 0.5 --page p.html", "jinja2"),
+        ("search f.safetensors --gallery people --page p.html", "jinja2"),
+        ("evaluate --features f.safetensors f.safetensors --page p.html", "jinja2"),
+        ("evaluate --features f.safetensors f.safetensors --plot p.png", "matplotlib"),
+        ("calibrate f.safetensors model --plot p.png", "matplotlib"),
+    ],
+)
+def test_a_missing_extra_is_told_before_any_work(
+    features: Path, words: str, package: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    monkeypatch.setitem(sys.modules, package, None)
+    assert main(words.split()) == 2
+    printed = capsys.readouterr()
+    assert f"{package} is needed: pip install 'denseil[viz]'" in printed.err
+    assert not printed.out
+    assert not Path("p.csv").exists()
