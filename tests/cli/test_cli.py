@@ -250,6 +250,11 @@ def test_models_lists_names_with_their_cost(capsys: pytest.CaptureFixture[str]):
     assert "T = 4 frames" in out
 
 
+def test_a_filter_that_matches_nothing_says_so(capsys):
+    assert main(["models", "--filter", "denseil_resnet99"]) == 2
+    assert "--filter denseil_resnet99: no model has such a name; known: denseil, " in capsys.readouterr().err
+
+
 def test_models_lists_the_tags_of_weights_with_the_default_first(capsys: pytest.CaptureFixture[str]):
     assert main(["models", "--filter", "denseil_mobilenetv2*", "--json"]) == 0
     for name, row in json.loads(capsys.readouterr().out).items():

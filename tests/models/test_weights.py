@@ -487,3 +487,12 @@ def test_a_checkpoint_of_the_whole_model_needs_no_weights_of_the_backbone(
     torch.save(model.state_dict(), tmp_path / "model.pth")
     monkeypatch.setattr(frame_encoder, "backbone_weights", lambda name: pytest.fail("it would be fetched"))
     assert same(create(tmp_path / "model.pth", pretrained_backbone=True), model)
+
+
+@pytest.mark.parametrize("far", [None, 0.01])
+@pytest.mark.parametrize("damaged", [{"eer": 3, "far": 3}, {"eer": {}}, {"eer": {"threshold": []}, "far": {"x": 1}}])
+def test_damaged_thresholds_are_one_error(damaged: dict, far: float | None):
+    model = denseil.create_model(NAME, pretrained=True)
+    model.denseil_cfg["thresholds"] = damaged
+    with pytest.raises(ValueError, match="the model's thresholds are damaged: calibrate it again"):
+        denseil.Embedder(model, device="cpu").threshold(far=far)
