@@ -45,15 +45,15 @@ def link(
     model_id: str | None = None,
     centre: bool = True,
 ) -> Links:
-    """Give each tracklet a person: average linkage of the vectors, under constraints.
+    """Assign a person to each tracklet, by average linkage of the vectors under constraints.
 
-    Under "auto", what the vectors of one camera have in common is taken out of them first: n / (n + 5) of the camera's
-    mean vector, where n is the number of its tracklets that were seen at once with another one. They are then scaled to
-    length 1 again. A threshold that is given is compared with the vectors as they are, as `Embedder.same` does.
+    Under "auto", part of each camera's mean vector is subtracted from its vectors first: n / (n + 5) of it, where n is
+    the number of its tracklets that were seen at once with another one. They are then scaled to length 1 again. A
+    threshold that is given is compared with the unchanged vectors, as in `Embedder.same`.
 
-    Two tracklets whose times in one camera overlap, if only in one instant, are never one person, nor are those that
-    `travel` or `cannot_link` bar; this holds for all tracklets of a person. The result does not depend on the order of
-    the tracklets, except among tracklets that are equal in all.
+    Two tracklets whose times in one camera overlap, if only in one instant, never get the same person, nor do those
+    that `travel` or `cannot_link` forbid; this holds for all pairs of a person's tracklets. The result does not depend
+    on the order of the tracklets, except among identical ones.
 
     Args:
         vectors: Embeddings (N, D).
@@ -67,13 +67,13 @@ def link(
         halves: Vectors (M, D) of the first and of the second half of M tracks, for "auto"; see `auto_threshold`.
         cannot_link: Pairs of rows that show two persons.
         must_link: Pairs of rows that show one person.
-        travel: Least and most seconds from the end in one camera to the start in another, by (from, to); the way
-            back takes as long unless it is given, too. Pairs of cameras that are not named are not limited.
-        nearest: Most similar tracklets that each can be linked with at first; None for all up to 20,000 tracklets, and
-            50 above.
+        travel: Minimum and maximum seconds from the end in one camera to the start in another, by (from, to); the way
+            back takes as long unless it is given as well. Other pairs of cameras are not limited.
+        nearest: Number of most similar tracklets that each is first compared with; None for all up to 20,000 tracklets,
+            and 50 above.
         model_id: Identity of the model of the vectors, as features files name it; None if unknown. "auto" warns if it
-            rests on few pairs, except with the packaged weights that it was measured with.
-        centre: Whether "auto" takes out what a camera's vectors have in common. With `halves` it never does.
+            has few pairs, except with the packaged weights that it was measured with.
+        centre: Whether "auto" subtracts the mean vectors of cameras. With `halves` it never does.
 
     Returns:
         A person and a confidence for each tracklet, the threshold, and whether vectors were centred.
@@ -81,7 +81,7 @@ def link(
     Raises:
         TypeError: If an argument has a wrong type.
         ValueError: If lengths differ, a vector is zero or not finite, an end is before its start, a threshold is not
-            in [-1, 1] or has `far` or `halves` beside it, or pairs of `must_link` are barred; the message then names
+            in [-1, 1] or has `far` or `halves` beside it, or pairs of `must_link` are forbidden; the message then names
             their rows.
     """
     check_given(threshold, far, halves)

@@ -51,7 +51,7 @@ def create_model(
         pretrained: Load the whole model's weights. For timm's weights of the encoder alone, pass
             `pretrained_backbone=True` instead.
         num_classes: Training identities; 0 for no classifier. If the number differs from that of the
-            weights, the classifier is initialised anew; everything else is loaded strictly.
+            weights, the classifier is newly initialised; everything else is loaded strictly.
         checkpoint_path: Weights to load: a safetensors file, or a checkpoint of tensors and plain data. Prefixes of
             Lightning, DDP and `torch.compile` are removed.
         cache_dir: Cache folder of the Hub client.
