@@ -17,7 +17,7 @@ def declare(verbs: Verbs) -> None:
     verb = verbs.add(
         "adapt",
         adapt,
-        "Adapt a model to the cameras that unlabelled tracklets are from.",
+        "Adapt a model to your cameras with unlabelled tracklets.",
         examples=(
             "denseil adapt denseil_mobilenetv2 crops --output adapted",
             "denseil adapt runs/mars/final crops/manifest.csv --output adapted --minutes 20 --seed 1",
@@ -42,7 +42,7 @@ def declare(verbs: Verbs) -> None:
         type=values.number(0, above=True),
         default=5,
         metavar="N",
-        help="time in minutes for the stages: none is started that would probably take longer",
+        help="time budget in minutes; a stage that would probably exceed it is not started",
     )
     what.flag("--page", default=True, help=f"write {PAGE} with histograms and clusters (needs the extra viz)")
     options.compute(verb)
@@ -52,7 +52,7 @@ def declare(verbs: Verbs) -> None:
 def adapt(
     model: str, tracklets: Path, output: Path, minutes: float, page: bool, device: str, seed: int, json: bool
 ) -> int:
-    """Adapt a model to the cameras that unlabelled tracklets are from."""
+    """Adapt a model to your cameras with unlabelled tracklets."""
     from denseil.cli.adapt_page import adapt_page
     from denseil.cli.computing import begin
     from denseil.cli.video import read_tracklets

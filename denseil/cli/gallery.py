@@ -31,7 +31,7 @@ def _declare_adding(verbs: Verbs) -> None:
     verb = verbs.add(
         "gallery add",
         add,
-        "Add the vectors and records of a features file; records that it already holds are kept.",
+        "Add the vectors and records of a features file to a gallery; records that are in it already are kept.",
         examples=(
             "denseil gallery add people vectors.safetensors",
             "denseil gallery add http://127.0.0.1:19530 vectors.safetensors",
@@ -56,7 +56,9 @@ def _declare_forgetting(verbs: Verbs) -> None:
     verb.subject("input").add("gallery", help=options.GALLERY)
     which = verb.subject("selection, one of these")
     which.add("--pid", type=values.whole(0), metavar="N", help="a person")
-    which.add("--track", metavar="TRACK", help="track id of the tracker")
+    which.add(
+        "--track", metavar="TRACK", help="a track, if a program stored tracks in its records; denseil embed stores none"
+    )
     which.add("--id", metavar="ID", help="a record")
     _declare_removal(verb)
 
@@ -113,7 +115,7 @@ def _declare_upkeep(verbs: Verbs) -> None:
 
 
 def add(gallery: str, features: Path, json: bool) -> int:
-    """Add the vectors and records of a features file; records that it already holds are kept."""
+    """Add the vectors and records of a features file to a gallery; records that are in it already are kept."""
     from denseil import gallery as galleries
     from denseil.common.vectors import unit_vectors
     from denseil.gallery.features import one_file

@@ -26,7 +26,7 @@ def declare(verbs: Verbs) -> None:
     verb = verbs.add(
         "link",
         link,
-        "Give the tracklets of all cameras and visits the numbers of persons.",
+        "Assign person numbers to tracklets, across cameras and visits.",
         examples=(
             "denseil link door.safetensors hall.safetensors -o persons.csv --page links.html",
             "denseil link door.safetensors hall.safetensors -o persons.csv --questions answers.csv",
@@ -58,13 +58,13 @@ def declare(verbs: Verbs) -> None:
         type=values.number(0, 0.5, above=True),
         shown=FAR,
         metavar="X",
-        help="wanted share of pairs of two persons that are linked",
+        help="wanted rate of false links: the share of pairs of two persons that are linked",
     )
     how.add(
         "--threshold",
         type=values.number(-1, 1),
         metavar="X",
-        help="least average cosine similarity of one person's tracklets, in place of the one for --far",
+        help="minimum average cosine similarity of the tracklets of one person, instead of the threshold for --far",
     )
     how.add(
         "--travel",
@@ -72,7 +72,7 @@ def declare(verbs: Verbs) -> None:
         metavar="FILE.csv",
         help="times between cameras: columns from, to, least, most (seconds)",
     )
-    asked = verb.subject("answers of a person")
+    asked = verb.subject("answers to questions")
     asked.add(
         "--questions",
         type=values.new(".csv"),
@@ -101,7 +101,7 @@ def link(
     confirm: list[Path] | None,
     json: bool,
 ) -> int:
-    """Give the tracklets of all cameras and visits the numbers of persons."""
+    """Assign person numbers to tracklets, across cameras and visits."""
     from denseil import linking
     from denseil.cli import link_mot
     from denseil.linking.answers import holds_answers, write_questions

@@ -22,7 +22,7 @@ def declare(verb: Verb) -> None:
     """Declare the options."""
     what = verb.subject("re-association, in place of a dataset")
     what.add(
-        "--mot", type=values.path, metavar="FILE", help="tracks with right identities: frame,id,left,top,width,height"
+        "--mot", type=values.path, metavar="FILE", help="tracks with correct identities: frame,id,left,top,width,height"
     )
     what.add("--video", type=values.path, metavar="FILE", help="the video of these boxes, or a folder such as img1")
     what.add(

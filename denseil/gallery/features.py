@@ -105,7 +105,7 @@ def name_model(architecture: str, weights: str, model_id: str = "") -> str:
 
 @checked
 def copy(source: Gallery, target: Gallery) -> int:
-    """Add all records of one gallery to another; records that it already holds are kept.
+    """Add all records of one gallery to another; records that are in it already are kept.
 
     Returns:
         The number of new records.

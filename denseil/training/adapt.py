@@ -58,7 +58,7 @@ def adapt(
         tracklets: At least 20, from any number of cameras. If there are more than 2,000, a random 2,000 are used.
         output: The folder to write: a saved model, and its report `adapt.json`.
         seed: Random seed.
-        minutes: Time for the stages: none is started that would exceed it if it took as long as the longest so far.
+        minutes: Time budget; a stage is not started if it would exceed this by taking as long as the longest so far.
         device: auto for an accelerator if there is one, or a torch device such as cpu or cuda.
         progress: Show bars.
 
