@@ -1,9 +1,9 @@
-"""Train on your own crops from a manifest, go on from there on other data, and judge: the whole job in Python.
+"""Train on your own crops from a manifest, fine-tune on other data, and evaluate, all in Python.
 
     python examples/finetune.py tests/data/mars_tiny runs/finetune
 
-The folder is in MARS layout here so that the example runs; the manifest made of it is what your own data would be. The
-encoder is tiny and starts from nothing, and the people are two: the run shows the path, the figures say nothing.
+The folder is in MARS layout here so that the example runs; the manifest made from it stands for your own data. The
+encoder is tiny and randomly initialised, and there are only two people, so the scores mean nothing.
 """
 
 import sys
@@ -46,4 +46,6 @@ def main(root: str, output: str) -> None:
 
 
 if __name__ == "__main__":
+    if len(sys.argv) != 3:
+        raise SystemExit(__doc__)
     main(*sys.argv[1:3])

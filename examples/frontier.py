@@ -1,9 +1,9 @@
-"""Accuracy against speed of trained models: which of them no other beats in both.
+"""Accuracy against speed of trained models, and the Pareto frontier of the two.
 
     denseil data synth people-v1 --benchmark people-v1
     python examples/frontier.py people-v1 runs/ablate --plot frontier.png
 
-Every finished training under the given folders is judged on the queries and the gallery of a dataset in MARS layout,
+Every finished training under the given folders is evaluated on the queries and the gallery of a dataset in MARS layout,
 with 1, 2, 4 and 8 frames of each tracklet, and timed, optimised, on 16 tracklets of as many frames, in alternation with
 the others.
 """

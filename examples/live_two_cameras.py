@@ -19,7 +19,7 @@ from denseil.linking import OnlineLinker
 from denseil.models import model_id
 
 MODEL = "denseil_mobilenetv2"
-EVERY = 5  # frames between two looks at a track
+EVERY = 5  # every fifth frame is used
 
 
 def stream(camera: int, video: str, tracks: str) -> Iterator[tuple[float, int, list[int], list[np.ndarray]]]:
@@ -62,4 +62,6 @@ def main(first: tuple[str, str], second: tuple[str, str], model: str = MODEL, **
 
 
 if __name__ == "__main__":
+    if len(sys.argv) not in (5, 6):
+        raise SystemExit(__doc__)
     main((sys.argv[1], sys.argv[2]), (sys.argv[3], sys.argv[4]), *sys.argv[5:6])

@@ -1,8 +1,8 @@
-"""Read real tracklets, embed each whole one, and judge the ranking under named protocols.
+"""Read real tracklets, embed them, and evaluate the ranking under named protocols.
 
     python examples/retrieve.py tests/data/mars_tiny
 
-The weights come with the package, and were trained on rendered people alone.
+The weights come with the package, and were trained only on rendered people.
 """
 
 import argparse

@@ -1,7 +1,7 @@
-"""Train on rendered people, and judge on any dataset: real people, too.
+"""Train on rendered people, and evaluate on any dataset, including real people.
 
     denseil data synth people --num-ids 1000 --num-cameras 4 --frames 4 --test-share 0.1
-    python examples/train_on_rendered_people.py people --output runs/people --judge mars /data/mars
+    python examples/train_on_rendered_people.py people --output runs/people --evaluate mars /data/mars
 
 `--init` is timm (ImageNet weights from the Hub), random, or a file of the encoder's weights.
 """
@@ -18,7 +18,9 @@ def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("root", help="the rendered people, or any dataset in MARS layout")
     parser.add_argument("--output", default="runs/people", help="the folder of the run")
-    parser.add_argument("--judge", nargs=2, metavar=("NAME", "ROOT"), help="a dataset to judge the model on afterwards")
+    parser.add_argument(
+        "--evaluate", nargs=2, metavar=("NAME", "ROOT"), help="a dataset to evaluate the model on afterwards"
+    )
     parser.add_argument("--model", default="denseil_mobilenetv2")
     parser.add_argument("--init", default="timm")
     parser.add_argument("--epochs", type=int, default=30)
@@ -47,9 +49,13 @@ def main(arguments: list[str] | None = None) -> None:
     )
     trained = train(config)
     print("rendered people that were not trained on:", trained.result, sep="\n")
-    if options.judge:
+    if options.evaluate:
         model = denseil.create_model(f"local-dir:{trained.folder}", pretrained=True)
-        print(f"{options.judge[0]} in {options.judge[1]}:", evaluate(model, read_dataset(*options.judge)), sep="\n")
+        print(
+            f"{options.evaluate[0]} in {options.evaluate[1]}:",
+            evaluate(model, read_dataset(*options.evaluate)),
+            sep="\n",
+        )
 
 
 if __name__ == "__main__":

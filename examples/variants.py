@@ -2,7 +2,8 @@
 
     python examples/variants.py tests/data/mars_tiny runs/variants
 
-Real comparisons want MARS, `--recipe paper-mars` and days; this shows that every variant trains and is judged.
+A real comparison needs MARS, `--recipe paper-mars` and days; this shows that every variant trains and can be
+evaluated.
 """
 
 import sys

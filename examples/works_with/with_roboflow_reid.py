@@ -1,4 +1,4 @@
-"""A denseil model inside roboflow's `reid`, judged by both libraries on the same crops.
+"""A denseil model inside roboflow's `reid`, evaluated by both libraries on the same crops.
 
 python examples/works_with/with_roboflow_reid.py tests/data/mars_tiny [MODEL]
 

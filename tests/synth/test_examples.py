@@ -29,7 +29,7 @@ def test_contact_sheet_has_a_row_for_each_person(groups: list[str], tmp_path: Pa
 
 @pytest.mark.slow
 def test_training_and_baselines_run_on_the_sample(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
-    options = ["--init", "random", "--epochs", "1", "--num-ids", "4", "--judge", "mars", str(TRACKLETS)]
+    options = ["--init", "random", "--epochs", "1", "--num-ids", "4", "--evaluate", "mars", str(TRACKLETS)]
     load("train_on_rendered_people").main([str(sample()), "--output", str(tmp_path / "run"), *options])
     assert f"mars in {TRACKLETS}" in capsys.readouterr().out
     load("rendered_people_baselines").main([str(sample()), "--trained", str(tmp_path / "run" / "final")])
