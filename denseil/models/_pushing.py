@@ -10,7 +10,7 @@ from huggingface_hub.errors import HfHubHTTPError
 
 from denseil.common.arguments import checked
 from denseil.common.text import plain
-from denseil.models._saving import CARD_NAME, save_pretrained
+from denseil.models._saving import CARD_NAME, check_saving, save_pretrained
 from denseil.models.denseil import DenseIL
 
 HTTP_LIBRARIES = ("httpx", "httpx2", "httpcore", "requests", "urllib3")  # of the Hub's client, by its version
@@ -73,6 +73,7 @@ def push_to_hub(
         PermissionError: If the token may not write there.
         ConnectionError: If the Hub refuses or cannot be reached.
     """
+    check_saving(model)  # before a repository is created for it
     api = HfApi(token=token, library_name="denseil")
     with tempfile.TemporaryDirectory() as folder, hub_errors(repo_id):
         repo_id = api.create_repo(repo_id, private=private, exist_ok=True).repo_id

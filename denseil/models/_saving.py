@@ -2,6 +2,7 @@
 
 import hashlib
 import logging
+import re
 import shutil
 import tempfile
 from collections.abc import Mapping
@@ -149,6 +150,7 @@ def _as_created(model: ClipModel) -> DenseIL:
             f"{error}. Before saving, remove parametrisations (torch.nn.utils.parametrize.remove_parametrizations), "
             "pruning masks (torch.nn.utils.prune.remove) and weight norms, and merge adapters"
         ) from error
+    _check_settings(model, fresh)  # last, since the weights' shapes say more
     fresh.load_state_dict(state, assign=True)
     fresh.pretrained_cfg, fresh.denseil_cfg = dict(model.pretrained_cfg), dict(model.denseil_cfg)
     fresh._model_args = args
@@ -157,12 +159,7 @@ def _as_created(model: ClipModel) -> DenseIL:
 
 def _check_layers(model: nn.Module, fresh: nn.Module) -> None:
     """Raise ValueError if a layer was replaced by one of another type, which the weights do not show."""
-    batch_norm = torch.nn.modules.batchnorm._BatchNorm
-    modules = {
-        name.replace(f"{COMPILED}.", "").removesuffix(COMPILED).removesuffix("."): module
-        for name, module in model.named_modules()
-        if type(module).__name__ != "OptimizedModule"
-    }
+    batch_norm, modules = torch.nn.modules.batchnorm._BatchNorm, _layers(model)
     for name, expected in fresh.named_modules():
         found = modules.get(name)
         if found is None or type(found) is type(expected):
@@ -175,6 +172,33 @@ def _check_layers(model: nn.Module, fresh: nn.Module) -> None:
             f"{name or 'the model'} is a {type(found).__name__}, where create_model makes a "
             f"{type(expected).__name__} of the model's arguments: opened again, it would give other vectors"
         )
+
+
+def _check_settings(model: nn.Module, fresh: nn.Module) -> None:
+    """Raise ValueError if an argument of a layer was changed, such as a stride, which the weights do not show."""
+    modules = _layers(model)
+    for name, expected in fresh.named_modules():
+        if name in modules and (found := _settings(modules[name])) != (made := _settings(expected)):
+            raise ValueError(
+                f"{name} is {type(expected).__name__}({found}), where create_model makes one with ({made}): opened "
+                "again, it would give other vectors"
+            )
+
+
+def _settings(module: nn.Module) -> str:
+    """What a layer prints of its arguments, without those that do not change what it computes in eval mode."""
+    if "drop" in type(module).__name__.lower():
+        return ""
+    return re.sub(r"(momentum=[^,]*|inplace=?\w*)(, )?", "", module.extra_repr())
+
+
+def _layers(model: nn.Module) -> dict[str, nn.Module]:
+    """The modules by their names without prefixes of `torch.compile`."""
+    return {
+        name.replace(f"{COMPILED}.", "").removesuffix(COMPILED).removesuffix("."): module
+        for name, module in model.named_modules()
+        if type(module).__name__ != "OptimizedModule"
+    }
 
 
 def _plain_state(model: nn.Module) -> dict[str, Tensor]:

@@ -98,6 +98,14 @@ def test_a_hub_that_cannot_be_reached_to_publish_is_one_line(model: DenseIL, mon
         denseil.push_to_hub(model, "me/small", token="hf_test")
 
 
+def test_for_a_model_that_cannot_be_saved_no_repository_is_created(hub: Hub):
+    model = denseil.create_model("denseil", **TINY)
+    model.neck.bn.weight.data[0] = float("nan")
+    with pytest.raises(ValueError, match=r"neck\.bn\.weight has values that are not finite"):
+        denseil.push_to_hub(model, "me/broken", token="hf_test")
+    assert "me/broken" not in hub.repos
+
+
 @pytest.mark.parametrize("name", ["hf-hub:me/none", "hf-hub:me/small@nobranch", "hf-hub:me/empty"])
 def test_what_does_not_exist(name: str, hub: Hub, model: DenseIL, tmp_path: Path):
     hub.repos["me/empty"] = {}

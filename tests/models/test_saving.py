@@ -110,9 +110,19 @@ def not_finite(model: DenseIL) -> None:
     model.decoder.query_proj.weight.data[0, 0] = float("nan")
 
 
+def another_eps(model: DenseIL) -> None:
+    model.neck.bn.eps = 0.1
+
+
+def another_stride(model: DenseIL) -> None:
+    next(module for module in model.encoder.modules() if isinstance(module, nn.Conv2d)).stride = (3, 3)
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
+        (another_eps, r"neck\.bn is BatchNorm1d\(.*eps=0\.1, .*where create_model makes one with \(.*eps=1e-05"),
+        (another_stride, r"encoder\.net\..* is Conv2d\(.*stride=\(3, 3\)"),
         (weight_norm, "decoder.query_proj is a ParametrizedLinear"),
         (old_weight_norm, r"missing there: decoder\.query_proj\.weight"),
         (pruned, r"missing there: decoder\.query_proj\.weight.*prune\.remove"),
@@ -130,6 +140,16 @@ def test_changed_models_are_refused_and_write_nothing(change, message: str, mode
         denseil.save_pretrained(model, folder)
     assert "\n" not in str(caught.value)
     assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
+
+
+def test_what_only_training_reads_may_be_changed(model: DenseIL, tmp_path: Path):
+    model.neck.bn.momentum = 0.01
+    for module in model.modules():
+        if isinstance(module, nn.Dropout):
+            module.p = 0.5
+        if isinstance(module, nn.ReLU):
+            module.inplace = not module.inplace
+    denseil.save_pretrained(model, tmp_path / "model")
 
 
 @pytest.mark.parametrize("undo", ["prune", "weight_norm"])
