@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from denseil.common.text import counted
 from denseil.data import Tracklet
 from denseil.training import AdaptResult
 from denseil.training.adapt_criterion import Score
@@ -26,7 +27,8 @@ def adapt_page(result: AdaptResult, tracklets: Sequence[Tracklet]) -> Page:
         tracklets: The tracklets that it was given.
     """
     page = Page(
-        "Adaptation", f"{result.tracklets:,} tracklets, {result.learned:,} of them in clusters that were learned from"
+        "Adaptation",
+        f"{counted(result.tracklets, 'tracklet')}, {result.learned:,} of them in clusters that were learned from",
     )
     page.add_text("The model was adapted." if result.adapted else f"The model was not adapted: {result.reason}.")
     rows = []

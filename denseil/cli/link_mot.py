@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from denseil.cli.output import note
-from denseil.common.text import plain
+from denseil.common.text import counted, plain
 from denseil.data import Tracks, read_tracks
 from denseil.linking import persons_of_tracks
 from denseil.linking.mot import assign, write_boxes
@@ -92,7 +92,7 @@ def write(jobs: Sequence[Job], ids: Sequence[str], person: NDArray[np.int64]) ->
     for job in jobs:
         job.output.parent.mkdir(parents=True, exist_ok=True)
         count = write_boxes(job.output, job.boxes, assign(job.boxes, persons[job.camera, job.video], job.file))
-        note(f"{count:,} boxes: {job.output}")
+        note(f"{counted(count, 'box', 'boxes')}: {job.output}")
 
 
 def _full(folder: Path, job: Job) -> Path:

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from denseil.cli.pages import show_time
+from denseil.common.text import counted
 from denseil.data.readers.files import images_in
 from denseil.linking import Doubt, Links
 from denseil.viz import Page, PersonRow, PersonTrack
@@ -44,7 +45,7 @@ def link_page(links: Links, records: Sequence[dict[str, Any]], questions: Sequen
     order = np.argsort(-np.bincount(links.person, minlength=1)[1:], kind="stable") + 1
     persons = [_person(links, records, int(number)) for number in order[:SHOWN]]
     left = f" The {SHOWN:,} with the most tracklets are shown." if links.num_persons > SHOWN else ""
-    page.add_persons(persons, f"{links.num_persons:,} persons", f"Their tracklets by time (UTC) and camera.{left}")
+    page.add_persons(persons, counted(links.num_persons, "person"), f"Their tracklets by time (UTC) and camera.{left}")
     return page
 
 
@@ -55,7 +56,7 @@ def _person(links: Links, records: Sequence[dict[str, Any]], number: int) -> Per
     tracks = [_track(links, records, row, "weakest link" if row == weakest else "") for row in rows.tolist()]
     cameras = len(np.unique(links.camids[rows]))
     details = (
-        f"{len(rows)} tracklet{'s' * (len(rows) > 1)}, {cameras} camera{'s' * (cameras > 1)}",
+        f"{counted(len(rows), 'tracklet')}, {counted(cameras, 'camera')}",
         f"confidence {links.confidence[rows].min():.2f}",
     )
     return PersonRow(f"Person {number}", tracks, details)

@@ -12,7 +12,7 @@ from denseil.cli import options
 from denseil.cli.computing import begin
 from denseil.cli.output import progressing, show
 from denseil.cli.parser import Verbs
-from denseil.common.text import plain
+from denseil.common.text import counted, plain
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -99,7 +99,7 @@ def reembed(source: str, target: str, model: str, device: str, seed: int, json: 
     left_out = len(records) - len(done) - embedded
     text = f"embedded records: {embedded:,} of {len(records):,}; {plain(target)} holds {total:,}"
     if left_out:
-        text += f"\nleft out: {left_out:,} records whose crops are gone or unreadable, or in a folder with other crops"
+        text += f"\nleft out, as their crops are gone, unreadable or beside other crops: {counted(left_out, 'record')}"
     found = {"embedded": embedded, "records": len(records), "left_out": left_out, "total": total, "model": identity}
     show(found, as_json=json, text=text)
     return 1 if left_out else 0

@@ -26,6 +26,11 @@ def plain_lines(text: object) -> str:
     return "\n".join(plain(line) for line in str(text).split("\n"))
 
 
+def counted(number: int, noun: str, plural: str = "") -> str:
+    """Format a number of things: "1 vector", "2,000 vectors"; `plural` is for nouns that take no s, such as "boxes"."""
+    return f"{number:,} {noun if number == 1 else plural or noun + 's'}"
+
+
 def did_you_mean(word: str, known: Iterable[str], *, n: int = 1) -> str:
     """Suggest the known names closest to a misspelt one.
 

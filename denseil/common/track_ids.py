@@ -6,6 +6,7 @@ from collections.abc import Hashable, Iterable
 from typing import Any
 
 from denseil.common.arguments import shown
+from denseil.common.text import counted
 
 
 def id_values(track_ids: Any) -> list[Hashable]:
@@ -54,7 +55,7 @@ def confirmed_ids(track_ids: Any, crops: int, *, of: str = "") -> tuple[list[Has
     """
     ids = id_values(track_ids)
     if len(ids) != crops:
-        raise ValueError(f"{len(ids)} track ids for {of}{crops} crops; give one crop for each id")
+        raise ValueError(f"{counted(len(ids), 'track id')} for {of}{counted(crops, 'crop')}; give one crop for each id")
     places = [place for place, track_id in enumerate(ids) if not (isinstance(track_id, int) and track_id < 0)]
     confirmed = [ids[place] for place in places]
     if len(set(confirmed)) < len(confirmed):

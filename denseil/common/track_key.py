@@ -14,6 +14,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from urllib.parse import quote, unquote
 
+from denseil.common.text import counted
+
 _PRINTED = re.compile(r"c(-?[0-9]{1,19})/(?:(.*)/)?([^/@]+)(?:@([^/@]+))?", re.DOTALL)
 
 
@@ -87,9 +89,9 @@ def check_unique(keys: Iterable[TrackKey]) -> list[str]:
     if len(times) < len(ids):
         twice = [name for name, count in times.items() if count > 1]
         raise ValueError(
-            f"{sum(times[name] for name in twice)} of {len(ids)} tracklets share {len(twice)} ids, first {twice[0]!r} "
-            f"({times[twice[0]]} times): give them other cameras, sources, names or start times (--camid, --source, "
-            "--start of denseil tracklets)"
+            f"{sum(times[name] for name in twice)} of {len(ids)} tracklets share {counted(len(twice), 'id')}, first "
+            f"{twice[0]!r} ({times[twice[0]]} times): give them other cameras, sources, names or start times (--camid, "
+            "--source, --start of denseil tracklets)"
         )
     return ids
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from denseil.common.text import plain
+from denseil.common.text import counted, plain
 
 ENOUGH = 10  # boxes; of fewer, chance could make corners
 PAST = 1.02  # a box reaches past a border if it ends after this multiple of the picture's size
@@ -25,7 +25,7 @@ class CutReport:
         tracklets: Number of tracklets.
         crops: Number of crops.
         frames: Number of frames read from the video.
-        skipped: Number of skipped boxes by reason.
+        skipped: Number of skipped boxes by reason, such as "boxes of no area".
         damaged: Numbers of the frames that were not decoded, or that the decoder marked as damaged.
         doubts: Reasons to doubt that the boxes belong to the video, or that the video is whole: those of the
             frames' numbers, and `Fit.doubts`.
@@ -40,13 +40,15 @@ class CutReport:
     doubts: list[str] = field(default_factory=list)
 
     def __str__(self) -> str:
-        lines = [
-            f"{self.crops:,} crops of {self.tracklets:,} tracklets from {self.frames:,} frames: {plain(self.manifest)}"
+        crops, tracklets = counted(self.crops, "crop"), counted(self.tracklets, "tracklet")
+        lines = [f"{crops} of {tracklets} from {counted(self.frames, 'frame')}: {plain(self.manifest)}"]
+        lines += [
+            f"skipped: {counted(count, 'box', 'boxes')}{plain(reason.removeprefix('boxes'))}"
+            for reason, count in sorted(self.skipped.items())
         ]
-        lines += [f"skipped: {count:,} {plain(reason)}" for reason, count in sorted(self.skipped.items())]
         if self.damaged:
             lines.append(
-                f"damaged: {len(self.damaged):,} frames, the first is {self.damaged[0]}; "
+                f"damaged: {counted(len(self.damaged), 'frame')}, the first is {self.damaged[0]}; "
                 "if the tracker read another copy of the video, boxes may not fit the frames after it"
             )
         return "\n".join([*lines, *(f"check: {doubt}" for doubt in self.doubts)])

@@ -14,6 +14,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler, get_worker_info
 
 from denseil.common.arguments import check_seed, checked, checked_class, shown
+from denseil.common.text import counted
 from denseil.data.images import decode_buffer, read_frame
 from denseil.data.sampling import sample_all, sample_even, sample_random
 from denseil.data.tracklet import Tracklet
@@ -85,7 +86,9 @@ class ClipDataset(Dataset[ClipBatch]):
             raise ValueError(f"on_corrupt must be 'neighbour' or 'raise', got {shown(on_corrupt)}")
         unknown = [] if labels is None else sorted({tracklet.pid for tracklet in tracklets} - set(labels))
         if unknown:
-            raise KeyError(f"{len(unknown)} identities are not in the label map, such as {unknown[:3]}")
+            raise KeyError(
+                f"{counted(len(unknown), 'identity', 'identities')} not in the label map, such as {unknown[:3]}"
+            )
         self.tracklets, self.labels = tracklets, labels
         self.clip_len, self.sampling, self.on_corrupt, self.seed = clip_len, sampling, on_corrupt, seed
         self.transform = transform

@@ -20,6 +20,7 @@ import numpy as np
 from denseil.common.arguments import check_seed, checked
 from denseil.common.extras import need
 from denseil.common.files import replacing
+from denseil.common.text import counted
 from denseil.data.readers.files import load_mat
 
 MOST_SPLITS = 1000  # published protocols have 10
@@ -83,7 +84,7 @@ def read_splits(path: Path | str, persons: Sequence[str]) -> list[Split]:
         twice = {name for half in split for name, after in pairwise(half) if name == after}
         if unknown or both or twice or not split.train or not split.test:
             raise ValueError(
-                f"{path}, split {number}: {len(unknown)} persons not in the dataset {sorted(unknown)[:3]}, "
+                f"{path}, split {number}: {counted(len(unknown), 'person')} not in the dataset {sorted(unknown)[:3]}, "
                 f"{len(both)} in both halves {sorted(both)[:3]}, "
                 f"{len(twice)} twice in one half {sorted(twice)[:3]}; {len(split.train)} train, {len(split.test)} test"
             )

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from denseil.common.arguments import checked
+from denseil.common.text import counted
 from denseil.data._track_lines import FIELDS, Line, read_lines
 
 NOTHING: Mapping[str, int] = MappingProxyType({})
@@ -84,7 +85,9 @@ def read_tracks(path: str | Path) -> Tracks:
 def _check(kept: list[Line], left_out: Counter[str], path: Path) -> None:
     """Raise a ValueError for files with only detections, without persons, or with boxes as fractions of the picture."""
     if not kept:
-        why = "; ".join(f"{count:,} {reason}" for reason, count in left_out.items())
+        why = "; ".join(
+            f"{counted(count, 'box', 'boxes')}{reason.removeprefix('boxes')}" for reason, count in left_out.items()
+        )
         hint = "run a tracker on the detections first" if any("id below 0" in why for why in left_out) else "see above"
         raise ValueError(f"{path} holds no track of a person: {why}; {hint}")
     boxes = np.array([line.box for line in kept])

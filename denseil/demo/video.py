@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from denseil.common.text import counted
 from denseil.data import Tracklet, cut_tracklets, decode_image, read_dataset
 from denseil.demo.parts import FRAMES, QUERIES, SHOWN, add_attention, name, spaced
 from denseil.embedding import TrackletEmbedder
@@ -32,15 +33,12 @@ def add_video(page: Page, model: DenseIL, embedder: TrackletEmbedder, video: Pat
     """
     with tempfile.TemporaryDirectory() as folder:  # the page holds its pictures
         report = cut_tracklets(video, tracks, folder)
+        found = counted(report.tracklets, "track")
         tracklets = [one for one in read_dataset("manifest", folder).gallery if len(one.frames) >= LEAST]
         if not tracklets:
-            raise ValueError(
-                f"{report.tracklets} tracks in {video}, none with {LEAST} crops: there are no halves to compare"
-            )
+            raise ValueError(f"{found} in {video}, none with {LEAST} crops: there are no halves to compare")
         longest = sorted(tracklets, key=lambda one: -len(one.frames))[:MOST]
-        page.add_text(
-            f"{video.name}: {report.tracklets} tracks, {report.crops:,} crops. The {len(longest)} longest are used."
-        )
+        page.add_text(f"{video.name}: {found}, {counted(report.crops, 'crop')}. The longest are used: {len(longest)}.")
         halves = [half for tracklet in longest for half in _halves(tracklet)]
         tokens = [embedder.encode([decode_image(path) for path in spaced(half)]) for half in halves]
         _add_halves(page, longest, halves, embedder.decode(tokens))
@@ -74,7 +72,7 @@ def _add_halves(page: Page, tracklets: Sequence[Tracklet], halves: Sequence[Trac
 
 
 def _shown(tracklet: Tracklet, number: int) -> Shown:
-    return Shown(name(tracklet), number, (f"{len(tracklet.frames)} frames",), tracklet.middle)
+    return Shown(name(tracklet), number, (counted(len(tracklet.frames), "frame"),), tracklet.middle)
 
 
 def _add_persons(page: Page, tracklets: Sequence[Tracklet], vectors: Tensor, identity: str) -> None:
@@ -87,7 +85,7 @@ def _add_persons(page: Page, tracklets: Sequence[Tracklet], vectors: Tensor, ide
             PersonTrack(name(tracklets[at]), [f"{start[at]:.1f} to {end[at]:.1f} s"], tracklets[at].middle)
             for at in own
         ]
-        rows.append(PersonRow(f"Person {number}", shown, (f"{len(own)} tracks",)))
+        rows.append(PersonRow(f"Person {number}", shown, (counted(len(own), "track"),)))
     note = f"{links}. Tracks seen at the same time are never one person. `denseil link` does this for many cameras."
     if rows:
         page.add_persons(rows, "Your video: tracks linked to persons", note)

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from denseil.common.arguments import checked, checked_class, shown
+from denseil.common.text import counted
 from denseil.common.track_ids import confirmed_ids, id_values
 from denseil.data import sample_all
 from denseil.data.images import resize_image
@@ -184,7 +185,7 @@ class TrackletEmbedder:
         """Count crops without a pixel."""
         if crops:
             self.skipped += crops
-            logger.warning("%d crops without a pixel were passed over, %d so far", crops, self.skipped)
+            logger.warning("%s without a pixel passed over, %d so far", counted(crops, "crop"), self.skipped)
 
     def _track(self, track_id: Hashable) -> KeptFrames[Tensor]:
         value = id_values([track_id])[0]

@@ -18,7 +18,7 @@ from denseil.common.files import PLAN, check_output, keep_plan, replacing
 from denseil.common.processes import rank_and_world, wait_for_all
 from denseil.common.progress import progress_bar
 from denseil.common.tensor_files import disk_errors, load_tensors
-from denseil.common.text import plain
+from denseil.common.text import counted, plain
 from denseil.common.track_key import check_unique
 from denseil.data import Tracklet
 from denseil.embedding.cache import describe, describe_vectors, features_key, label
@@ -45,9 +45,10 @@ class EmbedReport:
     skipped: tuple[str, ...]
 
     def __str__(self) -> str:
-        text, names = f"{self.vectors:,} vectors: {plain(self.path)}", plain(", ".join(self.skipped))
+        text = f"{counted(self.vectors, 'vector')}: {plain(self.path)}"
         if self.skipped:
-            text += f"\nskipped: {len(self.skipped):,} tracklets without a readable frame: {names}"
+            names = plain(", ".join(self.skipped))
+            text += f"\nskipped: {counted(len(self.skipped), 'tracklet')} without a readable frame: {names}"
         return text
 
 
@@ -180,7 +181,9 @@ def _finish(
     vectors = torch.cat([load_tensors(_part_file(folder, number))["vectors"] for number in range(parts)])
     readable = vectors.isfinite().all(dim=1).nonzero().flatten().tolist()
     if not readable:
-        raise ValueError(f"no frame of the {len(tracklets)} tracklets can be read, first of {tracklets[0].frames[0]}")
+        raise ValueError(
+            f"no frame of {counted(len(tracklets), 'tracklet')} can be read, first of {tracklets[0].frames[0]}"
+        )
     kept, records = [tracklets[place] for place in readable], list(describe(tracklets))
     metadata = describe_vectors(
         embedder.model, embedder.preprocessing, embedder.frames, flip=embedder.flip, normalized=True

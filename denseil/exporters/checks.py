@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from denseil.common.arguments import shown
 from denseil.common.extras import need
 from denseil.common.files import check_parent
+from denseil.common.text import counted
 from denseil.data import Tracklet
 from denseil.embedding.clip_encoder import ClipEncoder
 from denseil.embedding.exported import ExportedModel
@@ -96,7 +97,7 @@ def check_options(
     if int8 is not None and format != "openvino":
         raise ValueError(f"int8 is for format='openvino', not {shown(format)}")
     if int8 is not None and len(int8) < 3:
-        raise ValueError(f"int8 holds {len(int8)} tracklets: it takes at least 3 to calibrate on, better 64")
+        raise ValueError(f"int8 holds {counted(len(int8), 'tracklet')}: it takes at least 3 to calibrate on, better 64")
     if size is not None and not (
         isinstance(size, Sequence) and len(size) == 2 and all(isinstance(pixels, int) and pixels > 0 for pixels in size)
     ):

@@ -11,6 +11,7 @@ import numpy as np
 
 from denseil.common.arguments import checked
 from denseil.common.files import is_utf8
+from denseil.common.text import counted
 from denseil.gallery.checks import check_opened
 from denseil.gallery.opening import check_two
 from denseil.gallery.protocol import Gallery
@@ -65,10 +66,10 @@ def read_features(path: str | Path) -> tuple[list[Record], FloatArray]:
             raise type(error)(f"{path}, row {row}: {error}") from error
     if unnamed:
         logger.warning(
-            "%s: %s pictures have names that are not UTF-8, first %s, and are left out of the records: rename the "
-            "folders and embed again to have them",
+            "%s: left out of the records: %s whose names are not UTF-8, first %s; rename the folders and embed again "
+            "to have them",
             path,
-            f"{len(unnamed):,}",
+            counted(len(unnamed), "picture"),
             unnamed[0],
         )
     return records, embeddings.vectors.cpu().numpy()

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from denseil.common.arguments import checked
-from denseil.common.text import plain
+from denseil.common.text import counted, plain
 from denseil.gallery.fields import check_integer
 from denseil.gallery.protocol import Gallery
 
@@ -34,8 +34,9 @@ class Recall(NamedTuple):
     k: int
 
     def __str__(self) -> str:
+        queries = counted(self.queries, "query", "queries")
         return (
-            f"the index finds {self.recall:.1%} of the {self.k} nearest (worst of {self.queries} queries: "
+            f"the index finds {self.recall:.1%} of the {self.k} nearest (worst of {queries}: "
             f"{self.worst:.0%}), in {self.index_seconds:.3f} s; exact search takes {self.exact_seconds:.3f} s"
         )
 

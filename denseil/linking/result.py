@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from denseil.common.arguments import checked
 from denseil.common.files import replacing
+from denseil.common.text import counted
 from denseil.linking.names import csv_names
 from denseil.linking.threshold import Threshold
 
@@ -50,12 +51,9 @@ class Links:
 
     def __str__(self) -> str:
         several = int((np.bincount(self.person) > 1).sum()) if len(self) else 0
-        counted = [
-            f"{count:,} {what}{'s' * (count != 1)}"
-            for count, what in ((len(self), "tracklet"), (self.num_persons, "person"))
-        ]
+        tracklets, persons = counted(len(self), "tracklet"), counted(self.num_persons, "person")
         return (
-            f"{': '.join(counted)}, {several:,} of them with several tracklets; "
+            f"{tracklets}: {persons}, {several:,} of them with several tracklets; "
             f"{self.threshold}{'; each camera centred' * self.centred}"
         )
 

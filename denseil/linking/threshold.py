@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from denseil.common.arguments import shown
+from denseil.common.text import counted
 from denseil.common.vectors import ArrayLike
 from denseil.linking.checks import Tracks, check_vectors
 from denseil.linking.rules import Rules
@@ -63,12 +64,11 @@ class Threshold:
         if self.how == "given":
             return f"threshold {self.value:.3f}"
         interval = "" if np.isnan(self.low) else f" (95 % interval: {self.low:.3f} to {self.high:.3f})"
-        pairs = f"{self.pairs:,} pair{'s' * (self.pairs != 1)}"
-        halves = f" and {self.halves:,} halved tracks" * bool(self.halves)
+        halves = f" and {counted(self.halves, 'halved track')}" * bool(self.halves)
         doubles = f" ({self.left_out:,} more left out, which may show one person twice)" * bool(self.left_out)
         text = (
-            f"threshold {self.value:.3f}{interval} for {100 * self.far:g} % false links, from {pairs} "
-            f"seen at once{doubles}{halves}"
+            f"threshold {self.value:.3f}{interval} for {100 * self.far:g} % false links, from "
+            f"{counted(self.pairs, 'pair')} seen at once{doubles}{halves}"
         )
         return text if self.pairs >= PRIOR else f"{text}: so few that it is mostly that of the packaged weights"
 
@@ -145,9 +145,9 @@ def warn_if_borrowed(threshold: Threshold, model_id: str | None, *, level: int) 
     if threshold.how == "auto" and threshold.pairs < PRIOR and model_id not in MEASURED:
         whose = "not" if model_id else "not known to be"
         warnings.warn(
-            f"the threshold 'auto' rests on {threshold.pairs} pairs seen at once, fewer than {PRIOR}, so it is mostly "
-            f"that of the packaged denseil_mobilenetv2, and the vectors are {whose} of it: give a threshold, such as "
-            "from denseil calibrate, or recordings in which people are seen at once",
+            f"the threshold 'auto' rests on {counted(threshold.pairs, 'pair')} seen at once, fewer than {PRIOR}, so "
+            f"it is mostly that of the packaged denseil_mobilenetv2, and the vectors are {whose} of it: give a "
+            "threshold, such as from denseil calibrate, or recordings in which people are seen at once",
             stacklevel=level + 1,
         )
 

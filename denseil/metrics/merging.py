@@ -14,7 +14,7 @@ from typing import Any
 import torch
 
 from denseil.common.arguments import checked, shown
-from denseil.common.text import plain
+from denseil.common.text import counted, plain
 from denseil.common.vectors import unit_vectors
 from denseil.metrics.embeddings import Embeddings
 from denseil.metrics.features import Features, check_same_model, load_features, load_records, row_id, save_features
@@ -38,8 +38,8 @@ class MergeReport:
     repeated: int
 
     def __str__(self) -> str:
-        twice = f" ({self.repeated:,} were in more than one file)" if self.repeated else ""
-        return f"{self.vectors:,} vectors: {plain(self.path)}{twice}"
+        twice = f" ({self.repeated:,} of them in more than one file)" if self.repeated else ""
+        return f"{counted(self.vectors, 'vector')}: {plain(self.path)}{twice}"
 
 
 @checked
@@ -119,8 +119,8 @@ def read_together(paths: Sequence[str | Path]) -> tuple[Embeddings, list[dict[st
     twice = sorted(name for name, count in counts.items() if count > 1)
     if twice:
         raise ValueError(
-            f"{len(twice)} ids occur twice, first {shown(twice[0])}: is a file given twice? Else cut the videos with "
-            "another --camid, --source or --start"
+            f"{counted(len(twice), 'id')} given twice, first {shown(twice[0])}: is a file given twice? Else cut the "
+            "videos with another --camid, --source or --start"
         )
     _tell_missing_shards(files)
     return _joined([file for _, file in files]), records
@@ -228,7 +228,7 @@ def _once(joined: Embeddings, rows: list[dict[str, Any]]) -> list[int]:
             clashes.append(name)
     if clashes:
         raise ValueError(
-            f"{len(clashes)} of {len(rows)} ids name different records, first {clashes[0]!r}: cut the videos "
-            "with another --camid, --source or --start, so that each id names one tracklet"
+            f"{counted(len(clashes), 'id')} of {len(rows)} with different records, first {clashes[0]!r}: cut the "
+            "videos with another --camid, --source or --start, so that each id names one tracklet"
         )
     return kept

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from denseil.common.files import replacing
-from denseil.common.text import plain
+from denseil.common.text import counted, plain
 from denseil.metrics.figures import new_figure, save_figure
 from denseil.metrics.protocols import FloatArray
 
@@ -68,10 +68,11 @@ class RankingResult:
         object.__setattr__(self, "cmc", cmc)
 
     def __str__(self) -> str:
+        queries, distractors = counted(self.num_query, "query", "queries"), counted(self.num_distractors, "distractor")
         return (
             f"{conditions(self)}\n{HEADER}\n{table_row(self.mAP, self.cmc, self.mINP)}\n"
-            f"{self.num_query:,} queries, {self.num_valid:,} with a match\n"
-            f"{self.num_gallery:,} in the gallery, {self.num_junk:,} of them junk, {self.num_distractors:,} distractors"
+            f"{queries}, {self.num_valid:,} with a match\n"
+            f"{self.num_gallery:,} in the gallery, {self.num_junk:,} of them junk, {distractors}"
         )
 
     def to_dict(self) -> dict[str, Any]:

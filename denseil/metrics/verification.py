@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from denseil.common.arguments import checked
+from denseil.common.text import counted
 from denseil.metrics.bootstrap import Point, threshold_intervals
 from denseil.metrics.counting import lengths
 from denseil.metrics.embeddings import DISTRACTOR_PID, JUNK_PID, Embeddings
@@ -64,7 +65,7 @@ class Verification:
 
     def __str__(self) -> str:
         lines = [
-            f"{self.genuine:,} pairs of one person, {self.impostors:,} of two, each pair seen by two cameras",
+            f"{counted(self.genuine, 'pair')} of one person, {self.impostors:,} of two, each pair seen by two cameras",
             f"{'':12}{'threshold':>10}{'false accepts':>15}{'false rejects':>15}{'95 % interval':>19}",
             f"{'equal error':12}{self.eer_threshold:10.4f}{self.eer:15.2%}{self.eer:15.2%}{_shown(self.eer_interval)}",
         ]
@@ -73,7 +74,9 @@ class Verification:
             f"{_shown(self.intervals.get(rate))}"
             for rate, threshold in self.thresholds.items()
         ]
-        lines.append(f"intervals of the thresholds: bootstrap over {self.identities:,} identities")
+        lines.append(
+            f"intervals of the thresholds: bootstrap over {counted(self.identities, 'identity', 'identities')}"
+        )
         return "\n".join(lines)
 
     def to_dict(self) -> dict[str, Any]:
@@ -100,7 +103,7 @@ class Verification:
             text = f" {rate:g}"
             axes.text(threshold, 1, text, rotation=90, fontsize="small", va="top", transform=axes.get_xaxis_transform())
         axes.set(xlabel="threshold on cosine similarity", ylabel="share of pairs", yscale="log", ylim=(None, 1))
-        axes.set_title(f"{self.genuine:,} pairs of one person, {self.impostors:,} of two", fontsize="medium")
+        axes.set_title(f"{counted(self.genuine, 'pair')} of one person, {self.impostors:,} of two", fontsize="medium")
         axes.legend(loc="lower left", fontsize="small")
         axes.grid(alpha=0.3)
         if path is not None:

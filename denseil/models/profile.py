@@ -12,6 +12,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from denseil.common.arguments import checked
 from denseil.common.modes import evaluating
+from denseil.common.text import counted
 from denseil.models.interface import FrameTokenEncoder
 from denseil.models.optimized import OptimizedDenseIL
 
@@ -46,7 +47,7 @@ class Profile:
     def __str__(self) -> str:
         height, width = self.size
         params, macs = f"{self.params / 1e6:.1f} M parameters", f"{self.macs / 1e9:.2f} GMACs"
-        clip = f"for T = {self.frames} frames of {height} x {width}"
+        clip = f"for T = {counted(self.frames, 'frame')} of {height} x {width}"
         if self.encoder_params is not None:
             params += f" (encoder {self.encoder_params / 1e6:.1f} M)"
         if self.encoder_macs is not None and self.decoder_macs is not None:

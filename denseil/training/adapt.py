@@ -16,6 +16,7 @@ from torch import nn
 from denseil.common.arguments import check_seed, checked
 from denseil.common.processes import choose_device
 from denseil.common.progress import progress_bar
+from denseil.common.text import counted
 from denseil.data import Tracklet
 from denseil.embedding.inputs import open_model
 from denseil.embedding.tracklet_vectors import embed_tracklets
@@ -69,7 +70,7 @@ def adapt(
     """
     output = Path(output)
     if len(tracklets) < LEAST_TRACKLETS:
-        raise ValueError(f"{len(tracklets)} tracklets: adapting needs at least {LEAST_TRACKLETS}")
+        raise ValueError(f"{counted(len(tracklets), 'tracklet')}: adapting needs at least {LEAST_TRACKLETS}")
     check_seed(seed)
     if not minutes > 0:
         raise ValueError(f"minutes={minutes}: it must be above 0")

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from denseil.common.files import replacing
+from denseil.common.text import counted
 from denseil.training.adapt_criterion import Score
 
 REPORT = "adapt.json"
@@ -80,7 +81,7 @@ class AdaptResult:
     clusters: tuple[Cluster, ...] = ()
 
     def __str__(self) -> str:
-        lines = [f"{self.tracklets:,} tracklets, {self.learned:,} of them in clusters that were learned from"]
+        lines = [f"{counted(self.tracklets, 'tracklet')}, {self.learned:,} of them in clusters that were learned from"]
         for stage in self.stages:
             came_to = f"not kept: {stage.reason}"
             if stage.kept and stage.before is not None and stage.score is not None:

@@ -10,6 +10,7 @@ from itertools import chain, islice, repeat
 import torch
 
 from denseil.common.arguments import checked
+from denseil.common.text import counted
 from denseil.training.config import TrainConfig
 from denseil.training.optimizer import set_lr
 from denseil.training.progress import mean_losses
@@ -57,12 +58,14 @@ class Plan:
 
     def __str__(self) -> str:
         ids, each, frames = self.batch
+        processes, epochs = counted(self.processes, "process", "processes"), counted(self.epochs, "epoch")
         several = f" x {self.accumulate} a step" if self.accumulate > 1 else ""
         return (
-            f"{self.tracklets:,} tracklets of {self.identities:,} identities, {self.params / 1e6:.1f} M parameters\n"
+            f"{counted(self.tracklets, 'tracklet')} of {counted(self.identities, 'identity', 'identities')}, "
+            f"{self.params / 1e6:.1f} M parameters\n"
             f"batch: {ids} identities x {each} tracklets x {frames} frames = {ids * each * frames} frames{several}, "
-            f"{self.processes} process(es) on {self.device}\n"
-            f"steps: {self.epochs} epochs x {self.steps_per_epoch} = {self.epochs * self.steps_per_epoch:,}\n"
+            f"{processes} on {self.device}\n"
+            f"steps: {epochs} x {self.steps_per_epoch} = {self.epochs * self.steps_per_epoch:,}\n"
             f"memory: {self.peak_memory / 2**30:.1f} GiB at the peak of a process\n"
             f"time: {self.seconds_per_step:.2f} s a step, {self.hours:.1f} h in all without validation\n"
             f"loss: {self.losses[0]:.3f}, then {self.losses[1]:.3f}"

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from torch import nn
 
-from denseil.common.text import plain
+from denseil.common.text import counted, plain
 from denseil.models import DenseIL, current_names
 from denseil.training.checkpoints import (
     Checkpoint,
@@ -109,8 +109,8 @@ def restore_state(training: Training) -> tuple[int, float]:
     processes = training.accelerator.num_processes
     if (before := checkpoint.state.get("processes", processes)) != processes:
         logger.warning(
-            "%s was trained by %d processes so far, and goes on with %d: it will end in other weights",
-            *(training.config.output, before, processes),
+            "%s was trained by %s so far, and goes on with %d: it will end in other weights",
+            *(training.config.output, counted(before, "process", "processes"), processes),
         )
     _restore_modules(training, checkpoint)
     if checkpoint.state["scaler"] is not None and training.accelerator.scaler is not None:

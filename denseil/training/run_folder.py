@@ -18,6 +18,7 @@ import torchvision
 from denseil._version import __version__
 from denseil.common.extras import need
 from denseil.common.files import replacing
+from denseil.common.text import counted
 from denseil.metrics import RankingResult
 from denseil.models import save_pretrained
 from denseil.training.setup import Training
@@ -56,9 +57,9 @@ def save_model(training: Training, folder: Path, result: RankingResult | None) -
     persons, tracklets = training.num_classes, len(training.clips)
     card = {
         "data": (
-            f"Trained on {training.dataset.name}: {tracklets:,} tracklets of {persons:,} persons, "
-            f"{config.epochs} epochs of {training.steps_per_epoch} steps; `train.yaml` has the rest. "
-            "Weights carry the terms of their data."
+            f"Trained on {training.dataset.name}: {counted(tracklets, 'tracklet')} of {counted(persons, 'person')}, "
+            f"{counted(config.epochs, 'epoch')} of {counted(training.steps_per_epoch, 'step')}; `train.yaml` has the "
+            "rest. Weights carry the terms of their data."
         )
     }
     if result is not None:

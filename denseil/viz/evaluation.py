@@ -9,6 +9,7 @@ import numpy as np
 import torch
 
 from denseil.common.arguments import checked
+from denseil.common.text import counted
 from denseil.metrics import RankingResult
 from denseil.viz.attention import Attention
 from denseil.viz.curves import line_chart
@@ -52,9 +53,9 @@ def evaluation_page(
     with_match = np.flatnonzero(first > 0)
     order = with_match[np.lexsort((-first[with_match], precision[with_match]))]
     if left_out := len(precision) - len(with_match):
-        page.add_text(f"{left_out:,} queries have no match in the gallery and are not shown.")
+        page.add_text(f"Not shown: {counted(left_out, 'query', 'queries')} without a match in the gallery.")
     if len(order) > limit:
-        page.add_text(f"The worst {limit:,} queries are shown; {len(order) - limit:,} with better scores are not.")
+        page.add_text(f"The worst {counted(limit, 'query', 'queries')} of {len(order):,} by score.")
     places = order[:limit].tolist()
     if places:
         asked = [_with_scores(query[1][place], precision[place], first[place]) for place in places]

@@ -217,7 +217,7 @@ def test_files_of_two_models_and_a_file_given_twice_are_refused(
     assert main(["link", *two, str(other), "-o", str(tmp_path / "p.csv")]) != 0
     assert "vectors of two models cannot be compared" in capsys.readouterr().err
     assert main(["link", *two, two[1], "-o", str(tmp_path / "p.csv")]) != 0
-    assert "2 ids occur twice, first 'c'" in capsys.readouterr().err
+    assert "2 ids given twice, first 'c'" in capsys.readouterr().err
 
 
 def test_doubts_come_least_confident_first_and_never_ask_what_times_answer():
@@ -386,7 +386,7 @@ def test_files_without_ids_are_told_apart_by_as_much_of_the_path_as_it_takes(tmp
         save_features(path, Embeddings([[1.0, 0]], [1], [1]))
     assert [record["id"] for record in read_together(paths)[1]] == [f"{path}:0" for path in paths]
     assert [record["id"] for record in read_together(paths[:1])[1]] == ["x:0"]
-    with pytest.raises(ValueError, match="1 ids occur twice"):
+    with pytest.raises(ValueError, match="1 id given twice"):
         read_together([paths[0]] * 2)
 
 
@@ -485,7 +485,7 @@ def test_missing_times_are_told(two: list[str], tmp_path: Path, capsys: pytest.C
     save_features(two[1], Embeddings(torch.eye(3)[:2], [1, 2], [2, 2]), metadata={"model_id": "m"}, records=records)
     assert main(["link", *two, "-o", str(tmp_path / "p.csv"), "--threshold", "0.5"]) == 0
     error = capsys.readouterr().err
-    assert "1 of 4 tracklets have no time, first 'd': people whom one camera shows at once may be linked" in error
+    assert "tracklets without a time: 1 of 4, first 'd'; people whom one camera shows at once may be linked" in error
     assert error.count("\n") == 1
 
 
@@ -508,7 +508,7 @@ def test_ids_that_are_no_text(
         assert main(words) == (2 if text else 0)
         error = capsys.readouterr().err
         assert text in error
-        assert len([line for line in error.splitlines() if "have no time" not in line]) == bool(text)
+        assert len([line for line in error.splitlines() if "without a time" not in line]) == bool(text)
     assert text or list(persons(out)) == ["a", "b", "c", "b:1"]
 
 

@@ -68,7 +68,7 @@ def test_a_folder_whose_name_is_not_utf8_up_to_the_gallery(tmp_path: Path, capsy
     features = str(odd / "v.safetensors")
     assert main(["embed", str(odd / "crops"), "--model", "denseil_mobilenetv2", "-o", features]) == 0
     assert main(["gallery", "add", str(tmp_path / "people"), features]) == 0
-    assert "pictures have names that are not UTF-8, first" in capsys.readouterr().err
+    assert "whose names are not UTF-8, first" in capsys.readouterr().err
     with gallery.open(str(tmp_path / "people")) as people:
         assert [one.record.thumbnail for block in people.scan() for one in block] == [""]
     for words in (

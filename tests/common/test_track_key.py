@@ -54,5 +54,5 @@ def test_no_empty_track_and_no_infinite_start():
 def test_collisions_are_counted():
     keys = [TrackKey(1, "a", name) for name in "xyxzx"]
     assert check_unique(keys[:2]) == ["c1/a/x", "c1/a/y"]
-    with pytest.raises(ValueError, match=r"3 of 5 tracklets share 1 ids, first 'c1/a/x' \(3 times\)"):
+    with pytest.raises(ValueError, match=r"3 of 5 tracklets share 1 id, first 'c1/a/x' \(3 times\)"):
         check_unique(keys)

@@ -89,7 +89,7 @@ def test_all_frames_come_with_their_owner_and_mask(train):
 def test_labels_are_sorted_identities():
     tracklets = [Tracklet(["x"], pid, 1) for pid in (90, 7, 90, 1501)]
     assert label_map(tracklets) == {7: 0, 90: 1, 1501: 2}
-    with pytest.raises(KeyError, match="1 identities are not in the label map"):
+    with pytest.raises(KeyError, match="1 identity not in the label map"):
         ClipDataset(tracklets, transform=ClipTransform(SMALL), labels={7: 0, 90: 1})
 
 

@@ -99,7 +99,7 @@ def test_a_folder_named_like_an_image_is_no_frame(tmp_path: Path, caplog: pytest
 def test_files_that_are_left_out_are_said(tmp_path: Path, caplog: pytest.LogCaptureFixture):
     touch(tmp_path / "walk", "1.jpg", "2.heic", "notes.txt", ".hidden")
     assert len(read_folder(tmp_path)[0].frames) == 1
-    assert "2 files are left out" in caplog.text
+    assert "left out: 2 files" in caplog.text
     (tmp_path / "walk" / "1.jpg").unlink()
     with pytest.raises(FileNotFoundError, match=r"no images in .*: they end in \.jpg"):
         read_folder(tmp_path)

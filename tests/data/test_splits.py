@@ -51,7 +51,7 @@ def test_damaged_json(tmp_path, content):
     ("train", "test", "text"),
     [
         (["person001"], ["person001"], "1 in both halves"),
-        (["stranger"], ["person001"], "1 persons not in"),
+        (["stranger"], ["person001"], "1 person not in"),
         ([], ["person001"], "0 train"),
         (["person001"], ["person002", "person002", "person003"], r"1 twice in one half \['person002'\]"),
     ],

@@ -134,7 +134,7 @@ def test_an_empty_crop_is_passed_over_and_counted(model: DenseIL, caplog):
     tracks = TrackletEmbedder(model, device="cpu")
     tracks.update([1, 2], [CROPS[0][:0], CROPS[0]])
     assert (tracks.skipped, 1 in tracks, 2 in tracks, list(tracks)) == (1, False, True, [2])
-    assert "1 crops without a pixel were passed over" in caplog.text
+    assert "1 crop without a pixel passed over" in caplog.text
     tracks.update([1], [CROPS[0][:, :0]])
     assert tracks.skipped == 2
     tracks.update([], [])
@@ -157,7 +157,7 @@ def test_what_is_wrong_is_said(model: DenseIL):
     with pytest.raises(KeyError, match="no track 5: it has had no frame, or was dropped"):
         tracks.embedding(5)
     tracks.drop(5)
-    with pytest.raises(ValueError, match="2 track ids for 1 crops"):
+    with pytest.raises(ValueError, match="2 track ids for 1 crop;"):
         tracks.update([1, 2], CROPS[:1])
     with pytest.raises(TypeError, match="crop 0 is of float64; give uint8"):
         tracks.update([1], [CROPS[0] / 255])

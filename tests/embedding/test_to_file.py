@@ -105,12 +105,23 @@ def test_what_cannot_be_read_is_named_and_what_can_is_kept(model, tmp_path, capl
     embedder = Embedder(model, device="cpu")
     report = embed_to_file(embedder, [good[0], bad, *good[1:]], tmp_path / "v.safetensors")
     assert (report.vectors, report.skipped) == (3, ("bad",))
-    assert "1 tracklets without a readable frame: bad" in str(report)
+    assert "1 tracklet without a readable frame: bad" in str(report)
     vectors = load_features(tmp_path / "v.safetensors").embeddings.vectors
     torch.testing.assert_close(vectors, embedder.embed(good), rtol=0, atol=1e-6)
     assert "broken.jpg" in caplog.text
-    with pytest.raises(ValueError, match=r"no frame of the 1 tracklets can be read, first of .*broken.jpg"):
+    with pytest.raises(ValueError, match=r"no frame of 1 tracklet can be read, first of .*broken.jpg"):
         embed_to_file(embedder, [bad], tmp_path / "none.safetensors")
+
+
+def test_a_skipped_tracklet_shows_in_the_exit_status(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    shutil.copytree(MARS / "bbox_test" / "0003", tmp_path / "crops" / "good")
+    (tmp_path / "crops" / "bad").mkdir()
+    (tmp_path / "crops" / "bad" / "1.jpg").write_bytes(b"\xff\xd8 not much of a picture")
+    out = tmp_path / "v.safetensors"
+    words = ["embed", str(tmp_path / "crops"), "--model", str(folder), "-o", str(out), "--no-progress"]
+    assert main(words) == 1
+    assert "skipped: 1 tracklet without a readable frame: bad" in capsys.readouterr().out
+    assert [record["id"] for record in load_records(out)] == ["c0/crops/good"]
 
 
 def test_ids_of_folders_and_of_unnamed_tracklets_do_not_collide(model, tmp_path):
@@ -129,7 +140,7 @@ def test_ids_of_folders_and_of_unnamed_tracklets_do_not_collide(model, tmp_path)
 def test_tracklets_that_share_an_id_are_refused_before_anything_is_embedded(model, tmp_path):
     tracklet = every_tracklet()[0]
     named = [dataclasses.replace(tracklet, name=name) for name in ("x", "x", "x#1")]
-    with pytest.raises(ValueError, match="2 of 3 tracklets share 1 ids"):
+    with pytest.raises(ValueError, match="2 of 3 tracklets share 1 id"):
         embed_to_file(Embedder(model, device="cpu"), named, tmp_path / "v.safetensors", shard=(1, 3))
     assert not list(tmp_path.iterdir())
 

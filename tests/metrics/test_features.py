@@ -83,7 +83,7 @@ def test_an_id_means_the_same_everywhere(tmp_path: Path) -> None:
 def test_7_as_a_number_and_as_text_are_one_id(tmp_path: Path) -> None:
     for place, name in enumerate((7, "7")):
         save_features(tmp_path / f"{place}", Embeddings(np.eye(2)[:1], [1], [1]), records=[{"id": name}])
-    with pytest.raises(ValueError, match="1 of 2 ids name different records"):
+    with pytest.raises(ValueError, match="1 id of 2 with different records"):
         merge_features([tmp_path / "0", tmp_path / "1"], tmp_path / "both")
 
 

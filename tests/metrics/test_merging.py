@@ -55,7 +55,7 @@ def test_one_id_of_two_records_is_refused(tmp_path: Path, change: str):
     else:
         values[change] = {"vectors": VECTORS[[3, 2]], "pids": [19, 12], "camids": [2, 1]}[change]
     save_features(tmp_path / "b", Embeddings(**values), metadata={"model": "a", "frames": "all"}, records=records)
-    with pytest.raises(ValueError, match="1 of 4 ids name different records, first 'track 1'"):
+    with pytest.raises(ValueError, match="1 id of 4 with different records, first 'track 1'"):
         merge_features([first, tmp_path / "b"], tmp_path / "all")
     assert not (tmp_path / "all").exists()
 
@@ -124,7 +124,7 @@ def test_names_decide_where_files_record_no_more_of_their_models(
         assert main(words) == (2 if text else 0)
         error = capsys.readouterr().err
         assert text in error
-        assert len([line for line in error.splitlines() if "have no time" not in line]) == bool(text)
+        assert len([line for line in error.splitlines() if "without a time" not in line]) == bool(text)
 
 
 def test_missing_shards_are_told_where_files_are_read_together(tmp_path: Path, caplog: pytest.LogCaptureFixture):

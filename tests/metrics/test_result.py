@@ -22,7 +22,7 @@ def test_prints_scores_and_record() -> None:
     assert lines[0] == "standard, euclidean distance, frames: all"
     assert lines[1].split() == ["mAP", "R-1", "R-5", "R-10", "R-20", "mINP"]
     assert lines[2].split() == ["50.00", "0.00", "100.00", "100.00", "100.00", "50.00"]
-    assert "1 queries, 1 with a match" in text
+    assert "1 query, 1 with a match" in text
     assert "4 in the gallery, 0 of them junk, 3 distractors" in text
 
 

@@ -45,8 +45,8 @@ def test_worst_queries_come_first_and_the_rest_is_counted(judged: tuple[RankingR
     html = evaluation_page(result, (query, shown(query, "q")), (gallery, shown(gallery, "g")), limit=8, k=5).html()
     scores = {f"q{at}": score for at, score in enumerate(result.average_precision.tolist()) if score == score}
     assert names(html) == sorted(scores, key=scores.__getitem__)[:8]
-    assert "2 queries have no match" in html
-    assert "The worst 8 queries are shown; 20 with better scores are not." in html
+    assert "Not shown: 2 queries without a match" in html
+    assert "The worst 8 queries of 28 by score." in html
     assert f"{100 * result.mAP:.2f}" in html
     assert html.count('class="curve"') == 1
     assert html.count('<li class="right">') + html.count('<li class="wrong">') == 8 * 5

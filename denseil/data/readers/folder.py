@@ -7,6 +7,7 @@ import os
 from pathlib import Path
 
 from denseil.common.arguments import checked
+from denseil.common.text import counted
 from denseil.data.readers.files import IMAGE_SUFFIXES, images_in, natural_order
 from denseil.data.tracklet import Frames, Tracklet
 
@@ -51,7 +52,7 @@ def read_folder(root: str | Path) -> list[Tracklet]:
     if not found:
         raise FileNotFoundError(f"no images in {root} or the folders in it: they end in {known}")
     if others:
-        logger.warning("%s: %d files are left out, whose names do not end in %s", root, others, known)
+        logger.warning("%s: left out: %s whose names do not end in %s", root, counted(others, "file"), known)
     return found
 
 

@@ -9,6 +9,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from denseil.common.arguments import checked
+from denseil.common.text import counted
 
 
 @dataclass(frozen=True)
@@ -33,7 +34,7 @@ class Agreement:
     def __str__(self) -> str:
         return (
             f"centred cosine {self.mean_cosine:.4f} (least {self.min_cosine:.4f}), "
-            f"same nearest neighbour {self.same_neighbour:.0%}, on {self.clips} clips"
+            f"same nearest neighbour {self.same_neighbour:.0%}, on {counted(self.clips, 'clip')}"
         )
 
 
