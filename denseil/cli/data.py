@@ -101,7 +101,7 @@ def splits(
 
     if output is None:
         given = {"--num-splits": num_splits, "--seed": seed}
-        refuse_unused("splits without --output", [name for name, value in given.items() if value is not None])
+        refuse_unused("splits without --output", {name: value is not None for name, value in given.items()})
     elif output.exists():
         raise FileExistsError(f"{output} is there already, and other splits are lost for good: give another name")
     found = dataset_splits(name, root, new=(num_splits or 10) if output else None, seed=seed or 0)

@@ -118,65 +118,81 @@ def evaluate(
     attention: bool,
 ) -> int:
     """Evaluate a model on a dataset, or saved features of any code base."""
-    of_dataset: dict[str, Any] = {"--data-args": data_args, "--frames": frames != "all", "--output": output != OUTPUT}
-    if mot is not None:
-        of_dataset |= {"--protocol": protocol != "standard", "--metric": metric != "cosine", "--attention": attention}
-        refuse_unused("--mot", [name for name, given in of_dataset.items() if given])
-    elif video is None:
-        refuse_unused("without --mot", reassociation.given(gap, stride, window))
-    if features is not None:
-        of_dataset |= {"--checkpoint": checkpoint, "--random-weights": random_weights, "--model-args": model_args}
-        of_dataset |= {"--device": device != "auto", "--precision": precision != "fp32", "--seed": seed}
-        refuse_unused("--features", [name for name, given in of_dataset.items() if given])
+    of_dataset = {"--data-args": data_args, "--frames": frames != "all", "--output": output != OUTPUT}
     if mot is not None or video is not None:
-        reassociation.check(model, mot, video, dataset=dataset, features=features, page=page, plot=plot, rerank=rerank)
-        where, _ = begin(device, seed)
-        net = open_model(str(model), where, checkpoint=checkpoint, random_weights=random_weights, model_args=model_args)
-        found = reassociation.evaluate(net, Path(str(mot)), Path(str(video)), gap, stride, window, dtype_of(precision))
-        reassociation.show_results(found, json)
-        return 0
-    _check(model, dataset, root, features, page, attention=attention, rerank=rerank)
+        reassociation.check(model, mot, video, dataset=dataset, features=features)
+        of_ranking = {"--protocol": protocol != "standard", "--metric": metric != "cosine", "--rerank": rerank}
+        of_page = {"--plot": plot, "--page": page, "--attention": attention}
+        refuse_unused("--mot", {**of_dataset, **of_ranking, **of_page})
+    else:
+        refuse_unused("without --mot", reassociation.given(gap, stride, window))
+        _check(model, dataset, root, features, page, attention=attention, rerank=rerank)
+    if features is not None:
+        of_model = {"--checkpoint": checkpoint, "--random-weights": random_weights, "--model-args": model_args}
+        computing = {"--device": device != "auto", "--precision": precision != "fp32", "--seed": seed}
+        refuse_unused("--features", {**of_dataset, **of_model, **computing})
+        return _rank_features(features, protocol, metric, rerank, json, plot, page)
+
     import denseil
     from denseil.common.files import check_output_folder
-    from denseil.metrics import KReciprocal, rank_features
+    from denseil.metrics import KReciprocal
 
-    reranking = KReciprocal() if rerank else None
-    if features is not None:
-        result = rank_features(*features, protocol=protocol, metric=metric, rerank=reranking)
-        _report(result, json, plot)
-        if page is not None:
-            _page_of_features(result, features, page)
-            _say_page(page, json)
-        return 0
-    assert model is not None
-    assert root is not None
-    check_output_folder(output)
+    if mot is None:
+        check_output_folder(output)
     where, main = begin(device, seed)
-    net = open_model(model, where, checkpoint=checkpoint, random_weights=random_weights, model_args=model_args)
-    data = denseil.data.read_dataset(str(dataset), root, **(data_args or {}))
     dtype = dtype_of(precision)
+    net = open_model(str(model), where, checkpoint=checkpoint, random_weights=random_weights, model_args=model_args)
+    if mot is not None and video is not None:
+        found = reassociation.evaluate(net, mot, video, gap, stride, window, dtype)
+        if main:
+            reassociation.show_results(found, json)
+        return 1 if found[0].missing_boxes else 0
+    data = denseil.data.read_dataset(str(dataset), str(root), **(data_args or {}))
     result = denseil.evaluate(
         net,
         data,
         frames=frames,
         protocol=protocol,
         metric=metric,
-        rerank=reranking,
+        rerank=KReciprocal() if rerank else None,
         cache=output,
         dtype=dtype,
         progress=progressing(),
     )
     if main:
         settings = [frames, protocol, metric, *["reranked"] * rerank, *[precision] * (precision != "fp32")]
-        file = result_name(model, str(dataset), settings, checkpoint=checkpoint, data_args=data_args)
+        file = result_name(str(model), str(dataset), settings, checkpoint=checkpoint, data_args=data_args)
         save_result(result, output / file, quietly=json == STDOUT)
         _report(result, json, plot)
     if page is not None:
         embed = partial(denseil.embedding.embed_dataset, net, data, frames=frames, cache=output, dtype=dtype)
-        subtitle = f"{name_of_model(model)} on {dataset}"
+        subtitle = f"{name_of_model(str(model))} on {dataset}"
         _page_of_model(result, net, data, embed, page, subtitle, attention=attention)
         if main:
             _say_page(page, json)
+    return 0
+
+
+def _rank_features(
+    features: list[Path],
+    protocol: str,
+    metric: str,
+    rerank: bool,
+    json: Path | None,
+    plot: Path | None,
+    page: Path | None,
+) -> int:
+    """Evaluate saved features."""
+    from denseil.metrics import KReciprocal, rank_features
+
+    result = rank_features(*features, protocol=protocol, metric=metric, rerank=KReciprocal() if rerank else None)
+    _report(result, json, plot)
+    if page is not None:
+        from denseil.viz import evaluation_page, shown_features
+
+        query, gallery = (shown_features(path) for path in features)
+        evaluation_page(result, query, gallery, subtitle="saved features").write(page)
+        _say_page(page, json)
     return 0
 
 
@@ -212,13 +228,6 @@ def _check(
         raise UsageError(
             "nothing to evaluate: give MODEL DATASET ROOT, or --features QUERY.safetensors GALLERY.safetensors"
         )
-
-
-def _page_of_features(result: RankingResult, features: list[Path], page: Path) -> None:
-    from denseil.viz import evaluation_page, shown_features
-
-    query, gallery = (shown_features(path) for path in features)
-    evaluation_page(result, query, gallery, subtitle="saved features").write(page)
 
 
 def _page_of_model(

@@ -76,7 +76,7 @@ def export(
     import denseil
 
     if int8 is None:
-        refuse_unused("export without --int8", ["--dataset"] if dataset else [])
+        refuse_unused("export without --int8", {"--dataset": dataset})
     where, _ = begin("cpu" if device == "auto" else device, seed)
     net = open_model(model, where, checkpoint=checkpoint, random_weights=random_weights, model_args=model_args)
     tracklets = None

@@ -136,7 +136,7 @@ def forget(
     """Remove one person, track or record, also from the files."""
     if sum(value is not None for value in (pid, track, id)) != 1:
         raise ValueError("give what to forget: one of --pid, --track, --id")
-    refuse_unused("--no-optimize", ["--alone"] * (alone and not optimize))
+    refuse_unused("--no-optimize", {"--alone": alone and not optimize})
     from denseil import gallery as galleries
 
     with galleries.open(gallery) as held:
@@ -151,7 +151,7 @@ def forget(
 
 def expire(gallery: str, before: str, optimize: bool, alone: bool, json: bool) -> int:
     """Remove records that ended before a time, also from the files."""
-    refuse_unused("--no-optimize", ["--alone"] * (alone and not optimize))
+    refuse_unused("--no-optimize", {"--alone": alone and not optimize})
     limit = seconds(before)
     assert limit is not None
     if limit > time.time():

@@ -11,7 +11,7 @@ from denseil.cli import options, values
 from denseil.cli.output import note, say, show
 from denseil.cli.parser import UsageError, Verbs, refuse_unused
 from denseil.common.arguments import shown
-from denseil.common.text import plain
+from denseil.common.text import counted, plain
 
 if TYPE_CHECKING:
     from denseil.linking.rules import Travel
@@ -111,8 +111,8 @@ def link(
 
     if (mot is None) != (not tracks):
         raise UsageError("--mot FOLDER and --tracks VIDEO=FILE go together: give both or neither")
-    if threshold is not None and far is not None:
-        refuse_unused("--threshold", ["--far"])
+    if threshold is not None:
+        refuse_unused("--threshold", {"--far": far is not None})
     if questions and holds_answers(questions):
         raise UsageError(
             f"{questions} holds answers: read them with --confirm, and give --questions another file, or remove it"
@@ -147,7 +147,8 @@ def link(
     doubtful = linking.doubts(links, vectors, known=known) if page or questions else []
     if questions:
         write_questions(questions, doubtful, written, answers)
-        note(f"{len(doubtful)} questions{f', after {len(known)} answers' * bool(known)}: {questions}")
+        after = f", after {counted(len(known), 'answer')}" * bool(known)
+        note(f"{counted(len(doubtful), 'question')}{after}: {questions}")
     if page:
         from denseil.cli.link_page import link_page
 
@@ -201,8 +202,8 @@ def _check_clocks(records: list[dict[str, Any]]) -> None:
     if len(known) < len(records):
         first = next(record for record in records if "start" not in record)
         logger.warning(
-            "%d of %d tracklets have no time, first %s: people whom one camera shows at once may be linked; embed the "
-            "manifest of denseil tracklets, which has the times",
+            "tracklets without a time: %d of %d, first %s; people whom one camera shows at once may be linked. Embed "
+            "the manifest of denseil tracklets, which has the times",
             len(records) - len(known),
             len(records),
             shown(first["id"]),

@@ -7,7 +7,7 @@ Over 250 lines because every argument of a declaration is documented.
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import takewhile
 from textwrap import fill
@@ -25,9 +25,9 @@ class UsageError(ValueError):
     """The arguments are not a valid command."""
 
 
-def refuse_unused(kind: str, options: Iterable[str]) -> None:
-    """Raise UsageError if there are options, which were given and have no effect on this kind of call."""
-    if unused := list(options):
+def refuse_unused(kind: str, options: Mapping[str, object]) -> None:
+    """Raise UsageError if an option was given that has no effect on this kind of call; `options` says which were."""
+    if unused := [name for name, given in options.items() if given]:
         raise UsageError(f"{kind}: {', '.join(unused)} would change nothing: leave it out")
 
 

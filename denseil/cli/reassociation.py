@@ -44,10 +44,9 @@ def declare(verb: Verb) -> None:
     )
 
 
-def given(gap: tuple[int, ...], stride: int, window: tuple[int, ...]) -> list[str]:
-    """Names of the options that are not at their defaults."""
-    changed = {"--gap": gap != GAPS, "--stride": stride != STRIDE, "--window": window != WINDOWS}
-    return [name for name, is_changed in changed.items() if is_changed]
+def given(gap: tuple[int, ...], stride: int, window: tuple[int, ...]) -> dict[str, bool]:
+    """Whether each option differs from its default."""
+    return {"--gap": gap != GAPS, "--stride": stride != STRIDE, "--window": window != WINDOWS}
 
 
 def check(
@@ -57,17 +56,12 @@ def check(
     *,
     dataset: str | None,
     features: list[Path] | None,
-    page: Path | None,
-    plot: Path | None,
-    rerank: bool,
 ) -> None:
     """Raise UsageError for options that exclude each other, or lack another."""
     if mot is None or video is None or model is None:
         raise UsageError("re-association needs a model, boxes and their video: give MODEL --mot FILE --video FILE")
     if dataset is not None or features is not None:
         raise UsageError("--mot and --video take the place of DATASET ROOT and of --features: give one of them")
-    if page is not None or plot is not None or rerank:
-        raise UsageError("--page, --plot and --rerank are for datasets: leave them out with --mot")
 
 
 def evaluate(

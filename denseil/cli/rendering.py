@@ -142,7 +142,7 @@ def _check_used(settings: Mapping[str, object], *, benchmark: str | None, walks:
         kind, used = "--walks", {"num_ids", "num_cameras", "minutes", "frames", "seed", "difficulty"}
     else:
         kind, used = "people without --walks", set(settings) - {"minutes"}
-    refuse_unused(kind, ["--" + name.replace("_", "-") for name in settings if name not in used])
+    refuse_unused(kind, {"--" + name.replace("_", "-"): name not in used for name in settings})
 
 
 def _progress_of(what: str) -> Callable[[int, int], None]:

@@ -1,4 +1,4 @@
-"""Running a verb; exit status 0 for done, 1 for problems found, 2 for failure, 130 after Ctrl-C."""
+"""Running a verb; exit status 0 for done, 1 for done with problems, 2 for failure, 130 after Ctrl-C."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from denseil.cli.parser import InterruptedRunError, Parser, UsageError, Verb, Ve
 from denseil.common.arguments import raised_by_us
 from denseil.common.heap import keep_heap
 
-PROBLEMS, COULD_NOT, INTERRUPTED, CLOSED = 1, 2, 130, 141
+COULD_NOT, INTERRUPTED, CLOSED = 2, 130, 141
 
 
 def main(argv: list[str] | None = None) -> int:

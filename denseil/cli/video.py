@@ -80,7 +80,8 @@ def _declare_embed(verbs: Verbs) -> None:
             "denseil embed crops --model runs/mars/final -o vectors.safetensors",
             "denseil embed /data/mars --dataset mars --split query --model runs/mars/final -o q.safetensors",
         ),
-        more="`accelerate launch -m denseil embed ...` splits the work over processes.",
+        more="The exit status is 1 if tracklets were skipped because none of their frames can be read. `accelerate "
+        "launch -m denseil embed ...` splits the work over processes.",
         again="run the same command again: it continues after the last 2,048 frames that it has stored",
     )
     what = verb.subject("input and output")
@@ -158,9 +159,10 @@ def embed(
     found = read_tracklets(source, dataset, split)  # before a model is loaded or downloaded
     embedder = Embedder(model, device=where, dtype=dtype_of(precision), frames=frames, budget=budget)
     report = embed_to_file(embedder, found, output, shard=shard, progress=progress and progressing())
-    if report is not None:  # in the main process
-        show(report, as_json=json)
-    return 0
+    if report is None:  # not the main process
+        return 0
+    show(report, as_json=json)
+    return 1 if report.skipped else 0
 
 
 def _warn_of_manifest(crops: Path) -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 from collections import defaultdict, deque
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +18,8 @@ from denseil.data.frame import Frame
 from denseil.data.video_frames import open_frames
 from denseil.embedding.online import TrackletEmbedder
 from denseil.metrics import Reassociation, Sightings, reassociate
+
+logger = logging.getLogger(__name__)
 
 
 @checked
@@ -38,8 +42,8 @@ def evaluate_reassociation(
     Args:
         embedder: Embedder of tracks; frames are RGB.
         video: The video; see `denseil.data.cut_tracklets`.
-        tracks: Its boxes, from `denseil.data.read_tracks`. Boxes without a pixel in the picture, and those in frames
-            that cannot be decoded, are left out.
+        tracks: Its boxes, from `denseil.data.read_tracks`. Boxes without a pixel in the picture are left out. Those in
+            frames that are damaged or missing are too, with a warning; results count them in `missing_boxes`.
         gaps: Frames from a query to its candidates.
         stride: Queries are at frames divisible by this number.
         windows: Maximum number of frames of a vector.
@@ -58,16 +62,23 @@ def evaluate_reassociation(
     query_frames = range(stride, int(tracks.frames.max(initial=0)) + 1, stride)
     candidate_frames = {frame + gap for frame in query_frames for gap in gaps}
     plan = _Plan(embedder, set(query_frames), candidate_frames, sorted(set(windows)))
+    intact = []
     for frame in open_frames(video, fps=fps):
         if frame.number > tracks.frames[-1]:
             break
         plan.add(frame, tracks)
+        intact += [frame.number] * (not frame.damaged)
     plan.finish()
-    return [
+    if missing := int((~np.isin(tracks.frames, intact)).sum()):
+        logger.warning(
+            "%s: %d of %d boxes are left out: their frames are damaged or missing", video, missing, len(tracks)
+        )
+    results = (
         reassociate(plan.queries(window), plan.candidates(window), gap=gap, stride=stride, window=window)
         for gap in gaps
         for window in windows
-    ]
+    )
+    return [replace(result, missing_boxes=missing) for result in results]
 
 
 class _Plan:

@@ -47,6 +47,7 @@ class Reassociation:
         candidates: Mean number of candidates.
         skipped: Number of queries left out, by reason: `no frame` that much later, `one candidate` only, or `gone` if
             the track is not among the candidates.
+        missing_boxes: Number of boxes in frames that are damaged, or that the video does not have.
     """
 
     gap: int
@@ -58,6 +59,7 @@ class Reassociation:
     num_query: int
     candidates: float
     skipped: dict[str, int]
+    missing_boxes: int = 0
 
     def __str__(self) -> str:
         scores = "".join(f"{100 * value:8.2f}" for value in (self.rank1, self.mrr, self.chance))

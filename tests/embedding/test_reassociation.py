@@ -1,6 +1,7 @@
 """Re-association on a video: each window has the vector that `Embedder` makes of its frames."""
 
 import json
+import shutil
 from collections.abc import Collection
 from pathlib import Path
 
@@ -87,6 +88,24 @@ def test_vectors_of_windows_are_embedders(model: DenseIL, street: tuple[Path, Tr
             assert len(got.frames) == len(by_row)
             for vector, *row in zip(*got, strict=True):
                 np.testing.assert_allclose(vector, by_row[tuple(row)], atol=1e-5)
+
+
+def test_boxes_of_missing_frames_are_counted(
+    model: DenseIL, street: tuple[Path, Tracks], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    import denseil
+
+    folder, tracks = street
+    denseil.save_pretrained(model, tmp_path / "model")
+    shutil.copytree(folder, tmp_path / "img1")
+    for number in (3, FRAMES):
+        (tmp_path / "img1" / f"{number:06}.png").unlink()
+    words = ["evaluate", str(tmp_path / "model"), "--mot", str(folder.parent / "tracks.txt")]
+    words += ["--video", str(tmp_path / "img1"), "--gap", "1", "--stride", "2", "--window", "1", "--json"]
+    assert main(words) == 1
+    out, err = capsys.readouterr()
+    assert json.loads(out)[0]["missing_boxes"] == 6
+    assert f"6 of {len(tracks)} boxes are left out: their frames are damaged or missing" in err
 
 
 def test_on_the_command_line(
