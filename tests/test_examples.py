@@ -77,7 +77,7 @@ def test_every_variant_trains(tmp_path: Path, capsys: pytest.CaptureFixture[str]
     assert capsys.readouterr().out.count("under mars-official") == len(module.VARIANTS)
 
 
-def test_retrieve_embeds_and_judges(capsys: pytest.CaptureFixture[str]):
+def test_retrieve_embeds_and_evaluates(capsys: pytest.CaptureFixture[str]):
     load("retrieve").main([str(TRACKLETS)])
     out = capsys.readouterr().out
     assert "2 queries, 8 test tracklets, 64 frames" in out

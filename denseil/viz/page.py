@@ -98,7 +98,7 @@ class Page:
 
     @checked
     def add_persons(self, persons: Sequence[PersonRow], title: str, note: str = "", *, large: bool = False) -> None:
-        """Add rows of tracklets, one row per person or question; `large` pictures are for those to be judged."""
+        """Add rows of tracklets, one row per person or question; `large` pictures are for pairs to compare."""
         self._add("persons", persons=persons, title=title, note=note, large=large, thumbnails=self.thumbnails)
 
     @checked

@@ -24,7 +24,7 @@ import torch
 
 import denseil
 
-COMPARISONS = ("inference", "tracklets", "loading", "loader", "judging", "training", "cpu", "heap", "forms")
+COMPARISONS = ("inference", "tracklets", "loading", "loader", "ranking", "training", "cpu", "heap", "forms")
 
 
 def machine() -> dict[str, object]:

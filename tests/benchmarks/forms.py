@@ -1,7 +1,7 @@
 """What lower precision and other runtimes do to trained weights: `python -m tests.benchmarks.forms [ROOT]`.
 
-Accuracy, not speed: the weights in the package, in every form that the installed runtimes can run, judged on a dataset
-in MARS layout. By default on the sample of rendered people in the package; `people-v1` says more.
+Accuracy, not speed: the weights in the package, in every form that the installed runtimes can run, evaluated on a
+dataset in MARS layout. By default on the sample of rendered people in the package; `people-v1` says more.
 """
 
 from __future__ import annotations

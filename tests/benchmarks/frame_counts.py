@@ -1,6 +1,6 @@
 """mAP of models with 1, 4 and all frames of a tracklet: `python -m tests.benchmarks.frame_counts MODEL --on ROOT`.
 
-A MODEL is a packaged name or a saved folder. `--mean MODEL ...` judges the mean of the weights of several, and
+A MODEL is a packaged name or a saved folder. `--mean MODEL ...` evaluates the mean of the weights of several, and
 `--half-way OLD NEW ...` what lies half-way from one model to the mean of others. A ROOT holds a dataset in the layout
 of MARS, or `manifest.csv`.
 

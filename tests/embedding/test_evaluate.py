@@ -1,4 +1,4 @@
-"""Judging a model on real tracklets: the example's plain way, the cache, the command, two processes."""
+"""Evaluating a model on real tracklets: the example's plain way, the cache, the command, two processes."""
 
 import dataclasses
 import json
@@ -184,7 +184,7 @@ def test_command_prints_and_saves_the_record(
     assert "mars-official, cosine distance, frames: even8" in printed
     saved = RankingResult.load(out / "tiny-mars-even8-mars-official-cosine.json")
     assert saved.to_dict() == evaluate(model, dataset, frames="even8", protocol="mars-official").to_dict()
-    (features,) = out.glob("features-*.safetensors")  # of all test tracklets: they are judged again as they are
+    (features,) = out.glob("features-*.safetensors")  # of all test tracklets: they are evaluated again as they are
     capsys.readouterr()
     assert (
         main(["evaluate", *arguments, "--frames", "even8", "--protocol", "mars-official", "--precision", "bf16"]) == 0

@@ -1,4 +1,4 @@
-"""Judging as its definition reads: one query and one gallery item at a time, exact for integer features."""
+"""Scores as their definition reads: one query and one gallery item at a time, exact for integer features."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def trapezoid(matches: list[bool]) -> float:
     return area
 
 
-def judge(case: Case, protocol: str, metric: str) -> tuple[float, list[float], float, int]:
+def score(case: Case, protocol: str, metric: str) -> tuple[float, list[float], float, int]:
     """MAP, CMC, mINP and the number of queries with a match; ZeroDivisionError where there is nothing to average."""
     lists = ranked_matches(case, metric)
     valid = [matches for matches in lists if any(matches)]

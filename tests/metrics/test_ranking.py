@@ -9,7 +9,7 @@ from torchmetrics.retrieval import RetrievalMAP
 
 from denseil.metrics import Embeddings, nearest, rank
 from denseil.metrics.result import RankingResult
-from tests.metrics.reference import Case, judge
+from tests.metrics.reference import Case, score
 
 
 def both(case: Case) -> tuple[Embeddings, Embeddings]:
@@ -38,7 +38,7 @@ def cases(draw: st.DrawFn, values: st.SearchStrategy[int]) -> Case:
 def assert_agrees(case: Case, protocol: str, metric: str, block: tuple[int, int]) -> None:
     query, gallery = both(case)
     try:
-        mean_ap, cmc, mean_inp, num_valid = judge(case, protocol, metric)
+        mean_ap, cmc, mean_inp, num_valid = score(case, protocol, metric)
     except ZeroDivisionError:
         with pytest.raises(ValueError, match="has a match"):
             rank(query, gallery, protocol=protocol, metric=metric, block=block)

@@ -86,7 +86,7 @@ def test_re_ranking_is_told_wherever_scores_are() -> None:
     assert a_result().plot().axes[0].get_title().startswith("standard, euclidean: mAP 50.0%")
 
 
-def test_splits_must_be_several_and_judged_alike() -> None:
+def test_splits_must_be_several_and_evaluated_alike() -> None:
     with pytest.raises(ValueError, match=r"1 split"):
         mean_of_splits([a_result()])
     with pytest.raises(ValueError, match=r"different ways.*frames 8.*frames all"):

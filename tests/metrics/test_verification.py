@@ -170,9 +170,9 @@ def test_lengths_beyond_float32_are_refused_as_in_rank(scale: float, text: str):
     vectors = embeddings.vectors.clone()
     vectors[7] *= scale
     wrong = Embeddings(vectors, embeddings.pids, embeddings.camids)
-    for judge in (lambda: verify(wrong), lambda: rank(wrong, wrong)):
+    for compute in (lambda: verify(wrong), lambda: rank(wrong, wrong)):
         with pytest.raises(ValueError, match=text):
-            judge()
+            compute()
 
 
 def test_what_it_prints_and_draws(tmp_path):

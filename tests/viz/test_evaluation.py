@@ -1,4 +1,4 @@
-"""The page of a judgement, as text and in a browser."""
+"""The page of an evaluation, as text and in a browser."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def shown(of: Embeddings, letter: str) -> list[Shown]:
 
 
 @pytest.fixture
-def judged() -> tuple[RankingResult, Embeddings, Embeddings]:
+def evaluated() -> tuple[RankingResult, Embeddings, Embeddings]:
     query, gallery = embeddings(30, 0, 1), embeddings(60, 1, 2)
     query = Embeddings(query.vectors, query.pids.index_fill(0, torch.tensor([4, 5]), 99), query.camids)  # no match
     return rank(query, gallery, frames="all"), query, gallery
@@ -39,8 +39,8 @@ def names(html: str) -> list[str]:
     return re.findall(r'aria-label="Query \d+: (\w+)"', html)
 
 
-def test_worst_queries_come_first_and_the_rest_is_counted(judged: tuple[RankingResult, Embeddings, Embeddings]):
-    result, query, gallery = judged
+def test_worst_queries_come_first_and_the_rest_is_counted(evaluated: tuple[RankingResult, Embeddings, Embeddings]):
+    result, query, gallery = evaluated
     assert result.average_precision is not None
     html = evaluation_page(result, (query, shown(query, "q")), (gallery, shown(gallery, "g")), limit=8, k=5).html()
     scores = {f"q{at}": score for at, score in enumerate(result.average_precision.tolist()) if score == score}
@@ -54,8 +54,8 @@ def test_worst_queries_come_first_and_the_rest_is_counted(judged: tuple[RankingR
         assert f"<td>{text}</td>" in html
 
 
-def test_marks_and_first_ranks_agree(judged: tuple[RankingResult, Embeddings, Embeddings]):
-    result, query, gallery = judged
+def test_marks_and_first_ranks_agree(evaluated: tuple[RankingResult, Embeddings, Embeddings]):
+    result, query, gallery = evaluated
     html = evaluation_page(result, (query, shown(query, "q")), (gallery, shown(gallery, "g")), k=60).html()
     articles = html.split("<article")[1:]
     assert len(articles) == result.num_valid
@@ -64,8 +64,8 @@ def test_marks_and_first_ranks_agree(judged: tuple[RankingResult, Embeddings, Em
         assert f"first right at rank {marks.index('right') + 1}<" in article
 
 
-def test_a_re_ranked_result_says_that_the_lists_are_not(judged: tuple[RankingResult, Embeddings, Embeddings]):
-    _, query, gallery = judged
+def test_a_re_ranked_result_says_that_the_lists_are_not(evaluated: tuple[RankingResult, Embeddings, Embeddings]):
+    _, query, gallery = evaluated
     for rerank in (None, KReciprocal(k1=5)):
         result = rank(query, gallery, rerank=rerank)
         html = evaluation_page(result, (query, shown(query, "q")), (gallery, shown(gallery, "g"))).html()
@@ -73,17 +73,17 @@ def test_a_re_ranked_result_says_that_the_lists_are_not(judged: tuple[RankingRes
         assert ("in the order of the distance alone" in html) is bool(rerank)
 
 
-def test_a_loaded_result_is_refused(judged: tuple[RankingResult, Embeddings, Embeddings]):
-    result, query, gallery = judged
+def test_a_loaded_result_is_refused(evaluated: tuple[RankingResult, Embeddings, Embeddings]):
+    result, query, gallery = evaluated
     loaded = RankingResult.from_json(result.to_json())
     with pytest.raises(ValueError, match="these 30 queries"):
         evaluation_page(loaded, (query, shown(query, "q")), (gallery, shown(gallery, "g")))
 
 
 @pytest.fixture
-def files(judged: tuple[RankingResult, Embeddings, Embeddings], tmp_path: Path) -> list[str]:
+def files(evaluated: tuple[RankingResult, Embeddings, Embeddings], tmp_path: Path) -> list[str]:
     """Features files with hostile records; the gallery's have pictures."""
-    _, query, gallery = judged
+    _, query, gallery = evaluated
     paths = [str(tmp_path / f"{name}.safetensors") for name in "qg"]
     crop = picture(tmp_path / "crop.png")
     save_features(paths[0], query, records=[{"id": f"{HOSTILE[at % 6]}{at}", "thumbnail": 3} for at in range(30)])

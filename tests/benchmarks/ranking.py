@@ -1,8 +1,8 @@
-"""Speed and memory of judging, each as a ratio within one run: machines differ and are shared.
+"""Speed and memory of `rank`, each as a ratio within one run: machines differ and are shared.
 
-    python -m tests.benchmarks.judging                       # MARS's size: 1,980 x 11,310 x 2,048
-    python -m tests.benchmarks.judging --large               # and the peak memory of 2,000 x 1,000,000 x 256
-    python -m tests.benchmarks.judging --peer NAME=FILE.so   # and another evaluator, as a built `rank_cy` module
+    python -m tests.benchmarks.ranking                       # MARS's size: 1,980 x 11,310 x 2,048
+    python -m tests.benchmarks.ranking --large               # and the peak memory of 2,000 x 1,000,000 x 256
+    python -m tests.benchmarks.ranking --peer NAME=FILE.so   # and another evaluator, as a built `rank_cy` module
 
 A peer offers `evaluate_cy(distances, q_pids, g_pids, q_camids, g_camids, max_rank)`, as torchreid and FastReID do, and
 returns CMC first, then mAP or the average precisions.
@@ -91,7 +91,7 @@ class Products:
         return dots
 
 
-def judge(
+def compare(
     query: Embeddings,
     gallery: Embeddings,
     peers: dict[str, Callable[..., Any]],
@@ -189,12 +189,12 @@ def main() -> None:
         return large(options.only_large)
 
     peers = {name: load_peer(path) for name, path in (peer.split("=", 1) for peer in options.peer)}
-    report = judge(
+    report = compare(
         *mars_like(options.clear), peers, options.rounds, time.process_time if options.cpu else time.perf_counter
     )
     report["ratios"] = table(report)
     if options.large:
-        command = [sys.executable, "-m", "tests.benchmarks.judging", "--only-large", "1000000"]
+        command = [sys.executable, "-m", "tests.benchmarks.ranking", "--only-large", "1000000"]
         report["large"] = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
         print(
             f"2,000 x 1,000,000 x 256: peak {report['large']['peak_gb_over_features']:.2f} GB over the features", end=""
