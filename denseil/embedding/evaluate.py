@@ -85,10 +85,9 @@ def evaluate(
         progress=progress,
     )
     queries = dataset.gallery_with_queries()[1]
-    end = queries.stop if rules.queries_in_gallery else queries.start
     return rank(
         everything[queries.start :],
-        everything[:end],
+        everything[rules.gallery(queries)],
         protocol=protocol,
         metric=metric,
         frames=frames,

@@ -65,6 +65,14 @@ class Protocol:
     mean_over_all: bool
     queries_in_gallery: bool
 
+    def gallery(self, queries: range) -> slice:
+        """Return the slice of a dataset's gallery followed by its queries that is the gallery of this protocol.
+
+        Args:
+            queries: The places of the queries, from `VideoReIDDataset.gallery_with_queries`.
+        """
+        return slice(queries.stop if self.queries_in_gallery else queries.start)
+
 
 PROTOCOLS = {
     protocol.name: protocol

@@ -43,12 +43,12 @@ def check_evaluation(dataset: VideoReIDDataset, protocol: str) -> None:
             + otherwise
         )
     tracklets, queries = dataset.gallery_with_queries()
-    end = queries.stop if get_protocol(protocol).queries_in_gallery else queries.start
+    gallery = get_protocol(protocol).gallery(queries)
     fingerprint(tracklets)
     generator = torch.Generator().manual_seed(0)
     vectors = label(tracklets, torch.rand(len(tracklets), 2, generator=generator))  # whether there are matches only
     try:
-        rank(vectors[queries.start :], vectors[:end], protocol=protocol)
+        rank(vectors[queries.start :], vectors[gallery], protocol=protocol)
     except ValueError as error:
         cameras = sorted({each.camid for each in tracklets if each.pid >= 0})
         raise ValueError(
