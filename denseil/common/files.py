@@ -15,12 +15,14 @@ PLAN = "plan.txt"
 def replacing(path: str | Path) -> Iterator[Path]:
     """Write to a temporary file that atomically replaces `path` when the block succeeds.
 
+    If the path is a symbolic link, the file that it leads to is replaced, and the link stays.
+
     Raises:
         FileNotFoundError: If the folder does not exist.
         PermissionError: If the folder is read-only.
         ValueError: If the path names no file, or is a folder, a device or a pipe, which renaming would replace.
     """
-    path = Path(path)
+    path = Path(os.path.realpath(path)) if Path(path).is_symlink() else Path(path)
     check_output(path)
     # The suffix is kept, because figures are saved in the format that it names.
     temporary = path.with_name(f".{path.stem}.{os.getpid()}{path.suffix}")

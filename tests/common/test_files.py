@@ -42,6 +42,21 @@ def test_a_block_that_fails_leaves_what_was_there(tmp_path: Path):
     assert [item.read_text() for item in tmp_path.iterdir()] == ["new"]
 
 
+def test_a_link_stays_and_its_file_is_replaced(tmp_path: Path):
+    (tmp_path / "data").mkdir()
+    for name in ("there", "new"):  # one leads to a file, one to none yet
+        (tmp_path / name).symlink_to(Path("data", f"{name}.txt"))
+    (tmp_path / "data" / "there.txt").write_text("old")
+    for name in ("there", "new"):
+        with replacing(tmp_path / name) as temporary:
+            temporary.write_text(name)
+        assert (tmp_path / name).is_symlink()
+        assert (tmp_path / "data" / f"{name}.txt").read_text() == name
+    (tmp_path / "lost").symlink_to(tmp_path / "none" / "file")
+    with pytest.raises(FileNotFoundError, match="there is no folder"), replacing(tmp_path / "lost"):
+        pass
+
+
 def test_a_full_disk_is_one_error_that_names_the_file(tmp_path: Path):
     resource = pytest.importorskip("resource")
     path, before = tmp_path / "vectors.safetensors", resource.getrlimit(resource.RLIMIT_FSIZE)
