@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import save_file
-from torch import Tensor
+from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from denseil.common.tensor_files import load_tensors
@@ -107,30 +107,50 @@ def clear_unfinished(folder: Path) -> None:
         shutil.rmtree(path, ignore_errors=True)
 
 
-def optimizer_tensors(optimizer: Optimizer) -> dict[str, Tensor]:
-    """Return the optimizer's state of each parameter, as "parameter.name" -> tensor."""
-    state = optimizer.state_dict()["state"]
-    return {f"{index}.{name}": value for index, values in state.items() for name, value in values.items()}
+def optimizer_tensors(optimizer: Optimizer, parameters: Mapping[str, nn.Parameter]) -> dict[str, Tensor]:
+    """Return the optimizer's state of each parameter, as "parameter.state" -> tensor.
+
+    Args:
+        optimizer: The optimizer.
+        parameters: Its parameters by name.
+    """
+    return {
+        f"{name}.{key}": value
+        for name, parameter in parameters.items()
+        for key, value in optimizer.state.get(parameter, {}).items()
+    }
 
 
-def restore_optimizer(optimizer: Optimizer, tensors: Mapping[str, Tensor]) -> None:
+def restore_optimizer(
+    optimizer: Optimizer, tensors: Mapping[str, Tensor], parameters: Mapping[str, nn.Parameter]
+) -> None:
     """Load the state returned by `optimizer_tensors` into an optimizer; its groups are not changed.
+
+    Earlier checkpoints hold the places of parameters in the optimizer instead of their names.
+
+    Args:
+        optimizer: The optimizer.
+        tensors: The state.
+        parameters: The optimizer's parameters by name.
 
     Raises:
         ValueError: If the state belongs to other parameters.
     """
-    parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
+    ordered = [parameter for group in optimizer.param_groups for parameter in group["params"]]
+    names = {id(parameter): name for name, parameter in parameters.items()}
+    places = {names[id(parameter)]: place for place, parameter in enumerate(ordered)}
+    places |= {str(place): place for place in range(len(ordered))}
     state: dict[int, dict[str, Tensor]] = {}
     for key, value in tensors.items():
-        index, _, name = key.partition(".")
-        if int(index) >= len(parameters):
-            raise ValueError(f"optimizer state {key} belongs to no parameter: there are only {len(parameters)}")
-        parameter = parameters[int(index)]
+        owner, _, name = key.rpartition(".")
+        if owner not in places:
+            raise ValueError(f"optimizer state {key} belongs to none of the {len(ordered)} trained parameters")
+        parameter = ordered[places[owner]]
         if value.ndim and value.shape != parameter.shape:
             raise ValueError(f"optimizer state {key} has shape {tuple(value.shape)}, not {tuple(parameter.shape)}")
         if value.ndim:  # in the parameter's memory format, so that steps stay bit-identical
             value = torch.empty_like(parameter, dtype=value.dtype).copy_(value)
-        state.setdefault(int(index), {})[name] = value
+        state.setdefault(places[owner], {})[name] = value
     optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
 
 

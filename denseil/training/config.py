@@ -76,7 +76,7 @@ class TrainConfig:
         layer_decay: Factor on the learning rate per layer, from the last layer to the first (timm's layer decay, by the
             model's group_matcher); null for none.
         weight_decay: Weight decay of matrices and kernels; norms and biases have none.
-        clip_grad: Maximum norm of the gradient; null for no clipping.
+        clip_grad: Maximum norm of the gradient of all that is trained; null for no clipping.
         epochs: Number of passes over the identities.
         schedule: Learning-rate schedule: step (times gamma after every step_every epochs), cosine (to zero), or
             constant.

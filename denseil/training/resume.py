@@ -70,7 +70,10 @@ def save_state(training: Training, epoch: int, best: float) -> None:
         "data": training.data,
         "processes": training.accelerator.num_processes,
     }
-    tensors = {"model": training.model.state_dict(), "optimizer": optimizer_tensors(training.optimizer)}
+    tensors = {
+        "model": training.model.state_dict(),
+        "optimizer": optimizer_tensors(training.optimizer, training.named_parameters()),
+    }
     if isinstance(training.objective, nn.Module) and (own := training.objective.state_dict()):
         tensors["objective"] = own
     if not (output / CONFIG).exists():  # deleted in the meantime; a run cannot be resumed without it
@@ -131,7 +134,7 @@ def _restore_modules(training: Training, checkpoint: Checkpoint) -> None:
         training.model.load_state_dict(current_names(tensors) if isinstance(training.model, DenseIL) else tensors)
         if own and isinstance(objective, nn.Module):
             objective.load_state_dict(checkpoint.tensors["objective"])
-        restore_optimizer(training.optimizer, checkpoint.tensors["optimizer"])
+        restore_optimizer(training.optimizer, checkpoint.tensors["optimizer"], training.named_parameters())
     except (RuntimeError, ValueError) as error:
         raise ValueError(
             f"{training.config.output} was started with another model or objective ({plain(str(error))}): resume it "

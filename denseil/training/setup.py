@@ -86,6 +86,16 @@ class Training:
             if isinstance(module, nn.modules.batchnorm._BatchNorm):
                 module.eval()
 
+    def named_parameters(self) -> dict[str, nn.Parameter]:
+        """Return the parameters by name: those of the model (`model.neck.bn.weight`), then those of the objective."""
+        parts = {"model": self.model, "objective": self.objective}
+        return {
+            f"{part}.{name}": parameter
+            for part, module in parts.items()
+            if isinstance(module, nn.Module)
+            for name, parameter in module.named_parameters()
+        }
+
     def to_device(self, batch: ClipBatch) -> tuple[Tensor, Tensor]:
         """Return a batch's clips (B, T, 3, H, W), normalised for the model, and its labels (B,)."""
         device = self.accelerator.device

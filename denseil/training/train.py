@@ -164,7 +164,7 @@ def training_step(training: Training, batch: ClipBatch) -> dict[str, Tensor]:
         losses = loggable(named_losses(training.objective(logits, features, labels)))
         accelerator.backward(losses["total"])
         if config.clip_grad is not None and accelerator.sync_gradients:
-            accelerator.clip_grad_norm_(training.wrapped.parameters(), config.clip_grad)
+            accelerator.clip_grad_norm_(training.named_parameters().values(), config.clip_grad)
         training.optimizer.step()
         training.optimizer.zero_grad()
     return {name: loss.detach() for name, loss in losses.items()}

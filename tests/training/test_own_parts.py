@@ -20,6 +20,7 @@ from denseil.data import label_map, read_dataset
 from denseil.models import Preprocessing
 from denseil.training import TrainConfig, train
 from denseil.training.progress import read_metrics
+from denseil.training.setup import Training
 from tests.data.test_mars import TINY
 from tests.training.test_resume import config_for, interrupted
 
@@ -121,6 +122,48 @@ def test_an_objectives_parameters_are_trained_and_resumed(config: TrainConfig):
     interrupted(again, model=MeanColour(), objective=Centres(), preprocessing=FRAMES)
     train(again, model=MeanColour(), objective=resumed, preprocessing=FRAMES, resume=True)
     assert torch.equal(whole.centres, resumed.centres)
+
+
+def test_the_gradient_of_an_objectives_parameters_is_clipped_too(config: TrainConfig):
+    norms: list[float] = []
+
+    class Norms:
+        def on_step(self, training: Training, step: int, losses: dict[str, Tensor]) -> None:
+            if step == 1:
+                training.optimizer.optimizer.register_step_pre_hook(lambda optimizer, *_: norms.append(norm(optimizer)))
+
+    def norm(optimizer: torch.optim.Optimizer) -> float:
+        grads = [one.grad for group in optimizer.param_groups for one in group["params"] if one.grad is not None]
+        return float(torch.cat([grad.flatten() for grad in grads]).norm())
+
+    clipped = dataclasses.replace(config, clip_grad=0.01)
+    train(clipped, model=MeanColour(), objective=Centres(), preprocessing=FRAMES, callbacks=[Norms()])
+    assert norms == [pytest.approx(0.01, rel=1e-3)] * 2
+
+
+class Reordered(MeanColour):
+    """`MeanColour` with two layers of one shape, registered in either order."""
+
+    def __init__(self, names: tuple[str, ...]) -> None:
+        super().__init__()
+        layers = {name: nn.Linear(8, 8) for name in ("first", "second")}
+        for name in names:
+            self.add_module(name, layers[name])
+
+    def forward(self, clips: Tensor, mask: Tensor | None = None) -> Tensor | tuple[Tensor, Tensor]:
+        features = self.second(self.first(self.head(clips.mean((1, 3, 4)))))
+        return (self.classifier(features), features) if self.training else features
+
+
+def test_parameters_keep_their_moments_where_their_order_has_changed(config: TrainConfig):
+    whole, begun = (Reordered(("first", "second")) for _ in range(2))
+    train(config, model=whole, preprocessing=FRAMES)
+    again = dataclasses.replace(config, output=config.output + "2")
+    interrupted(again, model=begun, preprocessing=FRAMES)
+    resumed = Reordered(("second", "first"))
+    train(again, model=resumed, preprocessing=FRAMES, resume=True)
+    for name, value in whole.state_dict().items():
+        torch.testing.assert_close(resumed.state_dict()[name], value, rtol=1e-5, atol=1e-7)
 
 
 def test_a_model_has_its_own_forward_back_when_training_ends(config: TrainConfig):

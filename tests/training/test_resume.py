@@ -127,6 +127,21 @@ def test_what_is_left_of_kills_is_removed_and_train_yaml_comes_back(tmp_path: Pa
     assert not list(Path(config.output).rglob(".saving-*"))
 
 
+def test_checkpoints_that_number_the_parameters_are_resumed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    whole, resumed = config_for(tmp_path / "whole"), config_for(tmp_path / "resumed")
+    train(whole)
+
+    def by_place(optimizer: torch.optim.Optimizer, parameters: object) -> dict[str, torch.Tensor]:
+        state = optimizer.state_dict()["state"]
+        return {f"{place}.{name}": value for place, values in state.items() for name, value in values.items()}
+
+    with monkeypatch.context() as patch:
+        patch.setattr("denseil.training.resume.optimizer_tensors", by_place)
+        interrupted(resumed)
+    train(resumed, resume=True)
+    assert all(torch.equal(value, weights(resumed)[name]) for name, value in weights(whole).items())
+
+
 @pytest.mark.parametrize("text", ["[]", "{}", '{"content": [], "digest": ""}', "null", '"text"'])
 def test_a_state_of_the_wrong_shape_is_damage(tmp_path: Path, text: str, caplog: pytest.LogCaptureFixture):
     (tmp_path / "epoch-000001").mkdir()
