@@ -8,6 +8,8 @@ from typing import TypeVar
 
 from torch import nn
 
+from denseil.models.identity import settings_of_vectors
+
 Model = TypeVar("Model", bound=nn.Module)
 
 
@@ -22,11 +24,16 @@ def average(models: Sequence[Model], shares: Sequence[float] | None = None) -> M
         shares: Share of each, with sum 1; equal by default.
 
     Raises:
-        ValueError: If there is no model, a share is missing, the shares do not sum to 1, or the architectures differ.
+        ValueError: If there is no model, a share is missing, the shares do not sum to 1, or the models' classes,
+            arguments or shapes differ.
     """
     shares = [1 / len(models)] * len(models) if shares is None and models else list(shares or ())
     if not models or len(shares) != len(models) or not abs(sum(shares) - 1) <= 1e-6:
         raise ValueError(f"{len(models)} models and shares {shares}: give at least one model, and shares with sum 1")
+    settings = [settings_of_vectors(model) for model in models]
+    for name in sorted({name for each in settings for name in each}):
+        if any(each.get(name) != settings[0].get(name) for each in settings):
+            raise ValueError(f"the models differ in {name}: give models of one architecture, made with equal arguments")
     states = [model.state_dict() for model in models]
     mean = {}
     for name, value in states[0].items():

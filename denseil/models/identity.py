@@ -53,13 +53,21 @@ def model_id(model: nn.Module, preprocessing: Preprocessing | None = None) -> st
         if frames is None or not isinstance(own, Preprocessing) or replace(frames, frames=own.frames) == own:
             return carried
         return make_id(carried, kind="export", model_args={}, preprocessing=frames)
-    ours = source or isinstance(model, DenseIL)
-    return make_id(
-        source or weights_digest(model),
-        kind="denseil" if ours else f"{type(model).__module__}.{type(model).__qualname__}",
-        model_args=getattr(model, "_model_args", None) or origin_of(model)[1],
-        preprocessing=frames,
-    )
+    kind, args = _kind_and_args(model)
+    return make_id(source or weights_digest(model), kind=kind, model_args=args, preprocessing=frames)
+
+
+def _kind_and_args(model: nn.Module) -> tuple[str, Mapping[str, Any]]:
+    """Return "denseil" or the full name of another class, and the arguments that `create_model` was given."""
+    ours = hasattr(model, "source_weights") or isinstance(model, DenseIL)
+    kind = "denseil" if ours else f"{type(model).__module__}.{type(model).__qualname__}"
+    return kind, getattr(model, "_model_args", None) or origin_of(model)[1]
+
+
+def settings_of_vectors(model: nn.Module) -> dict[str, Any]:
+    """Return what vectors depend on besides the weights and the preprocessing: a model's class and arguments."""
+    kind, args = _kind_and_args(unwrap(model))
+    return {"class": kind, **_args_of_vectors(kind, args)}
 
 
 def stale_thresholds(model: nn.Module, preprocessing: Preprocessing | None = None) -> bool:
@@ -78,6 +86,17 @@ def stale_thresholds(model: nn.Module, preprocessing: Preprocessing | None = Non
 
 def make_id(weights: str, *, kind: str, model_args: Mapping[str, Any], preprocessing: Preprocessing | None) -> str:
     """Return the identity of a model from the digest of its weights; see `model_id`."""
+    args = _args_of_vectors(kind, model_args)
+    frames = preprocessing.to_dict() if preprocessing else {}
+    content = [weights, kind, args, {name: value for name, value in frames.items() if name != "frames"}]
+    text = json.dumps(
+        content, sort_keys=True, default=lambda value: f"{type(value).__module__}.{type(value).__qualname__}"
+    )
+    return hashlib.blake2b(text.encode(), digest_size=20).hexdigest()
+
+
+def _args_of_vectors(kind: str, model_args: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the arguments that affect vectors, with defaults filled in and equal spellings made one."""
     args = dict(model_args)
     if kind == "denseil":
         defaults = {name: param.default for name, param in inspect.signature(DenseIL).parameters.items()}
@@ -85,13 +104,7 @@ def make_id(weights: str, *, kind: str, model_args: Mapping[str, Any], preproces
         args["backbone"] = str(args["backbone"]).partition(".")[0]
         args["levels"] = sorted(args["levels"])
         args = {name: value for name, value in args.items() if args["depth"] or name not in _OF_DECODER}
-    args = {name: value or None for name, value in args.items() if name not in _NOT_IN_VECTORS}
-    frames = preprocessing.to_dict() if preprocessing else {}
-    content = [weights, kind, args, {name: value for name, value in frames.items() if name != "frames"}]
-    text = json.dumps(
-        content, sort_keys=True, default=lambda value: f"{type(value).__module__}.{type(value).__qualname__}"
-    )
-    return hashlib.blake2b(text.encode(), digest_size=20).hexdigest()
+    return {name: value or None for name, value in args.items() if name not in _NOT_IN_VECTORS}
 
 
 @checked

@@ -44,6 +44,16 @@ def test_shares_that_do_not_fit_are_refused(shares: list[float]):
         average(models(2), shares)
 
 
+def test_models_of_equal_shapes_and_other_arguments_are_refused():
+    args = {"backbone": "test_resnet", "dim": 32, "depth": 1}
+    one = denseil.create_model("denseil", **args)
+    for name, value in (("num_heads", 4), ("pos_kind", "none")):
+        other = denseil.create_model("denseil", **{**args, name: value})
+        with pytest.raises(ValueError, match=f"differ in {name}: give models of one architecture"):
+            average([one, other])
+    average([one, denseil.create_model("denseil", **args, num_heads=8, drop=0.5)])  # the default, and of training only
+
+
 def test_models_of_two_architectures_are_refused():
     wide = denseil.create_model("denseil", backbone="test_resnet", dim=64, depth=1)
     deep = denseil.create_model("denseil", backbone="test_resnet", dim=32, depth=2)
