@@ -14,6 +14,11 @@ _EARLIER_KEYS = {
 _EARLIER_BLOCK = {"clip_len", "frames", "color_order", "thresholds"}
 
 
+def file_sha256(path: Path) -> str:
+    """Compute the SHA-256 of a file, in hexadecimal digits."""
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
 def check_weights_digest(path: Path, found: str, expected: str | None) -> None:
     """Raise ValueError if the digest of a weights file differs from the one in its config.json, if there is one."""
     if expected is not None and found != expected:

@@ -1,6 +1,5 @@
 """Saving a model to a folder."""
 
-import hashlib
 import logging
 import re
 import shutil
@@ -19,6 +18,7 @@ from denseil.common.tensor_files import disk_errors
 from denseil.models._builder import MODEL_ARGS
 from denseil.models._card import model_card
 from denseil.models._config import CONFIG_NAME, WEIGHTS_NAME, parse_config, saved_config, write_config
+from denseil.models._digests import file_sha256
 from denseil.models._own_models import check_own_model, origin_of, write_own_model
 from denseil.models._reading import read_weights
 from denseil.models._saved_args import as_json
@@ -87,7 +87,7 @@ def save_pretrained(
         if stale_thresholds(model, preprocessing):
             del config["denseil"]["thresholds"]
             _logger.warning("Thresholds measured with %s are left out: calibrate the folder again.", OTHER)
-        config["denseil"] |= {"model_id": identity, "digests": {"weights": _sha256(temporary / WEIGHTS_NAME)}}
+        config["denseil"] |= {"model_id": identity, "digests": {"weights": file_sha256(temporary / WEIGHTS_NAME)}}
         write_config(temporary, config)
         if card is not None or not (folder / CARD_NAME).exists():
             kept = _card_of_source(created) if created and card is None else None
@@ -222,7 +222,3 @@ def _card_of_source(model: DenseIL) -> str | None:
     theirs, own = read_weights(source / WEIGHTS_NAME), model.state_dict()
     same = all(name in theirs and torch.equal(value.cpu(), theirs[name].to(value.dtype)) for name, value in own.items())
     return (source / CARD_NAME).read_text(encoding="utf-8") if same else None
-
-
-def _sha256(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()

@@ -15,13 +15,15 @@ from denseil.common.modes import evaluating
 from denseil.common.text import plain
 from denseil.models._card import card_gaps
 from denseil.models._config import CONFIG_NAME, WEIGHTS_NAME, read_config
+from denseil.models._digests import file_sha256
 from denseil.models._factory import create_model
 from denseil.models._pushing import hub_errors
 from denseil.models._saving import CARD_NAME
 from denseil.models.clip_model import ClipModel
 
 SAMPLE_NAME = "sample.json"
-_ALSO = ("LICENSE", "LICENSE.txt", "LICENSE.md", "NOTICE", "SHA256SUMS")  # uploaded if they exist
+SUMS_NAME = "SHA256SUMS"
+_AS_THEY_ARE = (CONFIG_NAME, WEIGHTS_NAME, "LICENSE", "LICENSE.txt", "LICENSE.md", "NOTICE", SUMS_NAME)
 _PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl", ".pickle", ".npy", ".joblib")
 
 _logger = logging.getLogger(__name__)
@@ -41,8 +43,8 @@ def publish(
     """Check a saved folder and publish it on the Hugging Face Hub.
 
     Card, config, weights and a `sample.json` with which others can check their installation are uploaded in one commit,
-    with LICENSE, NOTICE and SHA256SUMS if they exist. Other files on the Hub are kept. Afterwards the digest of the
-    weights on the Hub is compared.
+    with LICENSE, NOTICE and SHA256SUMS if they exist. Other files on the Hub are kept. Checksums are compared before,
+    the digest of the weights on the Hub afterwards.
 
     Args:
         folder: A folder that `save_pretrained` wrote, with its card completed.
@@ -96,10 +98,25 @@ def publishing_gaps(folder: str | Path) -> list[str]:
     pickles = sorted(path.name for path in folder.iterdir() if path.suffix in _PICKLES)
     if pickles:
         gaps.append(f"{', '.join(pickles)} may run code when it is opened: move it elsewhere")
+    if (folder / SUMS_NAME).is_file():
+        gaps += _wrong_sums(folder)
     if (folder / CARD_NAME).is_file():
         gaps += [f"{CARD_NAME}: {gap}" for gap in card_gaps((folder / CARD_NAME).read_text(encoding="utf-8"))]
     else:
         gaps.append(f"it has no {CARD_NAME}: write one, or save the model with card={{...}}")
+    return gaps
+
+
+def _wrong_sums(folder: Path) -> list[str]:
+    """List the lines of SHA256SUMS that do not hold for the files to be published."""
+    gaps = []
+    for line in (folder / SUMS_NAME).read_text(encoding="utf-8").splitlines():
+        digest, _, name = line.partition(" ")
+        name = name.removeprefix(" ").removeprefix("*")  # sha256sum marks files read as binary
+        if name not in _AS_THEY_ARE or not (folder / name).is_file():
+            gaps.append(f"{SUMS_NAME} names {plain(name)!r}, which is not published as it is: remove the line")
+        elif file_sha256(folder / name) != digest.lower():
+            gaps.append(f"{name} has another SHA-256 than in {SUMS_NAME}: copy the file again, or renew {SUMS_NAME}")
     return gaps
 
 
@@ -119,7 +136,7 @@ def sample_clip(model: ClipModel, frames: int = 2) -> torch.Tensor:
 
 def _gather(folder: Path, target: Path, repo_id: str) -> None:
     """Copy the files to publish, set the repository's name in the card, and write the sample."""
-    for name in (CONFIG_NAME, WEIGHTS_NAME, *_ALSO):
+    for name in _AS_THEY_ARE:
         if (folder / name).is_file():
             shutil.copyfile(folder / name, target / name)
     card = (folder / CARD_NAME).read_text(encoding="utf-8")

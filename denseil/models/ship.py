@@ -10,7 +10,6 @@ trainings. The card there is written by hand and kept.
 """
 
 import argparse
-import hashlib
 import json
 import sys
 from pathlib import Path
@@ -19,6 +18,7 @@ from typing import Any
 import yaml
 
 from denseil.models._config import WEIGHTS_NAME
+from denseil.models._digests import file_sha256
 from denseil.models._factory import create_model
 from denseil.models._saving import save_pretrained
 from denseil.models.average import average
@@ -65,7 +65,7 @@ def ship(name: str, *runs: str | Path, encoder_run: str | Path | None = None, pa
     environment = json.loads(Path(runs[0], "final", "environment.json").read_text(encoding="utf-8"))
     del environment["platform"]
     (target / "environment.json").write_text(json.dumps(environment, indent=2) + "\n", encoding="utf-8")
-    (target / "SHA256SUMS").write_text(f"{sha256(target / WEIGHTS_NAME)}  {WEIGHTS_NAME}\n", encoding="utf-8")
+    (target / "SHA256SUMS").write_text(f"{file_sha256(target / WEIGHTS_NAME)}  {WEIGHTS_NAME}\n", encoding="utf-8")
     return target
 
 
@@ -82,11 +82,6 @@ def _config(run: Path) -> dict[str, Any]:
     """The config of a finished training."""
     config: dict[str, Any] = yaml.safe_load((run / "final" / "train.yaml").read_text(encoding="utf-8"))
     return config
-
-
-def sha256(path: str | Path) -> str:
-    """SHA-256 digest of a file, in hexadecimal digits."""
-    return hashlib.sha256(Path(path).read_bytes()).hexdigest()
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
 """Publishing a folder: what keeps it back, and the round trip through a Hub on loopback."""
 
+import hashlib
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -106,6 +107,16 @@ def test_the_verb_checks_and_publishes(
     (folder / "README.md").unlink()
     assert main(["publish", str(folder), "--check"]) == 1
     assert "it has no README.md" in capsys.readouterr().out
+
+
+def test_wrong_checksums_are_not_published(hub: Hub, folder: Path):
+    weights = hashlib.sha256((folder / "model.safetensors").read_bytes()).hexdigest()
+    (folder / "SHA256SUMS").write_text(f"{weights}  model.safetensors\n{weights.upper()} *model.safetensors\n")
+    assert publishing_gaps(folder) == []
+    (folder / "SHA256SUMS").write_text(f"{weights}  model.safetensors\n{weights}  config.json\n{weights}  train.yaml\n")
+    with pytest.raises(ValueError, match=r"config\.json has another SHA-256 .*; SHA256SUMS names 'train\.yaml', which"):
+        publish(folder, "me/small", token="hf_test")
+    assert hub.requests == []
 
 
 def test_pickles_and_a_missing_card_are_named(hub: Hub, folder: Path):
