@@ -65,13 +65,7 @@ def reembed(source: str, target: str, model: str, device: str, seed: int, json: 
     where, _ = begin(device, seed)
     with galleries.open(source) as held:
         records = [item.record for block in held.scan() for item in block]
-    folders = {record.id: Path(record.thumbnail).parent for record in records if record.thumbnail}
-    sharing = Counter(folders.values())
-    there = [
-        record
-        for record in records
-        if record.id in folders and sharing[folders[record.id]] == 1 and Path(record.thumbnail).is_file()
-    ]
+    there = _with_crops(records)
     if not there:
         raise ValueError(
             f"none of the {len(records):,} records of {source} has crops that exist: there is nothing to embed"
@@ -103,6 +97,17 @@ def reembed(source: str, target: str, model: str, device: str, seed: int, json: 
     found = {"embedded": embedded, "records": len(records), "left_out": left_out, "total": total, "model": identity}
     show(found, as_json=json, text=text)
     return 1 if left_out else 0
+
+
+def _with_crops(records: Sequence[Record]) -> list[Record]:
+    """Return the records whose thumbnail exists, in a folder that holds the crops of no other record."""
+    pictures = [record for record in records if record.thumbnail]
+    sharing = Counter(Path(record.thumbnail).parent for record in pictures)
+    return [
+        record
+        for record in pictures
+        if sharing[Path(record.thumbnail).parent] == 1 and Path(record.thumbnail).is_file()
+    ]
 
 
 def _embed(embedder: Embedder, records: Sequence[Record]) -> list[tuple[Record, Tensor]]:

@@ -3,6 +3,7 @@
 import inspect
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -58,7 +59,8 @@ def build_denseil(
         require_weights(variant, cfg)
     folder = _saved_folder(cfg, cache_dir, weights=pretrained)
     saved = read_config(folder) if folder else None
-    opened = saved is not None and isinstance(pretrained_cfg, Mapping | PretrainedCfg)
+    complete = isinstance(pretrained_cfg, Mapping | PretrainedCfg)  # with the mean, std and frame size of a saved model
+    opened = saved is not None and complete
     if saved and opened:  # local-dir: or hf-hub:, from which timm reads more than is safe
         check_saved_args(saved.model_args, MODEL_ARGS)
         hub_id = cfg["hf_hub_id"] if cfg.get("source") == "hf-hub" else None
@@ -71,21 +73,7 @@ def build_denseil(
     if pretrained or opened:
         model_args["pretrained_backbone"] = False  # the weights of the whole model replace them
 
-    def build() -> DenseIL:
-        model: DenseIL = build_model_with_cfg(
-            DenseIL,
-            variant,
-            pretrained=False,
-            pretrained_cfg=cfg,
-            kwargs_filter=("in_chans", "global_pool", "img_size"),  # type: ignore[arg-type]  # timm means tuple[str, ...]
-            **model_args,
-        )
-        if not isinstance(pretrained_cfg, Mapping | PretrainedCfg):  # a saved model's cfg has its own mean and std
-            model.pretrained_cfg.update(mean=model.encoder.mean, std=model.encoder.std)
-            if size := (model_args.get("backbone_args") or {}).get("img_size"):  # it takes only frames of that size
-                model.pretrained_cfg["input_size"] = (3, *((size, size) if isinstance(size, int) else size))
-        return model
-
+    build = partial(_build, variant, cfg, model_args, complete=complete)
     if opened and not pretrained:
         _check_size(build, folder)
     with torch.device(device) if device is not None else nullcontext():
@@ -105,6 +93,30 @@ def build_denseil(
         encoder: Any = _chosen_levels(model.encoder, levels, model_args)
         encoder.pretrained_cfg = model.pretrained_cfg
         return encoder  # type: ignore[no-any-return]  # as in timm, another class of module
+    return model
+
+
+def _build(variant: str, cfg: dict[str, Any], model_args: Mapping[str, Any], *, complete: bool) -> DenseIL:
+    """Build a model with random weights.
+
+    Args:
+        variant: The registered name.
+        cfg: Its cfg.
+        model_args: Arguments of `DenseIL`.
+        complete: Whether mean, std and frame size are those of the cfg, not of the backbone.
+    """
+    model: DenseIL = build_model_with_cfg(
+        DenseIL,
+        variant,
+        pretrained=False,
+        pretrained_cfg=cfg,
+        kwargs_filter=("in_chans", "global_pool", "img_size"),  # type: ignore[arg-type]  # timm means tuple[str, ...]
+        **model_args,
+    )
+    if not complete:
+        model.pretrained_cfg.update(mean=model.encoder.mean, std=model.encoder.std)
+        if size := (model_args.get("backbone_args") or {}).get("img_size"):  # it takes only frames of that size
+            model.pretrained_cfg["input_size"] = (3, *((size, size) if isinstance(size, int) else size))
     return model
 
 
