@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from denseil.cli import options, values
 from denseil.cli.output import note, say, show
-from denseil.cli.parser import UsageError, Verbs, refuse_unused
+from denseil.cli.parser import UsageError, Verb, Verbs, refuse_unused
 from denseil.common.arguments import shown
 from denseil.common.text import counted, plain
 
@@ -35,6 +35,12 @@ def declare(verbs: Verbs) -> None:
         more="Tracklets that one camera shows at the same time are never one person. Times of all files must be on one "
         "clock.",
     )
+    _declare_input(verb)
+    _declare_rules(verb)
+    options.general(verb, json=True)
+
+
+def _declare_input(verb: Verb) -> None:
     what = verb.subject("input and output")
     what.add("features", type=values.path, nargs="+", help="features files, from denseil embed with one model")
     what.add("-o", "--output", type=values.new(".csv"), required=True, metavar="FILE.csv", help="a row per tracklet")
@@ -52,6 +58,9 @@ def declare(verbs: Verbs) -> None:
         help="the tracker's boxes of each video, such as door.mp4=door.txt, or c2/clip.mp4=clip.txt where several "
         "cameras have a clip.mp4, for --mot",
     )
+
+
+def _declare_rules(verb: Verb) -> None:
     how = verb.subject("threshold and constraints")
     how.add(
         "--far",
@@ -85,7 +94,6 @@ def declare(verbs: Verbs) -> None:
         metavar="FILE.csv",
         help="answers, in one or more files: columns tracklet, other, same (yes or no)",
     )
-    options.general(verb, json=True)
 
 
 def link(
@@ -104,19 +112,12 @@ def link(
     """Assign person numbers to tracklets, across cameras and visits."""
     from denseil import linking
     from denseil.cli import link_mot
-    from denseil.linking.answers import holds_answers, write_questions
+    from denseil.linking.answers import write_questions
     from denseil.linking.rules import ConflictError
     from denseil.metrics import load_features
     from denseil.metrics.merging import read_together
 
-    if (mot is None) != (not tracks):
-        raise UsageError("--mot FOLDER and --tracks VIDEO=FILE go together: give both or neither")
-    if threshold is not None:
-        refuse_unused("--threshold", {"--far": far is not None})
-    if questions and holds_answers(questions):
-        raise UsageError(
-            f"{questions} holds answers: read them with --confirm, and give --questions another file, or remove it"
-        )
+    _check_options(mot, tracks, far=far, threshold=threshold, questions=questions)
     embeddings, records = read_together(features)
     vectors = embeddings.vectors
     names = [str(record["id"]) for record in records]
@@ -165,6 +166,27 @@ def link(
     if not json:
         say(plain(f"written to {output}"))
     return 0
+
+
+def _check_options(
+    mot: Path | None,
+    tracks: list[tuple[str, Path]] | None,
+    *,
+    far: float | None,
+    threshold: float | None,
+    questions: Path | None,
+) -> None:
+    """Raise UsageError for options that exclude each other, or lack another, and for answers to be written over."""
+    from denseil.linking.answers import holds_answers
+
+    if (mot is None) != (not tracks):
+        raise UsageError("--mot FOLDER and --tracks VIDEO=FILE go together: give both or neither")
+    if threshold is not None:
+        refuse_unused("--threshold", {"--far": far is not None})
+    if questions and holds_answers(questions):
+        raise UsageError(
+            f"{questions} holds answers: read them with --confirm, and give --questions another file, or remove it"
+        )
 
 
 def _answers(word: str) -> list[Path]:
