@@ -130,13 +130,13 @@ def _tint(frames: Tensor, chosen: Sequence[ClipAugmentation]) -> Tensor:
 
 
 def _inside(each: ClipAugmentation, height: int, width: int) -> NDArray[np.bool_]:
-    """Where a moved clip covers its frame, (H, W)."""
+    """Return the pixels (H, W) of a frame that the moved clip covers."""
     rows, columns = np.arange(height) - each.down, np.arange(width) - each.right
     return np.outer((rows >= 0) & (rows < height), (columns >= 0) & (columns < width))
 
 
 def _boxes(frames: Tensor, chosen: Sequence[ClipAugmentation]) -> Tensor:
-    """The erased boxes, (B, 1, 1, H, W)."""
+    """Return the mask of the erased boxes, (B, 1, 1, H, W)."""
     top, left, h, w = torch.tensor([each.box or (0, 0, 0, 0) for each in chosen]).T[..., None]  # (B, 1) each
     rows, columns = (torch.arange(size) for size in frames.shape[-2:])
     in_rows, in_columns = (rows >= top) & (rows < top + h), (columns >= left) & (columns < left + w)

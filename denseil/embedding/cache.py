@@ -103,12 +103,12 @@ def cached_vectors(path: Path, tracklets: Sequence[Tracklet], width: int, *, wri
     try:
         held, metadata = load_features(path)
     except (ValueError, TypeError) as error:
-        logger.warning("%s; it is made anew", error)
+        logger.warning("%s; it is computed again", error)
         return None
     vectors = held.vectors
     if vectors.shape != (len(tracklets), width):
         logger.warning(
-            "%s holds %s vectors, not %s; it is made anew", path, tuple(vectors.shape), (len(tracklets), width)
+            "%s holds %s vectors, not %s; it is computed again", path, tuple(vectors.shape), (len(tracklets), width)
         )
         return None
     labels = label(tracklets, vectors)

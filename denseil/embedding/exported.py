@@ -70,7 +70,7 @@ class ExportedModel(nn.Module):
 
     @property
     def preprocessing(self) -> Preprocessing:
-        """How frames are prepared."""
+        """Preprocessing of frames."""
         return self._preprocessing
 
     @checked

@@ -218,7 +218,7 @@ def _is_done(part: Path) -> bool:
 
 
 def _key(embedder: Embedder, tracklets: Sequence[Tracklet]) -> str:
-    """A text that changes whenever the parts would. They hold vectors alone: corrected labels keep them."""
+    """Compute the key of the parts. They hold vectors only, so corrected labels keep them."""
     return features_key(
         embedder.model,
         tracklets,

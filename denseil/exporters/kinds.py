@@ -27,14 +27,14 @@ Compared = tuple[tuple[tuple[int, ...], ...], float]
 
 
 class Export(Protocol):
-    """What one call of `export` writes."""
+    """Files that one call of `export` writes."""
 
     @property
     def module(self) -> nn.Module:
         """The module that is written."""
 
     def metadata(self) -> dict[str, Any]:
-        """What the files say of themselves, beside the name of their part."""
+        """Return the metadata of the files, besides the name of their part."""
 
     def modules(self) -> dict[str, Part]:
         """The modules of the files, by name."""

@@ -109,7 +109,7 @@ class LanceGallery(Closing):
         return new
 
     def _held(self, records: Sequence[Record], keys: Any) -> dict[str, Stored]:
-        """Those of new records whose id is held; `keys` is the column of their keys."""
+        """Return what is held under the ids of new records; `keys` is the column of their keys."""
         from pyarrow import compute
 
         with self._plainly("reading"):

@@ -9,7 +9,7 @@ import json
 import logging
 import math
 import os
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import groupby
 from typing import Any
@@ -297,7 +297,7 @@ class MilvusGallery(Closing):
             cursor.close()
 
     @contextmanager
-    def _plainly(self, doing: str, so_far: Any = lambda: "nothing was changed") -> Iterator[None]:
+    def _plainly(self, doing: str, so_far: Callable[[], str] = lambda: "nothing was changed") -> Iterator[None]:
         """Convert errors of pymilvus to one line, and silence its own log."""
         log = logging.getLogger("pymilvus")
         before = log.level

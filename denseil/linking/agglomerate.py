@@ -124,7 +124,7 @@ class _Clusters:
             similar[np.isin(candidates, self._all_barred(a, candidates[similar >= self.threshold]))] = -np.inf
 
     def _all_barred(self, a: int, slots: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Those of some slots that a rule bars from slot `a`."""
+        """Return those of the given slots that a rule keeps apart from slot `a`."""
         rows = np.array([row for slot in slots.tolist() for row in self.members[slot]])
         barred = np.zeros(len(rows), bool)
         own = np.array(self.members[a])

@@ -1,4 +1,4 @@
-"""What a person has answered: pairs of tracklets that show one person, or two."""
+"""Answers to questions: pairs of tracklets that show one person, or two."""
 
 from __future__ import annotations
 

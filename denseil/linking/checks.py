@@ -28,13 +28,13 @@ class Tracks:
         return Tracks(self.vectors[rows], self.camids[rows], self.start[rows], self.end[rows])
 
     def order(self) -> NDArray[np.int64]:
-        """Rows in an order that depends on the tracklets alone, not on the order they are given in."""
+        """Return the rows in an order that does not depend on the order in which the tracklets are given."""
         some = self.vectors[:, :ORDERING].T
         order: NDArray[np.int64] = np.lexsort((self._hash(), *some[::-1], self.camids, self.end, self.start))
         return order
 
     def _hash(self) -> NDArray[np.uint64]:
-        """A number of each vector (N,), for those whose first components are equal, such as zeros."""
+        """Compute a hash of each vector (N,), to order those whose first components are equal, such as zeros."""
         found = np.zeros(len(self), np.uint64)
         for column in (self.vectors[:, ORDERING:] + 0.0).view(np.uint32).T:  # -0 as 0
             found = found * PRIME ^ column

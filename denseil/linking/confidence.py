@@ -1,4 +1,4 @@
-"""How sure it is which person a tracklet shows."""
+"""Confidence that a tracklet shows its person."""
 
 from __future__ import annotations
 

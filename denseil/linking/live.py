@@ -111,14 +111,14 @@ def check_numbers(gallery: Gallery, records: Sequence[Record], least: int) -> No
 
 
 def to_record(key: Key, track: Track) -> Record:
-    """The record of a track, whose pid is its person; that of a restored track is otherwise as it was."""
+    """Convert a track to a record, with its person as pid; other fields of a restored track are kept."""
     if track.stored is not None:
         return replace(track.stored, pid=track.person)
     return Record(track.id, key[0], track.start, track.last, str(key[1]), pid=track.person)
 
 
 def from_stored(stored: Stored) -> tuple[Key, Track]:
-    """The track of a record with a pid."""
+    """Convert a stored record with a pid to a track."""
     record = stored.record
     assert record.pid is not None
     vector = np.asarray(stored.vector, np.float32)

@@ -1,4 +1,4 @@
-"""A tracker's boxes with the numbers of persons in place of its ids, in the format of MOT Challenge."""
+"""Writing a tracker's boxes with persons as ids, in the format of MOT Challenge."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which tracklets can never show one person: seen at once, too far apart for the time between, or told so."""
+"""Rules for tracklets that cannot show one person: seen at once, too far apart in too little time, or told so."""
 
 from __future__ import annotations
 

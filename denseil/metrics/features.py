@@ -71,7 +71,7 @@ def save_features(
 
 
 def _sort_metadata(path: Path) -> None:
-    """Sort the metadata of a safetensors file, which are written in random order.
+    """Sort the metadata of a safetensors file, which is written in random order.
 
     Files of the same content then have the same bytes.
     """

@@ -111,7 +111,7 @@ def _neighbours(vectors: Tensor, k: int) -> tuple[Ints, Floats]:
 
 
 def _reciprocal(near: Ints, k: int) -> list[Ints]:
-    """Of the first k + 1 neighbours of each vector those that have it among their own first k + 1."""
+    """Find the k-reciprocal neighbours: those of the first k + 1 that have the vector among their own first k + 1."""
     found = []
     for top in range(0, len(near), CHUNK):
         first = near[top : top + CHUNK, : k + 1]

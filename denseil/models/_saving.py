@@ -186,7 +186,7 @@ def _check_settings(model: nn.Module, fresh: nn.Module) -> None:
 
 
 def _settings(module: nn.Module) -> str:
-    """What a layer prints of its arguments, without those that do not change what it computes in eval mode."""
+    """Return the arguments that a layer prints, without those that have no effect in eval mode."""
     if "drop" in type(module).__name__.lower():
         return ""
     return re.sub(r"(momentum=[^,]*|inplace=?\w*)(, )?", "", module.extra_repr())

@@ -24,14 +24,14 @@ Array = NDArray[np.float32]
 
 
 class Network:
-    """What `denseil.export` wrote: an encoder and a decoder, clips as a whole, or single crops.
+    """Network that `denseil.export` wrote: an encoder and a decoder, one for whole clips, or one for single crops.
 
     Args:
         path: The file, or the folder of an encoder and a decoder.
         precision: "float32", or for OpenVINO "bfloat16".
 
     Attributes:
-        preprocessing: How frames are prepared.
+        preprocessing: Preprocessing of frames.
         num_features: Width D of the vectors.
         thresholds: Calibrated thresholds; empty if there are none.
         model_id: Identity of the model, for galleries.

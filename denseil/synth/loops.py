@@ -116,7 +116,7 @@ def scale_rows(rows: Array, factor: Array) -> Array:
 def meet(
     rays: Array, height: float, across: float, far: float, cos: float, sin: float
 ) -> tuple[Array, NDArray[np.bool_]]:
-    """Where rays from a camera meet the ground or a wall: points (N, 3) in metres, and whether it is the ground (N,).
+    """Intersect rays from a camera with the ground or a wall: points (N, 3) in metres, and whether on the ground (N,).
 
     Args:
         rays: Directions (N, 3).
@@ -269,7 +269,7 @@ def shade(
 
 @njit(cache=True)
 def fill_far(depth: Array) -> Array:
-    """Depths (H, W), with the largest finite one in place of infinite ones."""
+    """Replace infinite depths (H, W) by the largest finite one."""
     far = _f(-np.inf)
     for value in depth.flat:
         if value < np.inf:

@@ -1,4 +1,4 @@
-"""What a training changes on a model beside its weights, put back."""
+"""Restoring what training changes on a model besides its weights."""
 
 from __future__ import annotations
 

@@ -9,6 +9,7 @@ import pytest
 from PIL import Image
 
 from denseil.cli import main
+from denseil.common.text import counted
 from denseil.data import cut_tracklets, decode_image, read_dataset
 from tests.data.videos import PETS_TRACKS, PETS_VIDEO, needs_pets, picture, write_video
 
@@ -186,7 +187,7 @@ def test_damaged_packets_are_passed_over_and_counted(tmp_path, capsys, lost):
     damage(video, *lost)
     boxes = tracks(tmp_path, *[f"{frame},7,0,0,9,9" for frame in range(1, 7)])
     assert main(["tracklets", str(video), str(boxes), str(tmp_path / "out")]) == 1
-    assert f"damaged: {len(lost)} frames, the first is {lost[0]}" in capsys.readouterr().out
+    assert f"damaged: {counted(len(lost), 'frame')}, the first is {lost[0]}" in capsys.readouterr().out
     (found,) = read_dataset("manifest", tmp_path / "out").gallery
     kept = [number for number in range(1, 7) if number not in lost]
     assert [int(Path(frame).stem) for frame in found.frames] == kept
@@ -421,7 +422,7 @@ def test_damage_that_the_decoder_hides_is_named(tmp_path, capsys):
     video.write_bytes(content)
     assert main(["tracklets", str(video), str(PETS_TRACKS), str(tmp_path / "out")]) == 1
     assert re.search(
-        r"skipped: \d+ boxes of damaged frames\ndamaged: \d+ frames, the first is 1\d\d; if the",
+        r"skipped: \d+ box(es)? of damaged frames\ndamaged: \d+ frames?, the first is 1\d\d; if the",
         capsys.readouterr().out,
     )
     frames = [frame for t in read_dataset("manifest", tmp_path / "out").gallery for frame in t.frames]

@@ -41,7 +41,7 @@ def test_files_of_several_videos_in_the_order_given(tmp_path: Path):
 def test_the_same_record_in_two_files_is_kept_once(tmp_path: Path):
     report = merge_features([write(tmp_path / "a", [0, 1]), write(tmp_path / "b", [1, 2])], tmp_path / "all")
     assert (report.vectors, report.repeated) == (3, 1)
-    assert "1 were in more than one file" in str(report)
+    assert "1 of them in more than one file" in str(report)
     assert load_features(tmp_path / "all").embeddings.pids.tolist() == [10, 11, 12]
 
 

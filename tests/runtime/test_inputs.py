@@ -61,7 +61,7 @@ def test_a_live_loop_takes_ids_as_trackers_give_them():
     np.testing.assert_array_equal(tracks.embedding(torch.tensor(7)), tracks.embedding(7))
     for ids, error, words in (
         ([7, 7.0], ValueError, "track id 7 occurs twice in one frame"),
-        ([7], ValueError, "1 track ids for 2 crops; give one crop for each id"),
+        ([7], ValueError, "1 track id for 2 crops; give one crop for each id"),
         ([7, float("nan")], TypeError, "track id nan: give whole numbers or names"),
     ):
         with pytest.raises(error, match=words):

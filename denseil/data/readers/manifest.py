@@ -178,7 +178,7 @@ def _csv(path: Path) -> Iterator[Sequence[str]]:
 
 
 def _dialect(header: str) -> dict[str, Any]:
-    """How the first line separates its columns: by comma, semicolon (spreadsheets) or tab, and a space or none."""
+    """Detect how the first line separates columns: by comma, semicolon (spreadsheets) or tab, with a space or not."""
     delimiter = max(",;\t", key=header.count)
     return {"delimiter": delimiter, "skipinitialspace": f"{delimiter} " in header}
 
