@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -11,6 +12,7 @@ from typing import Any
 
 import pytest
 import torch
+import yaml
 from PIL import Image
 
 import denseil
@@ -19,9 +21,11 @@ from tests.data.test_mars import TINY
 pytest.importorskip("fastapi")
 from fastapi.testclient import TestClient
 
-sys.path.insert(0, str(Path(__file__).parent.parent / "examples" / "service"))
-import app as service
-from guard import Limits
+ROOT = Path(__file__).parent.parent
+SERVICE = ROOT / "examples" / "service"
+sys.path.insert(0, str(SERVICE))
+import app as service  # noqa: E402
+from guard import Limits  # noqa: E402
 
 TOKEN = {"Authorization": "Bearer secret"}
 PERSONS = sorted(folder for folder in (TINY / "bbox_test").iterdir() if folder.is_dir())
@@ -187,3 +191,26 @@ def test_a_gallery_of_another_model_is_refused(
     monkeypatch.setenv("DENSEIL_MODEL", str(folders[1]))
     with pytest.raises(ValueError, match=r"was filled by the model .* their vectors cannot be compared"):
         service.from_environment()
+
+
+def test_the_container_has_all_that_the_service_reads():
+    """The files that the Dockerfile needs are in its context; names of environment variables are those of the app."""
+    ignored = (SERVICE / "Dockerfile.dockerignore").read_text().split("*\n", 1)[1].split()
+    sent = {line[1:] for line in ignored if line.startswith("!")}
+    assert all((ROOT / name).exists() for name in sent)
+    dockerfile = (SERVICE / "Dockerfile").read_text()
+    (copied,) = re.findall(r"cp /src/(\S+)/\*\.py", dockerfile)
+    assert copied in sent
+    project = (ROOT / "pyproject.toml").read_text()
+    packed = re.findall(r'"(README\.md|LICENSE|NOTICE)"', project)
+    assert {"pyproject.toml", "denseil", *packed} <= sent
+    compose = yaml.safe_load((SERVICE / "compose.yaml").read_text())["services"]["denseil"]
+    assert (SERVICE / compose["build"]["context"]).resolve() == ROOT
+    assert (ROOT / compose["build"]["dockerfile"]).is_file()
+    read = set(re.findall(r'environ\.get\("(\w+)"', (SERVICE / "app.py").read_text()))
+    set_here = {*compose["environment"], *re.findall(r"(DENSEIL_\w+)=", dockerfile)}
+    assert set_here == read
+    (volume,) = (entry.split(":")[1] for entry in compose["volumes"])
+    assert compose["read_only"]
+    for name in ("DENSEIL_GALLERY", "HF_HOME"):  # the only place that can be written
+        assert f"{name}={volume}/" in dockerfile
