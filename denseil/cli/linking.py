@@ -145,7 +145,7 @@ def link(
         raise ValueError(error.told(lambda row: shown(names[row]))) from None
     links.to_csv(output, names)
     known = [*answers.must_link, *answers.cannot_link]
-    doubtful = linking.doubts(links, vectors, known=known) if page or questions else []
+    doubtful = linking.doubts(links, vectors, known=known, travel=ways) if page or questions else []
     if questions:
         write_questions(questions, doubtful, written, answers)
         after = f", after {counted(len(known), 'answer')}" * bool(known)

@@ -240,6 +240,17 @@ def test_doubts_pass_over_companions_and_pairs_that_were_answered():
     assert [(doubt.one, doubt.other) for doubt in again] == [(1, 3), (2, 0), (4, 2)]
 
 
+def test_doubts_never_ask_about_a_pair_that_travel_times_bar():
+    angles = np.radians([0, 1, 30])  # the second looks the same, 2 s after the first in a camera that is 15 s away
+    vectors = np.stack([np.cos(angles), np.sin(angles)], axis=1)
+    given = {"camids": [1, 2, 3], "start": [0, 12, 100], "end": [10, 20, 110], "travel": {(1, 2): (15, 60)}}
+    links = link(vectors, **given, threshold=0.9)
+    asked = doubts(links, vectors, travel=given["travel"])
+    assert links.num_persons == 3
+    assert asked[0][:2] == (1, 2)
+    assert all({doubt.one, doubt.other} != {0, 1} for doubt in asked)
+
+
 def test_boxes_get_the_persons_of_their_tracklets(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     names = ["c1/door.mp4/5@0", "c1/door.mp4/5-2@40", "c1/door.mp4/6@0"]
     file = features(tmp_path / "a.safetensors", names, [[1, 0, 0], [0, 1, 0], [0, 1, 0.1]], 1)
