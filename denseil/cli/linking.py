@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import logging
 from argparse import ArgumentTypeError
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 from denseil.cli import options, values
 from denseil.cli.output import note, say, show
@@ -13,12 +11,7 @@ from denseil.cli.parser import UsageError, Verb, Verbs, refuse_unused
 from denseil.common.arguments import shown
 from denseil.common.text import counted, plain
 
-if TYPE_CHECKING:
-    from denseil.linking.rules import Travel
-
 FAR = 0.01  # that of `link`
-
-logger = logging.getLogger(__name__)
 
 
 def declare(verbs: Verbs) -> None:
@@ -111,7 +104,7 @@ def link(
 ) -> int:
     """Assign person numbers to tracklets, across cameras and visits."""
     from denseil import linking
-    from denseil.cli import link_mot
+    from denseil.cli import link_checks, link_mot
     from denseil.linking.answers import write_questions
     from denseil.linking.rules import ConflictError
     from denseil.metrics import load_features
@@ -122,12 +115,13 @@ def link(
     vectors = embeddings.vectors
     names = [str(record["id"]) for record in records]
     written = linking.csv_names(names)
-    _check_clocks(records)
+    link_checks.check_clocks(records)
+    link_checks.check_recordings(records, embeddings.camids.tolist())
     jobs = link_mot.plan(mot, tracks, names) if mot and tracks else []
     rows = {name: row for row, name in enumerate(names)}
     answers = linking.read_answers(confirm, rows) if confirm else linking.Answers([], [])
     ways = linking.read_travel(travel) if travel else None
-    _check_cameras(ways, embeddings.camids.tolist())
+    link_checks.check_cameras(ways, embeddings.camids.tolist())
     try:
         links = linking.link(
             vectors,
@@ -155,7 +149,8 @@ def link(
 
         link_page(links, records, doubtful).write(page)
         note(f"the page is {page}")
-    link_mot.write(jobs, names, links.person)
+    if jobs:
+        link_mot.write(jobs, names, links.person)
     found = {
         "tracklets": len(links),
         "persons": links.num_persons,
@@ -200,42 +195,3 @@ def _source(word: str) -> list[object]:
     if not (video and equals and file):
         raise ArgumentTypeError(f"{word!r} is not VIDEO=FILE, such as door.mp4=door.txt")
     return [(video, Path(file))]
-
-
-def _check_cameras(travel: Travel | None, camids: list[int]) -> None:
-    """Warn about travel times of cameras that no tracklet is of."""
-    unused = {camera for pair in travel or () for camera in pair} - set(camids)
-    if unused:
-        logger.warning(
-            "--travel: no tracklet is of camera %s, whose times are not used; the features files have cameras %s",
-            ", ".join(map(str, sorted(unused))),
-            ", ".join(map(str, sorted(set(camids)))),
-        )
-
-
-def _check_clocks(records: list[dict[str, Any]]) -> None:
-    """Warn about missing times, and about times from the start of a video beside dates.
-
-    Tracklets without a time on a common clock are never seen at once.
-    """
-    from denseil.cli.pages import YEAR
-
-    known = [record for record in records if "start" in record]
-    if len(known) < len(records):
-        first = next(record for record in records if "start" not in record)
-        logger.warning(
-            "tracklets without a time: %d of %d, first %s; people whom one camera shows at once may be linked. Embed "
-            "the manifest of denseil tracklets, which has the times",
-            len(records) - len(known),
-            len(records),
-            shown(first["id"]),
-        )
-    relative = [record for record in known if 0 <= record["start"] < YEAR]
-    dated = [record for record in known if record["start"] >= 2 * YEAR]
-    if relative and dated:
-        logger.warning(
-            "tracklet %s starts at a time since the start of its video, %s at a date: times of all files must be on "
-            "one clock, or people are linked who were seen at once; cut all videos with --start of denseil tracklets",
-            shown(relative[0]["id"]),
-            shown(dated[0]["id"]),
-        )

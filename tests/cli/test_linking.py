@@ -356,6 +356,15 @@ def test_boxes_are_those_that_were_checked(tmp_path: Path, monkeypatch: pytest.M
     assert not out.exists()
 
 
+def test_two_days_of_videos_of_one_name_are_linked(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    days = [features(tmp_path / f"{at}.safetensors", [f"c1/clip.mp4/5@{at}"], [[1, 0, 0.1]], 1) for at in (0, 86400)]
+    records = [{"id": "c1/clip.mp4/5@86400", "start": 86400.0, "end": 86410.0}]
+    save_features(days[1], Embeddings(torch.tensor([[1.0, 0, 0]]), [-1], [1]), metadata={}, records=records)
+    assert main(["link", *map(str, days), "-o", str(tmp_path / "p.csv"), "--threshold", "0.5"]) == 0
+    assert len(set(persons(tmp_path / "p.csv").values())) == 1
+    assert "1 person" in capsys.readouterr().out
+
+
 def test_boxes_of_two_videos_of_one_name_are_not_mixed():
     ids = ["c1/clip.mp4/5@0", "c1/clip.mp4/5@3", "c2/clip.mp4/5@0", "c1/clip.mp4/x@0", "free text"]
     with pytest.raises(ValueError, match="1 of 5 tracklets have the camera, video and track of another one"):
@@ -489,6 +498,41 @@ def test_times_of_two_clocks_are_told(two: list[str], tmp_path: Path, capsys: py
     error = capsys.readouterr().err
     assert "'c' at a date: times of all files must be on one clock" in error
     assert error.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("start", "camid", "video", "folder", "is_told"),
+    [
+        (3, 1, "gate.mp4", "b", True),  # --camid or --start was forgotten
+        (3, 1, "door.mp4", "b", True),  # two videos of one name
+        (3, 1, "door.mp4", "a", False),  # one video in two files
+        (3, 2, "gate.mp4", "b", False),
+        (9, 1, "gate.mp4", "b", False),  # recorders overlap a little
+        (86400, 1, "door.mp4", "b", False),
+    ],
+)
+def test_two_recordings_of_one_camera_at_once_are_told(
+    start: int,
+    camid: int,
+    video: str,
+    folder: str,
+    is_told: bool,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+):
+    files = []
+    for name, camera, source, first in (("a", 1, "door.mp4", 0), (folder, camid, video, start)):
+        path = tmp_path / f"{len(files)}.safetensors"
+        thumbnail = str(tmp_path / name / "crops" / "7" / "1.jpg")
+        record = {"id": f"c{camera}/{source}/7@{first}", "start": first, "end": first + 10, "thumbnail": thumbnail}
+        embeddings = Embeddings(torch.eye(2)[len(files)][None], [-1], [camera])
+        save_features(path, embeddings, metadata={"model_id": "m"}, records=[record])
+        files.append(str(path))
+    assert main(["link", *files, "-o", str(tmp_path / "p.csv"), "--threshold", "0.5"]) == 0
+    told = "are of two recordings of camera 1 at the same time, so that their people are never linked"
+    error = capsys.readouterr().err
+    assert (told in error) is is_told
+    assert error.count("\n") == is_told
 
 
 def test_missing_times_are_told(two: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]):
