@@ -6,7 +6,7 @@ import os
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from urllib.parse import quote
 
 import numpy as np
@@ -29,13 +29,16 @@ class Job(NamedTuple):
     output: Path
 
 
-def plan(folder: Path, tracks: Sequence[tuple[str, Path]], ids: Sequence[str]) -> list[Job]:
+def plan(
+    folder: Path, tracks: Sequence[tuple[str, Path]], ids: Sequence[str], records: Sequence[Mapping[str, Any]]
+) -> list[Job]:
     """Plan the files to write, and check all that they need.
 
     Args:
         folder: The folder to write to.
         tracks: The tracks file of each video.
         ids: Ids of the tracklets.
+        records: What is known of each: perhaps `frames`, their number.
 
     Raises:
         FileNotFoundError: If there is no such tracks file.
@@ -43,8 +46,9 @@ def plan(folder: Path, tracks: Sequence[tuple[str, Path]], ids: Sequence[str]) -
             file is damaged or would be written over, tracklets of two videos cannot be told apart, or those of a track
             do not fit its boxes.
     """
-    persons = persons_of_tracks(ids, np.zeros(len(ids), np.int64))
-    names = _names(persons)
+    counts = [record.get("frames") for record in records]
+    frames = persons_of_tracks(ids, np.array([count if type(count) is int else 0 for count in counts], np.int64))
+    names = _names(frames)
     places = [_place(word, names) for word, _ in tracks]
     for place, count in Counter(places).items():
         if count > 1:
@@ -52,9 +56,9 @@ def plan(folder: Path, tracks: Sequence[tuple[str, Path]], ids: Sequence[str]) -
     jobs = []
     for place, (_, file) in sorted(zip(places, tracks, strict=True)):
         boxes = read_tracks(file)
-        assign(boxes, persons[place], file)
+        assign(boxes, frames[place], file, frames[place])
         jobs.append(Job(*place, file, boxes, folder / f"c{place[0]}-{Path(place[1]).stem}.txt"))
-    for place in sorted(persons.keys() - set(places)):
+    for place in sorted(frames.keys() - set(places)):
         note(f"--tracks names no boxes of {plain(names[place])}: none are written for it")
     alike = Counter(job.output for job in jobs)
     jobs = [job if alike[job.output] == 1 else job._replace(output=_full(folder, job)) for job in jobs]

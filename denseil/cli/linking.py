@@ -117,7 +117,7 @@ def link(
     written = linking.csv_names(names)
     link_checks.check_clocks(records)
     link_checks.check_recordings(records, embeddings.camids.tolist())
-    jobs = link_mot.plan(mot, tracks, names) if mot and tracks else []
+    jobs = link_mot.plan(mot, tracks, names, records) if mot and tracks else []
     rows = {name: row for row, name in enumerate(names)}
     answers = linking.read_answers(confirm, rows) if confirm else linking.Answers([], [])
     ways = linking.read_travel(travel) if travel else None

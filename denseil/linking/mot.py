@@ -16,7 +16,7 @@ from denseil.common.files import replacing
 from denseil.common.track_key import TrackKey
 from denseil.data.tracks import Tracks, read_tracks
 
-PIECE = re.compile("([0-9]{1,18})(?:-([1-9][0-9]{0,8}))?")  # a track, and its piece after a pause
+PIECE = re.compile("([0-9]{1,19})(?:-([1-9][0-9]{0,8}))?")  # a track, and its piece after a pause
 
 
 @checked
@@ -24,7 +24,8 @@ def write_mot(path: str | Path, tracks: str | Path, persons: Mapping[int, Sequen
     """Write the boxes of a tracks file with persons as ids.
 
     Lines are `frame,id,left,top,width,height,1,-1,-1,-1`. Where pauses cut a track into several tracklets, its longest
-    pauses are taken for the cuts. Boxes of tracks without a person are left out.
+    pauses are taken for the cuts. Boxes of tracks without a person are left out, and those of no area or beyond the
+    left or upper border, which no tracklet shows.
 
     Args:
         path: The file to write.
@@ -54,14 +55,31 @@ def write_boxes(path: str | Path, boxes: Tracks, person: NDArray[np.int64]) -> i
     return len(order)
 
 
-def assign(boxes: Tracks, persons: Mapping[int, Sequence[int]], file: str | Path) -> NDArray[np.int64]:
-    """Give each box of a tracks file a person (N,), 0 for none; arguments and errors as for `write_mot`."""
+def assign(
+    boxes: Tracks,
+    persons: Mapping[int, Sequence[int]],
+    file: str | Path,
+    frames: Mapping[int, Sequence[int]] | None = None,
+) -> NDArray[np.int64]:
+    """Give each box of a tracks file a person (N,), 0 for none.
+
+    Args:
+        boxes: The boxes.
+        persons: As for `write_mot`.
+        file: Their file, for errors.
+        frames: Number of frames of each track's tracklets, if known; they cannot have fewer boxes.
+
+    Raises:
+        ValueError: As for `write_mot`, or if a tracklet has fewer boxes than frames.
+    """
     if not np.isin(boxes.ids, list(persons)).any():
         raise ValueError(f"no track of {file} has a person: is it the file of these videos?")
     person = np.zeros(len(boxes), np.int64)
+    corner, size = boxes.boxes[:, :2], boxes.boxes[:, 2:]
+    seen = (size > 0).all(1) & (corner + size > 0).all(1)
     for track in np.unique(boxes.ids).tolist():
         if track in persons:
-            rows, parts = np.flatnonzero(boxes.ids == track), len(persons[track])
+            rows, parts = np.flatnonzero((boxes.ids == track) & seen), len(persons[track])
             pauses = int((np.diff(boxes.frames[rows]) > 1).sum())
             if pauses < parts - 1:
                 raise ValueError(
@@ -69,7 +87,15 @@ def assign(boxes: Tracks, persons: Mapping[int, Sequence[int]], file: str | Path
                     "boxes cannot be given to persons: remove boxes outside of the picture, which fill a pause, or "
                     "give the file that the tracklets were cut by"
                 )
-            person[rows] = np.asarray(persons[track])[_pieces(boxes.frames[rows], parts)]
+            pieces = _pieces(boxes.frames[rows], parts)
+            found = np.bincount(pieces, minlength=parts).tolist()
+            if frames is not None and any(few < least for few, least in zip(found, frames[track], strict=True)):
+                raise ValueError(
+                    f"{file}: the longest pauses of track {track} divide it into {shown(found)} boxes, but its "
+                    f"tracklets have {shown(list(frames[track]))} frames: remove boxes outside of the picture, which "
+                    "fill a pause, or give the file that the tracklets were cut by"
+                )
+            person[rows] = np.asarray(persons[track])[pieces]
     return person
 
 

@@ -399,6 +399,34 @@ def test_boxes_without_a_pause_for_each_tracklet_are_refused_before_any_work(
     assert {(int(frame) > 50, person) for frame, person in rows} == {(False, "1"), (True, "2")}
 
 
+@pytest.mark.parametrize(
+    ("box", "status"), [("1,2,0,0", 0), ("-40,2,30,40", 0), ("1,-50,30,40", 0), ("900,2,30,40", 2)]
+)
+def test_boxes_that_no_tracklet_shows_do_not_move_the_cut(
+    box: str, status: int, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    names, path = ["c1/door.mp4/5@0", "c1/door.mp4/5-2@9"], tmp_path / "a.safetensors"
+    records = [{"id": name, "start": at, "end": at, "frames": 19} for at, name in enumerate(names)]
+    save_features(path, Embeddings(torch.eye(2), [-1, -1], [1, 1]), records=records)
+    shown, filling = [*range(1, 11), *range(12, 21), *range(101, 120)], range(21, 101)
+    boxes = tmp_path / "door.txt"
+    lines = [f"{at},5,1,2,30,40\n" for at in shown] + [f"{at},5,{box}\n" for at in filling]
+    boxes.write_text("".join(lines))
+    command = ["link", str(path), "-o", str(tmp_path / "p.csv"), "--threshold", "0.9", "--mot", str(tmp_path / "mot")]
+    assert main([*command, "--tracks", f"door.mp4={boxes}"]) == status
+    if status:  # beyond the right border, which only the video tells
+        assert "divide it into [10, 108] boxes, but its tracklets have [19, 19] frames" in capsys.readouterr().err
+    else:
+        rows = [line.split(",")[:2] for line in (tmp_path / "mot" / "c1-door.txt").read_text().splitlines()]
+        assert [(int(frame), int(person)) for frame, person in rows] == [(at, 1 + (at > 100)) for at in shown]
+
+
+def test_boxes_of_the_largest_track_ids_get_persons():
+    track = 2**63 - 1
+    found = persons_of_tracks([f"c1/door.mp4/{track}@0", f"c1/door.mp4/{track}-2@9"], np.array([3, 4]))
+    assert found == {(1, "door.mp4"): {track: [3, 4]}}
+
+
 def test_files_without_ids_are_told_apart_by_as_much_of_the_path_as_it_takes(tmp_path: Path):
     paths = [tmp_path / folder / "x.safetensors" for folder in "ab"]
     for path in paths:
