@@ -136,8 +136,10 @@ def _dialect(rows: Sequence[Sequence[str]]) -> Dialect:
 
 
 def _is_ground_truth(fields: Sequence[str]) -> bool:
-    """Whether a flag and a class follow the box, as in the MOT Challenge; some writers give both a point."""
-    return _is_one_of(fields[6], range(2)) and _is_number(fields[7]) and float(fields[7]).is_integer()
+    """Whether a flag and a class from 1 follow the box, as in the MOT Challenge; some writers give both a point."""
+    if not (_is_one_of(fields[6], range(2)) and _is_number(fields[7])):
+        return False
+    return float(fields[7]).is_integer() and float(fields[7]) >= 1
 
 
 def _is_visdrone(fields: Sequence[str]) -> bool:

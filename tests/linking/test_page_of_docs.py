@@ -17,8 +17,10 @@ BOXMOT = """1,1,100,200,50,120,0.912345,1,0
 ULTRALYTICS = {1: "0 0.5 0.5 0.1 0.4 1\n0 0.2 0.5 0.1 0.4 2\n", 10: "0 0.51 0.5 0.1 0.4 1\n0 0.9 0.9 0.1 0.1\n"}
 
 
-def test_boxes_of_boxmot_are_read_as_they_are(tmp_path: Path):
-    (tmp_path / "door.txt").write_text(BOXMOT)
+@pytest.mark.parametrize("end", [None, "1,0,-1", "0,0,-1", "1.0,0.0,0"])  # earlier versions: classes from 0
+def test_boxes_of_boxmot_are_read_as_they_are(end: str | None, tmp_path: Path):
+    lines = [line if end is None else f"{line.rsplit(',', 3)[0]},{end}" for line in BOXMOT.splitlines()]
+    (tmp_path / "door.txt").write_text("\n".join(lines))
     found = read_tracks(tmp_path / "door.txt")
     assert found.ids.tolist() == [1, 2, 1]
     assert found.boxes[1].tolist() == [300, 210, 48, 118]
@@ -36,6 +38,7 @@ def test_the_code_of_the_page_runs_and_reads_boxes_of_ultralytics(
     (tmp_path / "labels").mkdir()
     for frame, text in ULTRALYTICS.items():
         (tmp_path / "labels" / f"door_{frame}.txt").write_text(text)
+    (tmp_path / "labels" / "door_2_1.txt").write_text("0 0.3 0.5 0.1 0.4 3\n")  # of a video door_2.mp4
     names["from_ultralytics"]("labels", "door", 1000, 500)
     found = read_tracks("door.txt")
     assert found.frames.tolist() == [1, 1, 10]
