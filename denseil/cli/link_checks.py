@@ -9,6 +9,7 @@ from typing import Any
 
 from denseil.cli.pages import YEAR
 from denseil.common.arguments import shown
+from denseil.common.text import plain
 from denseil.common.track_key import TrackKey
 from denseil.data.video import CROPS
 from denseil.linking.rules import Travel
@@ -26,6 +27,13 @@ def check_cameras(travel: Travel | None, camids: list[int]) -> None:
             ", ".join(map(str, sorted(unused))),
             ", ".join(map(str, sorted(set(camids)))),
         )
+
+
+def warn_of_no_answers(files: Sequence[Path]) -> None:
+    """Warn about files of answers whose last columns are empty, as where answers were saved under another name."""
+    logger.warning(
+        "--confirm: no answer in %s: write yes or no into the column same", ", ".join(plain(file) for file in files)
+    )
 
 
 def check_clocks(records: list[dict[str, Any]]) -> None:

@@ -120,6 +120,9 @@ def link(
     jobs = link_mot.plan(mot, tracks, names, records) if mot and tracks else []
     rows = {name: row for row, name in enumerate(names)}
     answers = linking.read_answers(confirm, rows) if confirm else linking.Answers([], [])
+    known = [*answers.must_link, *answers.cannot_link]
+    if confirm and not known:
+        link_checks.warn_of_no_answers(confirm)
     ways = linking.read_travel(travel) if travel else None
     link_checks.check_cameras(ways, embeddings.camids.tolist())
     try:
@@ -138,7 +141,6 @@ def link(
     except ConflictError as error:
         raise ValueError(error.told(lambda row: shown(names[row]))) from None
     links.to_csv(output, names)
-    known = [*answers.must_link, *answers.cannot_link]
     doubtful = linking.doubts(links, vectors, known=known, travel=ways) if page or questions else []
     if questions:
         write_questions(questions, doubtful, written, answers)

@@ -59,7 +59,10 @@ def _answer(row: Mapping[str, str], rows: Mapping[str, int], where: str) -> tupl
         raise ValueError(f"{where}: same is {shown(row['same'])}; give yes or no")
     for name in ("tracklet", "other"):
         if row[name] not in rows:
-            raise ValueError(f"{where}: no tracklet {shown(row[name])} in the features files")
+            raise ValueError(
+                f"{where}: no tracklet {shown(row[name])} in the features files: give that of its recording, too, or "
+                "remove the row"
+            )
     one, other = sorted((rows[row["tracklet"]], rows[row["other"]]))
     if one == other:
         raise ValueError(f"{where}: tracklet {shown(row['other'])} is compared with itself")

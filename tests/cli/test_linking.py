@@ -516,6 +516,15 @@ def test_questions_are_not_written_over_a_file_that_cannot_be_read(
     assert not out.exists()
 
 
+def test_a_file_without_an_answer_is_told(two: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    questions = tmp_path / "q.csv"
+    command = ["link", *two, "-o", str(tmp_path / "p.csv"), "--threshold", "0.5", "--confirm", str(questions)]
+    for answer, told in (("", 1), ("no", 0)):  # saved under another name; and as it should be
+        questions.write_text(f"tracklet,other,same\nb,c,{answer}\n")
+        assert main(command) == 0
+        assert capsys.readouterr().err.count("q.csv: write yes or no into the column same") == told
+
+
 def test_times_of_two_clocks_are_told(two: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     command = ["link", *two, "-o", str(tmp_path / "p.csv"), "--threshold", "0.5"]
     assert main(command) == 0

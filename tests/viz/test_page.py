@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import io
 import os
 import re
 import threading
@@ -281,6 +282,17 @@ def test_marks_are_words_and_colours(browser: Any, tmp_path: Path):
     ]
     colours = tab.evaluate("[...document.querySelectorAll('li .picture')].map(e => getComputedStyle(e).boxShadow)")
     assert colours[0] != colours[1]
+    tab.close()
+
+
+def test_a_screenshot_of_the_whole_page_has_its_rows(browser: Any, tmp_path: Path):
+    page = Page("t")
+    page.add_ranks(queries(tmp_path, 20))
+    tab = visit(browser, page, tmp_path / "p.html", viewport={"width": 1280, "height": 300})
+    picture = Image.open(io.BytesIO(tab.screenshot(full_page=True))).convert("L")
+    assert picture.height > 2500
+    last = np.asarray(picture)[-200:]  # the last row
+    assert (last < last.max() - 100).sum() > 500  # its text at least
     tab.close()
 
 

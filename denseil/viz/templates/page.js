@@ -17,7 +17,9 @@
   for (const query of queries) {
     const images = query.querySelectorAll("img[data-picture]");
     left -= images.length;
-    if (left >= 0) images.forEach(show); else seen.observe(query);
+    if (left < 0) { seen.observe(query); continue; }
+    images.forEach(show);
+    query.style.contentVisibility = "visible"; // a screenshot of the whole page paints no other rows below the window
   }
   addEventListener("beforeprint", () => document.querySelectorAll("img[data-picture]").forEach(show));
 
