@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from denseil.common.arguments import checked
@@ -59,15 +60,23 @@ def evaluate_reassociation(
     """
     if min([*gaps, *windows, stride], default=0) < 1 or not gaps or not windows:
         raise ValueError(f"gaps={list(gaps)}, windows={list(windows)}, stride={stride}: give numbers of at least 1")
-    query_frames = range(stride, int(tracks.frames.max(initial=0)) + 1, stride)
+    newest = int(tracks.frames.max(initial=0))
+    query_frames = range(stride, newest + 1, stride)
     candidate_frames = {frame + gap for frame in query_frames for gap in gaps}
     plan = _Plan(embedder, set(query_frames), candidate_frames, sorted(set(windows)))
-    intact = []
-    for frame in open_frames(video, fps=fps):
-        if frame.number > tracks.frames[-1]:
-            break
-        plan.add(frame, tracks)
-        intact += [frame.number] * (not frame.damaged)
+    frames, last, intact = open_frames(video, fps=fps), 0, []
+    try:
+        for frame in frames:
+            if frame.number > newest:
+                break
+            last = frame.number
+            intact += [last] * plan.add(frame, tracks)
+    except frames.error as error:
+        raise ValueError(f"{video} is damaged after frame {last} ({error}): copy it again from the camera") from error
+    if last < newest:
+        logger.warning(
+            "%s ends at frame %d, its boxes at %d: is it a whole copy, and are they of it?", video, last, newest
+        )
     plan.finish()
     if missing := int((~np.isin(tracks.frames, intact)).sum()):
         logger.warning(
@@ -94,12 +103,13 @@ class _Plan:
         self.rows: dict[bool, list[tuple[int, int]]] = {True: [], False: []}  # frame and track, of queries or not
         self.vectors: dict[tuple[bool, int], list[Tensor]] = defaultdict(list)  # of queries or not, by window
 
-    def add(self, frame: Frame, tracks: Tracks) -> None:
-        """Encode the crops of a frame, and decode the windows that it completes."""
+    def add(self, frame: Frame, tracks: Tracks) -> bool:
+        """Encode the crops of a frame, and decode the windows that it completes; return whether it could be read."""
         number = frame.number
         start, stop = np.searchsorted(tracks.frames, [number, number + 1])
-        if stop > start and not frame.damaged and self._needed(number):
-            image = frame.image()
+        needed = stop > start and self._needed(number)
+        image = _image(frame) if needed else None
+        if image is not None:
             boxes = zip(tracks.ids[start:stop].tolist(), tracks.boxes[start:stop].tolist(), strict=True)
             crops = {track: crop_box(image, *box) for track, box in boxes}
             crops = {track: crop for track, crop in crops.items() if crop.size}
@@ -111,6 +121,7 @@ class _Plan:
                 self.waiting.append((number, list(crops)))
         while self.waiting and self.waiting[0][0] <= number + 1 - self.windows[-1]:
             self._decode(*self.waiting.popleft(), query=False)
+        return not frame.damaged and (image is not None or not needed)
 
     def finish(self) -> None:
         """Decode the windows that the end of the video cuts short."""
@@ -148,3 +159,14 @@ class _Plan:
         vectors = torch.cat(parts) if parts else torch.empty(0, self.embedder.encoder.num_features)
         rows = np.array(self.rows[query], dtype=np.int64).reshape(-1, 2)
         return Sightings(vectors.numpy(), rows[:, 0], rows[:, 1])
+
+
+def _image(frame: Frame) -> NDArray[np.uint8] | None:
+    """Pixels of a frame; None if it is damaged, with a warning for an image file."""
+    if frame.damaged:
+        return None
+    try:
+        return frame.image()
+    except (FileNotFoundError, ValueError) as error:
+        logger.warning("%s; its boxes are left out", error)
+        return None

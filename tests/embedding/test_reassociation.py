@@ -73,6 +73,21 @@ def test_windows_are_those_of_the_boxes(model: DenseIL, street: tuple[Path, Trac
         assert sum(result.skipped.values()) > 0
 
 
+def test_an_unreadable_image_is_left_out_and_an_early_end_is_told(
+    model: DenseIL, street: tuple[Path, Tracks], tmp_path: Path, caplog: pytest.LogCaptureFixture
+):
+    folder, tracks = street
+    shutil.copytree(folder, tmp_path / "img1")
+    (tmp_path / "img1" / "000004.png").write_bytes(b"half of a picture")
+    for number in (13, 14):
+        (tmp_path / "img1" / f"{number:06}.png").unlink()
+    embedder = TrackletEmbedder(model, device="cpu")
+    result = evaluate_reassociation(embedder, tmp_path / "img1", tracks, gaps=(2,), stride=2, windows=(1,))[0]
+    assert result.num_query > 0
+    assert "000004.png" in caplog.text
+    assert "ends at frame 12, its boxes at 14" in caplog.text
+
+
 def test_vectors_of_windows_are_embedders(model: DenseIL, street: tuple[Path, Tracks]):
     folder, tracks = street
     plan = _Plan(TrackletEmbedder(model, device="cpu"), {4, 8}, {7, 11, 13}, [2, 3])
