@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from denseil.cli import options, values
@@ -19,7 +20,7 @@ def declare(verbs: Verbs) -> None:
         adapt,
         "Adapt a model to your cameras with unlabelled tracklets.",
         examples=(
-            "denseil adapt denseil_mobilenetv2 crops --output adapted",
+            "denseil adapt denseil_mobilenetv2 crops/door crops/hall --output adapted",
             "denseil adapt runs/mars/final crops/manifest.csv --output adapted --minutes 20 --seed 1",
         ),
         more="Each stage is kept only if tracklets of two persons then match the same tracklet of another camera less "
@@ -28,7 +29,12 @@ def declare(verbs: Verbs) -> None:
     )
     what = verb.subject("input and output")
     what.add("model", help="a saved folder, a name with weights, or hf-hub:OWNER/NAME; it is not changed")
-    what.add("tracklets", type=values.path, help="a manifest, as denseil tracklets writes it, or a folder of crops")
+    what.add(
+        "tracklets",
+        type=values.path,
+        nargs="+",
+        help="manifests, as denseil tracklets writes one for each video, or folders of crops",
+    )
     what.add(
         "-o",
         "--output",
@@ -50,19 +56,24 @@ def declare(verbs: Verbs) -> None:
 
 
 def adapt(
-    model: str, tracklets: Path, output: Path, minutes: float, page: bool, device: str, seed: int, json: bool
+    model: str, tracklets: list[Path], output: Path, minutes: float, page: bool, device: str, seed: int, json: bool
 ) -> int:
     """Adapt a model to your cameras with unlabelled tracklets."""
     from denseil.cli.adapt_page import adapt_page
     from denseil.cli.computing import begin
+    from denseil.cli.link_checks import check_recordings
     from denseil.cli.video import read_tracklets
+    from denseil.embedding.cache import describe
     from denseil.training import adapt as run
 
     if page:
         for package in ("jinja2", "matplotlib"):
             need(package, to="write the page (or give --no-page)", extra="viz")
     begin(device, seed)
-    found = read_tracklets(tracklets, None, "all")
+    found = [tracklet for source in tracklets for tracklet in read_tracklets(source, None, "all")]
+    if len({os.path.realpath(tracklet.frames[0]) for tracklet in found}) < len(found):
+        raise ValueError("two tracklets have the same frames: give each folder or manifest once")
+    check_recordings(list(describe(found)), [tracklet.camid for tracklet in found])
     result = run(model, found, output=output, seed=seed, minutes=minutes, device=device, progress=progressing())
     show(result, as_json=json)
     if page:

@@ -1,4 +1,4 @@
-"""Warnings of `denseil link` about times and cameras that make it link wrongly."""
+"""Warnings about times and cameras that make `denseil link` and `denseil adapt` take people for others."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def check_clocks(records: list[dict[str, Any]]) -> None:
 def check_recordings(records: Sequence[dict[str, Any]], camids: Sequence[int]) -> None:
     """Warn about two recordings of one camera at the same time: cameras that share a number, or times from 0 in each.
 
-    Their people are never linked with each other, and their pairs spoil the threshold.
+    Their people are taken for different ones: they are never linked, and their pairs spoil the threshold.
     """
     open_ones: dict[int, dict[tuple[str, str], tuple[float, str]]] = {}  # the latest end, and whose, by recording
     timed = [
@@ -81,9 +81,9 @@ def check_recordings(records: Sequence[dict[str, Any]], camids: Sequence[int]) -
                 del ends[other]  # it has ended
             elif other != recording and end - start > OVERLAP:
                 logger.warning(
-                    "tracklets %s and %s are of two recordings of camera %d at the same time, so that their people are "
-                    "never linked: give each camera a number of its own, and all videos times on one clock (--camid "
-                    "and --start of denseil tracklets)",
+                    "tracklets %s and %s are of two recordings of camera %d at the same time, so that their people "
+                    "are taken for different ones: give each camera a number of its own, and all videos times on one "
+                    "clock (--camid and --start of denseil tracklets)",
                     shown(name),
                     shown(record["id"]),
                     camid,

@@ -166,11 +166,16 @@ def embed(
 
 
 def _warn_of_manifest(crops: Path) -> None:
-    """Warn about a folder of crops whose manifest, with cameras and times, is in a folder above it."""
+    """Warn about a folder of crops whose manifest, with cameras and times, is in a folder above or inside it."""
     above = crops.absolute().parents[:2]  # of a folder of folders, or of one tracklet
     found = next((folder / "manifest.csv" for folder in above if (folder / "manifest.csv").is_file()), None)
     if found:
         logger.warning("%s is read without cameras and times, which are in %s: give that instead", crops, found)
+    elif inside := sorted([*crops.glob("*/manifest.csv"), *crops.glob("*/*/manifest.csv")]):
+        more = f" and {len(inside) - 1} more" * (len(inside) > 1)
+        logger.warning(
+            "%s is read without cameras and times, which are in %s%s: give these instead", crops, inside[0], more
+        )
 
 
 def read_tracklets(source: Path, dataset: str | None, split: str) -> list[Tracklet]:

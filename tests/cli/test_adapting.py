@@ -44,6 +44,21 @@ def test_a_page_that_cannot_be_made_is_said_before_the_work(
     assert not list(tmp_path.iterdir())
 
 
+def test_tracklets_of_several_cameras_are_taken_together(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    for name, camera in (("door", 0), ("hall", 1)):
+        (tmp_path / name).mkdir()
+        own = [one for one in write_tracklets(tmp_path / name, light=0.5) if one.camid % 2 == camera]
+        write_manifest(VideoReIDDataset(own, [], []), tmp_path / name / "manifest.csv")
+    words = ["adapt", str(folder), str(tmp_path / "door"), "--device", "cpu", "--no-page", "--minutes", "1e-9"]
+    more, out = str(tmp_path / "hall"), str(tmp_path / "out")
+    assert main([*words, str(tmp_path / "door" / "manifest.csv"), "--output", out]) == 2
+    assert "two tracklets have the same frames: give each folder or manifest once" in capsys.readouterr().err
+    assert main([*words[:3], more, *words[3:], "--output", out, "--json", "--quiet"]) == 0
+    assert json.loads(capsys.readouterr().out)["tracklets"] == 32
+
+
 def test_the_verb_writes_a_model_a_report_and_a_page(
     manifest: Path, folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ):

@@ -566,7 +566,7 @@ def test_two_recordings_of_one_camera_at_once_are_told(
         save_features(path, embeddings, metadata={"model_id": "m"}, records=[record])
         files.append(str(path))
     assert main(["link", *files, "-o", str(tmp_path / "p.csv"), "--threshold", "0.5"]) == 0
-    told = "are of two recordings of camera 1 at the same time, so that their people are never linked"
+    told = "are of two recordings of camera 1 at the same time, so that their people are taken for different ones"
     error = capsys.readouterr().err
     assert (told in error) is is_told
     assert error.count("\n") == is_told

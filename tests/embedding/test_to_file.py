@@ -97,6 +97,18 @@ def test_crops_whose_manifest_is_above_them_are_told_of_it(folder, tmp_path, cap
         assert f"{crops} is read without cameras and times, which are in {tmp_path / 'cut' / 'manifest.csv'}" in error
 
 
+def test_folders_whose_manifests_are_inside_are_told_of_them(folder, tmp_path, capsys):
+    for camera in ("door", "hall"):
+        shutil.copytree(MARS / "bbox_test" / "0003", tmp_path / "cut" / camera / "crops" / "3")
+        (tmp_path / "cut" / camera / "manifest.csv").touch()
+    crops = tmp_path / "cut"
+    assert main(["embed", str(crops), "--model", str(folder), "-o", str(tmp_path / "v.safetensors")]) == 0
+    error = capsys.readouterr().err
+    assert (
+        f"{crops} is read without cameras and times, which are in {crops / 'door' / 'manifest.csv'} and 1 more" in error
+    )
+
+
 def test_what_cannot_be_read_is_named_and_what_can_is_kept(model, tmp_path, caplog):
     broken = tmp_path / "broken.jpg"
     broken.write_bytes(b"\xff\xd8 not much of a picture")
