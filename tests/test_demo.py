@@ -3,10 +3,15 @@
 import re
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 
+import denseil
 from denseil.cli import main
+from denseil.demo.video import add_video
 from denseil.synth import sample
+from denseil.viz import Page
 from tests.data.test_mars import TINY
 from tests.data.videos import PETS_TRACKS, PETS_VIDEO, needs_pets
 
@@ -56,6 +61,23 @@ def test_demo_of_one_s_own_video(tmp_path: Path):
     assert len(re.findall(r'<li class="right">', halves)) == 8  # each of the 8 tracks has one other half
     assert "of 8 tracks" in halves
     assert "Where dense attention looks in your video" in parts
+
+
+def test_doubts_about_the_boxes_are_told(tmp_path: Path, caplog: pytest.LogCaptureFixture):
+    folder, tracks, page = tmp_path / "img1", tmp_path / "street.txt", Page("t")
+    folder.mkdir()
+    pixels = np.random.default_rng(0).integers(0, 256, (8, 48, 96, 3), np.uint8)
+    for number, picture in enumerate(pixels, start=1):
+        Image.fromarray(picture).save(folder / f"{number}.png")
+    tracks.write_text("".join(f"{at},{track},{30 * track},4,20,40\n" for at in range(1, 13) for track in (1, 2)))
+    model = denseil.create_model("denseil", backbone="test_resnet", dim=32, depth=1, num_heads=2, ffn_dim=32)
+    model.preprocessing = denseil.Preprocessing(size=(64, 32), clip_len=2)
+    add_video(page, model.eval(), denseil.TrackletEmbedder(model, device="cpu"), folder, tracks)
+    page.write(tmp_path / "report.html")
+    html = (tmp_path / "report.html").read_text()
+    assert "skipped: 8 boxes of frames after the last, 8" in html
+    assert "check: the video ends before its boxes" in html
+    assert "the video ends before its boxes" in caplog.text
 
 
 def test_a_video_needs_its_tracks(capsys: pytest.CaptureFixture[str]):

@@ -20,12 +20,13 @@ from denseil.linking.mot import assign, write_boxes
 
 
 class Job(NamedTuple):
-    """A file to write: the boxes of a camera and video, which were read from a file."""
+    """A file to write: the boxes of a camera and video, which were read from a file, and frames of its tracklets."""
 
     camera: int
     video: str
     file: Path
     boxes: Tracks
+    frames: Mapping[int, Sequence[int]]
     output: Path
 
 
@@ -57,7 +58,7 @@ def plan(
     for place, (_, file) in sorted(zip(places, tracks, strict=True)):
         boxes = read_tracks(file)
         assign(boxes, frames[place], file, frames[place])
-        jobs.append(Job(*place, file, boxes, folder / f"c{place[0]}-{Path(place[1]).stem}.txt"))
+        jobs.append(Job(*place, file, boxes, frames[place], folder / f"c{place[0]}-{Path(place[1]).stem}.txt"))
     for place in sorted(frames.keys() - set(places)):
         note(f"--tracks names no boxes of {plain(names[place])}: none are written for it")
     alike = Counter(job.output for job in jobs)
@@ -95,7 +96,8 @@ def write(jobs: Sequence[Job], ids: Sequence[str], person: NDArray[np.int64]) ->
     persons = persons_of_tracks(ids, person)
     for job in jobs:
         job.output.parent.mkdir(parents=True, exist_ok=True)
-        count = write_boxes(job.output, job.boxes, assign(job.boxes, persons[job.camera, job.video], job.file))
+        own = assign(job.boxes, persons[job.camera, job.video], job.file, job.frames)
+        count = write_boxes(job.output, job.boxes, own)
         note(f"{counted(count, 'box', 'boxes')}: {job.output}")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import tempfile
 from collections.abc import Sequence
 from dataclasses import replace
@@ -20,6 +21,7 @@ from denseil.metrics import Embeddings, rank
 from denseil.models import DenseIL, model_id
 from denseil.viz import Page, PersonRow, PersonTrack, Shown, rank_to_show
 
+logger = logging.getLogger(__name__)
 PERSONS = 8
 LEAST, MOST = 4, 200  # crops of a track; tracks
 
@@ -38,7 +40,10 @@ def add_video(page: Page, model: DenseIL, embedder: TrackletEmbedder, video: Pat
         if not tracklets:
             raise ValueError(f"{found} in {video}, none with {LEAST} crops: there are no halves to compare")
         longest = sorted(tracklets, key=lambda one: -len(one.frames))[:MOST]
-        page.add_text(f"{video.name}: {found}, {counted(report.crops, 'crop')}. The longest are used: {len(longest)}.")
+        used = f"{video.name}: {found}, {counted(report.crops, 'crop')}. The longest are used: {len(longest)}."
+        page.add_text("\n".join([used, *str(report).splitlines()[1:]]))  # what was skipped, and doubts
+        for doubt in report.doubts:
+            logger.warning("%s: %s", video, doubt)
         halves = [half for tracklet in longest for half in _halves(tracklet)]
         tokens = [embedder.encode([decode_image(path) for path in spaced(half)]) for half in halves]
         _add_halves(page, longest, halves, embedder.decode(tokens))

@@ -67,7 +67,8 @@ def assign(
         boxes: The boxes.
         persons: As for `write_mot`.
         file: Their file, for errors.
-        frames: Number of frames of each track's tracklets, if known; they cannot have fewer boxes.
+        frames: Number of frames of each track's tracklets, if known. If a track has as many boxes, it is cut by them;
+            otherwise at its longest pauses, and no tracklet may have fewer boxes than frames.
 
     Raises:
         ValueError: As for `write_mot`, or if a tracklet has fewer boxes than frames.
@@ -87,12 +88,14 @@ def assign(
                     "boxes cannot be given to persons: remove boxes outside of the picture, which fill a pause, or "
                     "give the file that the tracklets were cut by"
                 )
-            pieces = _pieces(boxes.frames[rows], parts)
+            known = None if frames is None else frames[track]
+            exact = known is not None and sum(known) == len(rows)
+            pieces = np.repeat(np.arange(parts), known) if exact else _pieces(boxes.frames[rows], parts)
             found = np.bincount(pieces, minlength=parts).tolist()
-            if frames is not None and any(few < least for few, least in zip(found, frames[track], strict=True)):
+            if known is not None and any(few < least for few, least in zip(found, known, strict=True)):
                 raise ValueError(
                     f"{file}: the longest pauses of track {track} divide it into {shown(found)} boxes, but its "
-                    f"tracklets have {shown(list(frames[track]))} frames: remove boxes outside of the picture, which "
+                    f"tracklets have {shown(list(known))} frames: remove boxes outside of the picture, which "
                     "fill a pause, or give the file that the tracklets were cut by"
                 )
             person[rows] = np.asarray(persons[track])[pieces]
