@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from denseil.common.arguments import checked
 from denseil.layers._linear import xavier_linear
-from denseil.layers.checks import check_dropout, check_heads
+from denseil.layers.checks import check_dropout, check_heads, check_key_mask
 
 
 def attend(q: Tensor, k: Tensor, v: Tensor, *, mask: Tensor | None = None, drop: float = 0.0) -> Tensor:
@@ -22,7 +22,12 @@ def attend(q: Tensor, k: Tensor, v: Tensor, *, mask: Tensor | None = None, drop:
 
     Returns:
         (B, h, N, d).
+
+    Raises:
+        TypeError: If the mask is not boolean.
+        ValueError: If its shape is wrong.
     """
+    check_key_mask(mask, k.shape[0], k.shape[2])
     key_mask = None if mask is None else mask[:, None, None, :]  # (B, 1, 1, K)
     return F.scaled_dot_product_attention(q, k, v, attn_mask=key_mask, dropout_p=drop)  # Eq. 1
 
@@ -37,7 +42,12 @@ def attention_weights(q: Tensor, k: Tensor, *, mask: Tensor | None = None) -> Te
 
     Returns:
         (B, h, N, K); the last axis sums to 1.
+
+    Raises:
+        TypeError: If the mask is not boolean.
+        ValueError: If its shape is wrong.
     """
+    check_key_mask(mask, k.shape[0], k.shape[2])
     scores = q @ k.transpose(-2, -1) * q.shape[-1] ** -0.5  # (B, h, N, K)
     if mask is not None:
         scores = scores.masked_fill(~mask[:, None, None, :], -torch.inf)
@@ -93,6 +103,10 @@ class SelfAttention(_Projections):
 
         Returns:
             (B, N, D).
+
+        Raises:
+            TypeError: If the mask is not boolean.
+            ValueError: If its shape is wrong.
         """
         q, k, v = self.q_proj(z), self.k_proj(z), self.v_proj(z)  # Eq. 2
         return self._attend(q, k, v, mask)
@@ -123,6 +137,10 @@ class MultiHeadAttention(_Projections):
 
         Returns:
             (B, N, D).
+
+        Raises:
+            TypeError: If the mask is not boolean.
+            ValueError: If its shape is wrong.
         """
         return self._attend(self.q_proj(query), self.k_proj(memory), self.v_proj(memory), mask)
 

@@ -2,7 +2,7 @@
 
 from torch import Tensor, nn
 
-from denseil.common.arguments import checked
+from denseil.common.arguments import checked, shown
 from denseil.layers._linear import xavier_linear
 from denseil.layers.attention import SelfAttention
 from denseil.layers.checks import check_dropout, check_heads, check_size
@@ -23,6 +23,7 @@ class DIDecoderBlock(nn.Module):
 
     Raises:
         ValueError: If an argument is out of its range.
+        TypeError: If the fusion is not a module, such as the name of one.
     """
 
     @checked
@@ -39,6 +40,7 @@ class DIDecoderBlock(nn.Module):
         super().__init__()
         check_heads(dim, num_heads)
         check_dropout("drop", drop)
+        _check_fusion(fusion)
         self.self_norm = nn.LayerNorm(dim)
         self.self_attn = SelfAttention(dim, num_heads, attn_drop=attn_drop)
         self.fusion_norm = nn.LayerNorm(dim) if getattr(fusion, "reads_h", fusion is not None) else nn.Identity()
@@ -85,6 +87,11 @@ class DIDecoderBlock(nn.Module):
             raise TypeError(f"a block with fusion {type(self.fusion).__name__} has no attention weights")
         h = h + self.drop(self.self_attn(self.self_norm(h), mask=mask))
         return self.fusion.weights(self.fusion_norm(h), memory, mask=mask, memory_mask=memory_mask)
+
+
+def _check_fusion(fusion: object) -> None:
+    if isinstance(fusion, type) or not (fusion is None or callable(fusion)):
+        raise TypeError(f"fusion={shown(fusion)}: give a module, such as DenseAttention(dim, num_heads)")
 
 
 class FeedForward(nn.Sequential):

@@ -77,6 +77,34 @@ def check_token_width(tokens: Tensor, in_channels: Sequence[int]) -> None:
         raise ValueError(f"tokens have width {tokens.shape[-1]}; it must be the sum of the levels {list(in_channels)}")
 
 
+def check_maps(maps: Sequence[Tensor], in_channels: Sequence[int]) -> None:
+    """Raise ValueError unless there is one map (..., C_l, H_l, W_l) per level, lowest first, all of the same frames."""
+    widths = [level.shape[-3] for level in maps]
+    if widths != list(in_channels):
+        raise ValueError(
+            f"maps have widths {widths}; they must be {list(in_channels)}, a map for each level, lowest first"
+        )
+    frames = [tuple(level.shape[:-3]) for level in maps]
+    if any(each != frames[0] for each in frames):
+        raise ValueError(f"maps have {frames} as the axes before C, H, W: give the maps of the same frames")
+
+
+def check_key_mask(mask: Tensor | None, batch: int, keys: int) -> None:
+    """Raise unless `mask` is None, or a bool (B, K) tensor; its shape is not checked while compiling or exporting.
+
+    Raises:
+        TypeError: If the mask is not boolean; torch would add a float mask to the scores.
+        ValueError: If its shape is wrong; torch would repeat some.
+    """
+    if mask is None:
+        return
+    check_tensor("mask", mask)
+    if mask.dtype != torch.bool:
+        raise TypeError(f"mask has dtype {mask.dtype}; it must be torch.bool, True where a token may be attended to")
+    if not torch.compiler.is_compiling() and mask.shape != (batch, keys):
+        raise ValueError(f"mask has shape {tuple(mask.shape)}; {batch} rows of {keys} keys need ({batch}, {keys})")
+
+
 def check_frame_mask(mask: Tensor | None, batch: int, frames: int) -> None:
     """Raise unless `mask` is None, or a bool (B, T) tensor with at least one real frame in every row.
 

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from denseil.common.arguments import checked
 from denseil.layers._linear import xavier_linear
-from denseil.layers.checks import check_frame_mask, check_size, check_token_width
+from denseil.layers.checks import check_frame_mask, check_maps, check_size, check_token_width
 from denseil.layers.decoder import DIDecoder
 from denseil.layers.dense_attention import DenseAttention
 from denseil.layers.fusion import FusionName
@@ -24,15 +24,22 @@ class ClipHead(nn.Module, ABC):
     Subclasses implement `decode`.
 
     Attributes:
+        in_channels: C_l of each level, lowest first.
         dim: Width of a clip feature.
         pool_parts: The part pooling.
     """
 
+    in_channels: list[int]
     dim: int
     pool_parts: PartPool
 
     def pool(self, maps: Sequence[Tensor]) -> Tensor:
-        """Compute part tokens (N, P, sum of C_l) from maps (N, C_l, H_l, W_l), lowest level first."""
+        """Compute part tokens (N, P, sum of C_l) from maps (N, C_l, H_l, W_l), lowest level first.
+
+        Raises:
+            ValueError: If the number, the order or the width of the maps is wrong, or they are of different frames.
+        """
+        check_maps(maps, self.in_channels)
         return torch.cat([self.pool_parts(level) for level in maps], -1)
 
     @abstractmethod
@@ -50,9 +57,11 @@ class ClipHead(nn.Module, ABC):
             (B, dim).
 
         Raises:
-            ValueError: If the number of maps is wrong, the mask has another shape, or one of its rows is all False.
+            ValueError: If the number, the order or the width of the maps is wrong, they are of different frames, the
+                mask has another shape, or one of its rows is all False.
             TypeError: If the mask is not boolean.
         """
+        check_maps(maps, self.in_channels)
         batch, frames = maps[0].shape[:2]
         tokens = self.pool([level.flatten(0, 1) for level in maps])
         return self.decode(tokens.unflatten(0, (batch, frames)), mask)
@@ -102,12 +111,13 @@ class BaselineHead(ClipHead):
     @checked
     def __init__(self, in_channels: int) -> None:
         super().__init__()
-        self.dim = in_channels
+        check_size("in_channels", in_channels)
+        self.in_channels, self.dim = [in_channels], in_channels
         self.pool_parts = PartPool(1)
 
     def decode(self, tokens: Tensor, mask: Tensor | None = None) -> Tensor:
         """Average the real frames; see `ClipHead.decode`."""
-        check_token_width(tokens, [self.dim])
+        check_token_width(tokens, self.in_channels)
         check_frame_mask(mask, *tokens.shape[:2])
         return clip_mean(tokens, mask)
 

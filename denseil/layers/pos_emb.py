@@ -30,9 +30,9 @@ def sinusoid(position: Tensor, dim: int, formula: PosFormula = "paper") -> Tenso
     index = torch.arange(dim, device=position.device)  # j - 1
     position = position.to(torch.float32).unsqueeze(-1)
     if formula == "vaswani":
-        angle = (position - 1) / 10000 ** (index // 2 * 2 / dim)
+        angle = (position - 1) / 10000 ** ((index // 2 * 2).float() / dim)
         return torch.where(index % 2 == 0, angle.sin(), angle.cos())
-    angle = position / 10000 ** ((index + 1) / dim)
+    angle = position / 10000 ** ((index + 1).float() / dim)  # an integer would become torch's default dtype
     return torch.where(index % 2 == 1, angle.sin(), angle.cos())
 
 

@@ -56,7 +56,8 @@ class Linear(ClipHead):
 
     def __init__(self, width: int, dim: int) -> None:
         super().__init__()
-        self.dim, self.pool_parts, self.proj = dim, PartPool(1), nn.Linear(width, dim)
+        self.in_channels, self.dim = [width], dim
+        self.pool_parts, self.proj = PartPool(1), nn.Linear(width, dim)
 
     def decode(self, tokens: Tensor, mask: Tensor | None = None) -> Tensor:
         real = torch.ones(tokens.shape[:2], dtype=torch.bool) if mask is None else mask  # (B, T)

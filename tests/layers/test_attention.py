@@ -140,3 +140,20 @@ def test_attention_dropout_acts_in_training():
 def test_heads_that_do_not_divide_are_refused():
     with pytest.raises(ValueError, match="dim=10 cannot be split into num_heads=3"):
         MultiHeadAttention(10, 3)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.int64])
+def test_a_mask_of_another_type_is_refused(dtype: torch.dtype):
+    """Torch adds a float mask to the scores, so ones and zeros gave other vectors without a word."""
+    h, memory, mask = torch.randn(2, 5, 24), torch.randn(2, 7, 24), torch.ones(2, 5, dtype=dtype)
+    layer = DenseAttention(24, 3)
+    calls = (lambda: layer(h, memory, mask=mask), lambda: layer.weights(h, memory, mask=mask))
+    for call in (*calls, lambda: SelfAttention(24, 3)(h, mask=mask)):
+        with pytest.raises(TypeError, match=f"mask has dtype {dtype}; it must be torch.bool"):
+            call()
+
+
+@pytest.mark.parametrize("shape", [(1, 5), (2, 1), (5,), (2, 5, 5)])
+def test_a_mask_of_another_shape_is_refused(shape: tuple[int, ...]):
+    with pytest.raises(ValueError, match=r"mask has shape .*; 2 rows of 5 keys need \(2, 5\)"):
+        SelfAttention(24, 3)(torch.randn(2, 5, 24), mask=torch.ones(shape, dtype=torch.bool))

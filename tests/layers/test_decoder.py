@@ -47,6 +47,12 @@ def test_a_foreign_fusion_module_fits():
     assert DIDecoderBlock(16, 4, 32, fusion=Gate())(torch.randn(1, 3, 16), torch.randn(1, 6, 16)).shape == (1, 3, 16)
 
 
+@pytest.mark.parametrize("fusion", ["attention", DenseSum])
+def test_a_fusion_that_is_no_module_is_refused(fusion: object):
+    with pytest.raises(TypeError, match=r"fusion=.*: give a module, such as DenseAttention"):
+        DIDecoderBlock(16, 4, 32, fusion=fusion)  # type: ignore[arg-type]
+
+
 def test_padded_tokens_have_no_effect():
     torch.manual_seed(2)
     decoder = DIDecoder(16, 2, 4, 32, num_levels=1).eval()

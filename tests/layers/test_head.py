@@ -107,8 +107,24 @@ def test_bad_arguments():
     with pytest.raises(ValueError, match="in_channels=-1: give an integer from 1"):
         DenseInteractionHead([6, -1], 16)
     with pytest.raises(ValueError, match="tokens have width 6; it must be the sum"):
-        make_head()(make_maps()[:1])
+        make_head().decode(torch.randn(2, 5, 4, 6))
     with pytest.raises(ValueError, match="tokens have width 16; it must be"):
-        BaselineHead(10)(make_maps())
+        BaselineHead(10).decode(torch.randn(2, 5, 1, 16))
     with pytest.raises(ValueError, match="at least one level"):
         DenseInteractionHead([6], 16, num_heads=4, attend_last=False)
+
+
+def test_maps_in_another_order_number_or_of_other_frames():
+    """Their widths have the same sum, so the tokens of one level were taken for those of another."""
+    head, (low, high) = make_head(), make_maps()
+    for call in (head, lambda maps: head.pool([level.flatten(0, 1) for level in maps])):
+        with pytest.raises(
+            ValueError, match=r"maps have widths \[10, 6\]; they must be \[6, 10\], a map for each level"
+        ):
+            call([high, low])
+        with pytest.raises(ValueError, match=r"maps have widths \[16\]"):
+            call([torch.cat([low[..., :8, :4], high], 2)])
+    with pytest.raises(ValueError, match=r"maps have widths \[6, 10\]; they must be \[16\]"):
+        BaselineHead(16)([low, high])
+    with pytest.raises(ValueError, match=r"maps have \[\(2, 5\), \(5, 2\)\] as the axes before C, H, W"):
+        head([low, high.transpose(0, 1)])

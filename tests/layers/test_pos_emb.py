@@ -79,3 +79,17 @@ def test_no_state():
 def test_bad_arguments(arguments: dict, message: str):
     with pytest.raises(ValueError, match=message):
         SpatioTemporalPosEmb(**arguments)
+
+
+@pytest.mark.parametrize("formula", ["paper", "vaswani", "factored"])
+def test_positions_do_not_depend_on_the_default_dtype(formula: str):
+    frames = torch.arange(1, 33)
+    layer = SpatioTemporalPosEmb(64, formula=formula)
+    expected = layer.embedding(frames, 4)
+    try:
+        for dtype in (torch.bfloat16, torch.float64):
+            torch.set_default_dtype(dtype)
+            assert layer.embedding(frames, 4).dtype == torch.float32
+            torch.testing.assert_close(layer.embedding(frames, 4), expected, atol=0, rtol=0)
+    finally:
+        torch.set_default_dtype(torch.float32)
