@@ -15,8 +15,8 @@ from denseil.training.config import TrainConfig
 logger = logging.getLogger(__name__)
 
 
-def build_model(config: TrainConfig, num_classes: int) -> nn.Module:
-    """Build the model with its initial weights, the same on every process.
+def build_model(config: TrainConfig, num_classes: int, *, initialize: bool = True) -> nn.Module:
+    """Build the model with its initial weights, the same on every process, or with random ones if not `initialize`.
 
     Raises:
         ValueError: If `init` is "model" and the name is not of saved weights, a weights file does not fit, or the model
@@ -25,6 +25,8 @@ def build_model(config: TrainConfig, num_classes: int) -> nn.Module:
     """
     torch.manual_seed(config.seed)
     args = dict(config.model_args)
+    if not initialize:
+        return models.create_model(config.model, num_classes=num_classes, **args)
     if config.init == "timm":
         args["pretrained_backbone"] = True
     if config.init != "model" and (not models.is_model(config.model) or "." in config.model):

@@ -6,7 +6,7 @@ import json
 import math
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -160,6 +160,6 @@ def _forget_after(path: Path, epoch: int) -> None:
         temporary.write_text("".join(json.dumps(line) + "\n" for line in kept), encoding="utf-8")
 
 
-def all_finite(tensors: Mapping[str, Tensor]) -> bool:
+def all_finite(tensors: Iterable[Tensor]) -> bool:
     """Check that no floating-point tensor holds NaN or infinity."""
-    return all(bool(torch.isfinite(value).all()) for value in tensors.values() if value.is_floating_point())
+    return all(bool(torch.isfinite(value).all()) for value in tensors if value.is_floating_point())

@@ -9,16 +9,26 @@ from torch import nn
 
 from denseil.training.setup import Training
 
+SWITCH = "grad_checkpointing"  # timm's attribute of modules that recompute activations
+
 
 @contextmanager
-def trainable_again(model: nn.Module | None) -> Iterator[None]:
-    """At the end, let a given model's parameters need gradients as before; encoder_lr=0 freezes the encoder's."""
-    before = [] if model is None else [(parameter, parameter.requires_grad) for parameter in model.parameters()]
+def settings_restored(model: nn.Module | None) -> Iterator[None]:
+    """At the end, undo what the fields encoder_lr=0, grad_checkpointing and compile set on a given model."""
+    if not isinstance(model, nn.Module):  # None, or refused later
+        yield
+        return
+    needed = [(parameter, parameter.requires_grad) for parameter in model.parameters()]
+    switches = [(part, part.__dict__[SWITCH]) for part in model.modules() if SWITCH in part.__dict__]
+    compiled = model._compiled_call_impl
     try:
         yield
     finally:
-        for parameter, needed in before:
-            parameter.requires_grad_(needed)
+        for parameter, value in needed:
+            parameter.requires_grad_(value)
+        for part, value in switches:
+            part.__dict__[SWITCH] = value
+        model._compiled_call_impl = compiled
 
 
 @contextmanager

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 from torch import nn
 
@@ -13,7 +14,6 @@ from denseil.models import DenseIL, current_names
 from denseil.training.checkpoints import (
     Checkpoint,
     has_checkpoints,
-    last_checkpoint,
     optimizer_tensors,
     restore_optimizer,
     save_checkpoint,
@@ -69,6 +69,7 @@ def save_state(training: Training, epoch: int, best: float) -> None:
         "scaler": scaler.state_dict() if scaler else None,
         "data": training.data,
         "processes": training.accelerator.num_processes,
+        **_given_parts(training),
     }
     tensors = {
         "model": training.model.state_dict(),
@@ -81,19 +82,16 @@ def save_state(training: Training, epoch: int, best: float) -> None:
     save_checkpoint(output / CHECKPOINTS, epoch, state, tensors)
 
 
-def restore_state(training: Training) -> tuple[int, float]:
-    """Restore the last intact checkpoint of a run.
+def restore_state(training: Training, checkpoint: Checkpoint) -> tuple[int, float]:
+    """Restore a checkpoint of a run.
 
     Returns:
-        Epochs done, and the best mAP so far; 0 and -1 if there is no checkpoint.
+        Epochs done, and the best mAP so far.
 
     Raises:
         ValueError: If the run was started with another config, which train.yaml no longer holds, other training
-            tracklets, another model or another objective.
+            tracklets, another model, another objective or another preprocessing.
     """
-    checkpoint = last_checkpoint(Path(training.config.output, CHECKPOINTS))
-    if checkpoint is None:
-        return 0, -1.0
     begun = checkpoint.state.get("config")
     if begun is not None and (changed := training.config.changed_from(TrainConfig.from_dict(begun))):
         name = changed[0]
@@ -121,6 +119,13 @@ def restore_state(training: Training) -> tuple[int, float]:
     return int(checkpoint.state["epoch"]), float(checkpoint.state["best"])
 
 
+def _given_parts(training: Training) -> dict[str, Any]:
+    """Describe what `train` may be given and the config does not say: the objective by its name, the preprocessing."""
+    objective, frames = training.objective, training.preprocessing.to_dict()
+    del frames["frames"]  # of evaluations
+    return {"objective": getattr(objective, "__qualname__", type(objective).__qualname__), "preprocessing": frames}
+
+
 def _restore_modules(training: Training, checkpoint: Checkpoint) -> None:
     """Restore the model, the objective and the optimizer, which must be those of the run."""
     tensors, objective = checkpoint.tensors["model"], training.objective
@@ -130,6 +135,12 @@ def _restore_modules(training: Training, checkpoint: Checkpoint) -> None:
             f"{training.config.output} was started with an objective {'without' if own else 'with'} weights of its "
             "own: resume it with the same objective, or choose another output"
         )
+    for part, name in _given_parts(training).items():
+        if (before := checkpoint.state.get(part, name)) != name:  # checkpoints of earlier versions do not say
+            raise ValueError(
+                f"{training.config.output} was started with {part} {before}, not {name}: resume it with the same, or "
+                "choose another output"
+            )
     try:
         training.model.load_state_dict(current_names(tensors) if isinstance(training.model, DenseIL) else tensors)
         if own and isinstance(objective, nn.Module):

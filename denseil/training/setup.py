@@ -111,10 +111,12 @@ def set_up(
     objective: Objective | None = None,
     callbacks: Sequence[object] = (),
     preprocessing: Preprocessing | None = None,
+    initialize: bool = True,
 ) -> Training:
     """Read the dataset, build the model, optimizer and loader, and prepare them for the devices at hand.
 
-    Whatever can be checked before the first step is checked here. Arguments are those of `train`.
+    Whatever can be checked before the first step is checked here. Arguments are those of `train`; without `initialize`
+    the initial weights, which those of a checkpoint will replace, are not fetched or read.
 
     Raises:
         ModuleNotFoundError: If accelerate is not installed.
@@ -134,7 +136,7 @@ def set_up(
         check_evaluation(dataset, config.protocol)
     sampler = _sampler(config, train, accelerator)
     trained = model is not None or config.init == "model"
-    model = build_model(config, num_classes=len(labels)) if model is None else model
+    model = build_model(config, len(labels), initialize=initialize) if model is None else model
     check_model(model, config)
     frames = fit_preprocessing(model, preprocessing, config, trained=trained)
     prepare_model(model, config, accelerator.device)

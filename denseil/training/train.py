@@ -19,11 +19,11 @@ from denseil.losses import Objective, named_losses
 from denseil.metrics import RankingResult
 from denseil.models.interface import Preprocessing
 from denseil.training.callbacks import notify
-from denseil.training.checkpoints import clear_unfinished
+from denseil.training.checkpoints import Checkpoint, clear_unfinished, last_checkpoint
 from denseil.training.config import TrainConfig
 from denseil.training.optimizer import set_lr
 from denseil.training.progress import Progress, all_finite, loggable, mean_losses
-from denseil.training.restoring import forward_restored, own_forward, trainable_again
+from denseil.training.restoring import forward_restored, own_forward, settings_restored
 from denseil.training.resume import CHECKPOINTS, CONFIG, check_run, restore_state, save_state
 from denseil.training.run_folder import only_run, save_model
 from denseil.training.schedule import lr_at
@@ -87,8 +87,9 @@ def train(
         OSError: If a checkpoint cannot be written. Earlier ones are kept.
     """
     output = Path(config.output)
-    with only_run(output, create=not resume), trainable_again(model):
+    with only_run(output, create=not resume), settings_restored(model):
         check_run(output, config, resume=resume)
+        checkpoint = last_checkpoint(output / CHECKPOINTS) if resume else None
         training = set_up(
             config,
             model=model,
@@ -96,9 +97,11 @@ def train(
             objective=objective,
             callbacks=callbacks,
             preprocessing=preprocessing,
+            initialize=checkpoint is None,
         )
         with forward_restored(training):
-            epoch, best = _begin(training, output, resume=resume)
+            epoch, best = _begin(training, output, checkpoint, resume=resume)
+            del checkpoint  # its tensors
             with _reporting(training, output, epoch) as progress:
                 for number in range(epoch, config.epochs):
                     _run_epoch(training, progress, number)
@@ -107,9 +110,9 @@ def train(
             return _finish(training, output)
 
 
-def _begin(training: Training, output: Path, *, resume: bool) -> tuple[int, float]:
+def _begin(training: Training, output: Path, checkpoint: Checkpoint | None, *, resume: bool) -> tuple[int, float]:
     """Restore the last checkpoint, if any, and prepare the folder; return epochs done and the best mAP so far."""
-    epoch, best = restore_state(training) if resume else (0, -1.0)
+    epoch, best = restore_state(training, checkpoint) if checkpoint else (0, -1.0)
     training.accelerator.wait_for_everyone()
     if training.accelerator.is_main_process:
         for folder in (output / CHECKPOINTS, output / "best", output / "final"):
@@ -192,8 +195,7 @@ def _after_epoch(training: Training, progress: Progress, epoch: int, best: float
     validates = config.validate_every > 0 and (last or (epoch + 1) % config.validate_every == 0)
     if not (saves or validates):
         return best
-    own = dict(training.objective.named_parameters()) if isinstance(training.objective, nn.Module) else {}
-    if not (all_finite(training.model.state_dict()) and all_finite(own)):
+    if not all_finite([*training.model.state_dict().values(), *training.named_parameters().values()]):
         raise RuntimeError(f"weights became NaN or infinite in epoch {epoch + 1}: training is stopped. Try a lower lr")
     if validates:
         result = _evaluate(training, "even8")

@@ -184,6 +184,21 @@ def test_an_objective_without_the_weights_of_the_run_is_refused(config: TrainCon
         train(other, model=MeanColour(), objective=Centres(), preprocessing=FRAMES, resume=True)
 
 
+def entropy(logits: Tensor, features: Tensor, labels: Tensor) -> Tensor:
+    return F.cross_entropy(logits, labels)
+
+
+def test_another_objective_or_preprocessing_is_not_resumed(config: TrainConfig):
+    """Neither has weights that could tell; the run went on with the config's objective, as from the command line."""
+    interrupted(config, model=MeanColour(), objective=entropy, preprocessing=FRAMES)
+    with pytest.raises(ValueError, match="was started with objective entropy, not ReIDObjective: resume it with"):
+        train(config, model=MeanColour(), preprocessing=FRAMES, resume=True)
+    other = dataclasses.replace(FRAMES, color_order="BGR")
+    with pytest.raises(ValueError, match=r"was started with preprocessing .*RGB.*, not .*BGR"):
+        train(config, model=MeanColour(), objective=entropy, preprocessing=other, resume=True)
+    train(config, model=MeanColour(), objective=entropy, preprocessing=FRAMES, resume=True)
+
+
 def test_an_objective_of_length_0_is_an_objective(config: TrainConfig):
     class Mine(nn.ModuleDict):
         def forward(self, logits: Tensor, features: Tensor, labels: Tensor) -> dict[str, Tensor]:
@@ -300,6 +315,16 @@ def test_a_frozen_encoder_is_trained_by_the_next_training(config: TrainConfig):
     frozen = next(model.encoder.parameters()).clone()
     train(dataclasses.replace(config, output=config.output + "2"), model=model)
     assert not torch.equal(next(model.encoder.parameters()), frozen)
+
+
+def test_a_given_model_is_left_with_its_own_settings(config: TrainConfig, monkeypatch: pytest.MonkeyPatch):
+    """The next training of the model was compiled, and recomputed activations, whatever its config says."""
+    monkeypatch.setattr(nn.Module, "compile", lambda self, **_: setattr(self, "_compiled_call_impl", self._call_impl))
+    model = denseil.create_model("denseil", backbone="test_resnet", dim=32, depth=1, num_heads=4, num_classes=2)
+    before = [(name, part.__dict__.get("grad_checkpointing")) for name, part in model.named_modules()]
+    train(dataclasses.replace(config, epochs=1, grad_checkpointing=True, compile="default"), model=model)
+    assert model._compiled_call_impl is None
+    assert [(name, part.__dict__.get("grad_checkpointing")) for name, part in model.named_modules()] == before
 
 
 def test_a_model_that_could_not_be_saved_is_refused_before_training(config: TrainConfig):

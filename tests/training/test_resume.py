@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 from filelock import FileLock
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 
 from denseil.cli import main
 from denseil.data import Tracklet, VideoReIDDataset, read_dataset
@@ -175,6 +175,25 @@ def test_another_model_is_not_resumed(tmp_path: Path):
     other = create_model("denseil", backbone="test_resnet", dim=32, num_heads=4, num_classes=2)
     with pytest.raises(ValueError, match=r"was started with another model or objective \(.*resume it with the same"):
         train(config, model=other, resume=True)
+
+
+def test_initial_weights_are_not_needed_to_resume(tmp_path: Path):
+    """Neither a file that is gone, nor the Hub, nor the model that is fine-tuned."""
+    encoder = tmp_path / "encoder.safetensors"
+    model = create_model("denseil", backbone="test_resnet", dim=32, num_heads=4, depth=1)
+    save_file(model.encoder.net.state_dict(), encoder)
+    config = config_for(tmp_path / "run", init=str(encoder))
+    interrupted(config)
+    shutil.copytree(config.output, tmp_path / "other")
+    train(config, resume=True)
+    encoder.unlink()
+    other = dataclasses.replace(config, output=str(tmp_path / "other"))
+    train(other, resume=True)
+    assert all(torch.equal(value, weights(other)[name]) for name, value in weights(config).items())
+    for folder in Path(other.output, "checkpoints").iterdir():
+        (folder / "state.json").write_text("{}")
+    with pytest.raises(FileNotFoundError, match="no weights at"):  # from the start
+        train(other, resume=True)
 
 
 def test_another_number_of_processes_is_told(tmp_path: Path, caplog: pytest.LogCaptureFixture):
