@@ -48,7 +48,7 @@ def plan(
             do not fit its boxes.
     """
     counts = [record.get("frames") for record in records]
-    frames = persons_of_tracks(ids, np.array([count if type(count) is int else 0 for count in counts], np.int64))
+    frames = persons_of_tracks(ids, np.array([count if _is_length(count) else 0 for count in counts], np.int64))
     names = _names(frames)
     places = [_place(word, names) for word, _ in tracks]
     for place, count in Counter(places).items():
@@ -71,6 +71,11 @@ def plan(
         if os.path.abspath(job.output) in read:  # noqa: PTH100
             raise ValueError(f"{job.output} is a file of --tracks: it would be written over; give --mot another folder")
     return jobs
+
+
+def _is_length(count: object) -> bool:
+    """Whether a record tells the number of frames."""
+    return type(count) is int and 0 < count < 2**31
 
 
 def _names(places: Collection[tuple[int, str]]) -> dict[tuple[int, str], str]:

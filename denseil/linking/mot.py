@@ -81,16 +81,15 @@ def assign(
     for track in np.unique(boxes.ids).tolist():
         if track in persons:
             rows, parts = np.flatnonzero((boxes.ids == track) & seen), len(persons[track])
+            known = None if frames is None else frames[track]
             pauses = int((np.diff(boxes.frames[rows]) > 1).sum())
-            if pauses < parts - 1:
+            if pauses < parts - 1 and not (known and sum(known) == len(rows)):
                 raise ValueError(
                     f"{file}: track {track} has {parts} tracklets and only {pauses} pauses between its boxes, so the "
                     "boxes cannot be given to persons: remove boxes outside of the picture, which fill a pause, or "
                     "give the file that the tracklets were cut by"
                 )
-            known = None if frames is None else frames[track]
-            exact = known is not None and sum(known) == len(rows)
-            pieces = np.repeat(np.arange(parts), known) if exact else _pieces(boxes.frames[rows], parts)
+            pieces = _pieces(boxes.frames[rows], parts, known)
             found = np.bincount(pieces, minlength=parts).tolist()
             if known is not None and any(few < least for few, least in zip(found, known, strict=True)):
                 raise ValueError(
@@ -102,8 +101,10 @@ def assign(
     return person
 
 
-def _pieces(frames: NDArray[np.int64], count: int) -> NDArray[np.int64]:
-    """Number of the piece of each frame, cut at the longest pauses."""
+def _pieces(frames: NDArray[np.int64], count: int, known: Sequence[int] | None) -> NDArray[np.int64]:
+    """Number of the piece of each frame, cut by their known lengths if these fit, else at the longest pauses."""
+    if known is not None and sum(known) == len(frames):
+        return np.repeat(np.arange(count), known)
     pauses = np.diff(frames)
     cuts = np.sort(np.argsort(-pauses, kind="stable")[: count - 1])
     pieces: NDArray[np.int64] = np.searchsorted(cuts, np.arange(len(frames)))
