@@ -198,6 +198,28 @@ class VideoReIDDataset:
         return both, range(len(self.gallery), len(both))
 
 
+def as_dataset(dataset: Any, *parts: str) -> VideoReIDDataset:
+    """Return any object with lists of tracklets as a dataset.
+
+    Args:
+        dataset: The object; a `VideoReIDDataset` is returned as it is.
+        parts: The lists that it must have, of "train", "query" and "gallery"; others are empty.
+
+    Raises:
+        TypeError: If one is missing, or holds something else.
+    """
+    if isinstance(dataset, VideoReIDDataset):
+        return dataset
+    lists: dict[str, list[Tracklet]] = {name: [] for name in ("train", "query", "gallery")}
+    for name in parts:
+        given = getattr(dataset, name, None)
+        lists[name] = list(given) if isinstance(given, Iterable) else []
+        if not isinstance(given, Iterable) or not all(isinstance(each, Tracklet) for each in lists[name]):
+            raise TypeError(f"dataset={type(dataset).__name__}: its .{name} must be a list of denseil.data.Tracklet")
+    name = str(getattr(dataset, "name", type(dataset).__name__))
+    return VideoReIDDataset(lists["train"], lists["query"], lists["gallery"], name=name)
+
+
 @checked
 def label_map(tracklets: Iterable[Tracklet]) -> dict[int, int]:
     """Map identities to class labels, 0 to the number of identities - 1, in sorted order."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 import torch.distributed as dist
@@ -13,7 +14,7 @@ from denseil.common.arguments import checked
 from denseil.common.files import check_output_folder
 from denseil.common.processes import rank_and_world
 from denseil.common.progress import progress_bar
-from denseil.data import Tracklet, VideoReIDDataset
+from denseil.data.tracklet import Tracklet, as_dataset
 from denseil.embedding.cache import cached_vectors, describe_vectors, features_key, keep_vectors, label
 from denseil.embedding.clip_encoder import ClipEncoder
 from denseil.embedding.tracklet_vectors import FramesPolicy, embed_tracklets
@@ -26,7 +27,7 @@ from denseil.models.interface import Preprocessing
 @checked
 def evaluate(
     model: nn.Module,
-    dataset: VideoReIDDataset,
+    dataset: Any,
     *,
     preprocessing: Preprocessing | None = None,
     frames: FramesPolicy = "all",
@@ -62,9 +63,11 @@ def evaluate(
         progress: Whether to show a progress bar.
 
     Raises:
+        TypeError: If the dataset's `query` or `gallery` is not a list of tracklets.
         ValueError: If the dataset has no query or no gallery, an argument is unknown, a tracklet is unreadable, or no
             query has a match.
     """
+    dataset = as_dataset(dataset, "query", "gallery")
     if not dataset.query or not dataset.gallery:
         raise ValueError(
             f"dataset {dataset.name!r} has {len(dataset.query)} queries and {len(dataset.gallery)} gallery tracklets: "
@@ -98,7 +101,7 @@ def evaluate(
 @checked
 def embed_dataset(
     model: nn.Module,
-    dataset: VideoReIDDataset,
+    dataset: Any,
     *,
     preprocessing: Preprocessing | None = None,
     frames: FramesPolicy = "all",
@@ -113,7 +116,7 @@ def embed_dataset(
 
     Arguments are those of `evaluate`, in the order of `VideoReIDDataset.gallery_with_queries`.
     """
-    tracklets, _ = dataset.gallery_with_queries()
+    tracklets, _ = as_dataset(dataset, "query", "gallery").gallery_with_queries()
     encoder = ClipEncoder(model, preprocessing)
     prepared, width = encoder.preprocessing, encoder.num_features
     path, (rank_, world) = None, rank_and_world()

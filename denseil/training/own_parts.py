@@ -1,15 +1,13 @@
-"""Checks of a model or of a user's dataset before training."""
+"""Checks of a model before training."""
 
 from __future__ import annotations
 
 import logging
 from dataclasses import replace
-from typing import Any
 
 import torch
 from torch import nn
 
-from denseil.data import Tracklet, VideoReIDDataset
 from denseil.models import check_saving, unwrap
 from denseil.models.interface import Preprocessing, preprocessing_of
 from denseil.training.config import TrainConfig
@@ -77,16 +75,3 @@ def fit_preprocessing(
     if getattr(model, "preprocessing", None) != fitted:
         model.preprocessing = fitted  # type: ignore[assignment]
     return fitted
-
-
-def own_dataset(dataset: Any) -> VideoReIDDataset:
-    """Return a dataset as the library's own type."""
-    if isinstance(dataset, VideoReIDDataset):
-        return dataset
-    parts: list[list[Tracklet]] = []
-    for name in ("train", "query", "gallery"):
-        part = getattr(dataset, name, None)
-        if part is None or not all(isinstance(tracklet, Tracklet) for tracklet in part):
-            raise TypeError(f"dataset={type(dataset).__name__}: its .{name} must be a list of denseil.data.Tracklet")
-        parts.append(list(part))
-    return VideoReIDDataset(parts[0], parts[1], parts[2], name=str(getattr(dataset, "name", type(dataset).__name__)))

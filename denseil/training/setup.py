@@ -24,6 +24,7 @@ from denseil.data import (
     read_dataset,
 )
 from denseil.data.batch_augmentation import put
+from denseil.data.tracklet import as_dataset
 from denseil.losses import Objective
 from denseil.models.interface import Preprocessing
 from denseil.training.callbacks import check_callbacks
@@ -32,7 +33,7 @@ from denseil.training.data_checks import check_evaluation, fingerprint, wardrobe
 from denseil.training.devices import make_accelerator
 from denseil.training.model import build_model, prepare_model
 from denseil.training.optimizer import make_optimizer
-from denseil.training.own_parts import check_model, fit_preprocessing, own_dataset
+from denseil.training.own_parts import check_model, fit_preprocessing
 
 
 @dataclass
@@ -128,7 +129,9 @@ def set_up(
     accelerator = make_accelerator(config)
     callbacks = check_callbacks(callbacks)
     dataset = (
-        own_dataset(dataset) if dataset is not None else read_dataset(config.dataset, config.root, **config.data_args)
+        read_dataset(config.dataset, config.root, **config.data_args)
+        if dataset is None
+        else as_dataset(dataset, "train", "query", "gallery")
     )
     train = _training_tracklets(dataset)
     labels = label_map(train)

@@ -9,6 +9,7 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -61,6 +62,14 @@ def test_is_embedding_and_ranking(model: denseil.DenseIL, dataset: VideoReIDData
     result = evaluate(model, dataset, frames=frames, metric=metric, protocol="mars-official")
     assert result.to_dict() == expected.to_dict()
     assert result.num_gallery == len(dataset.gallery) + len(dataset.query)
+
+
+def test_any_object_with_queries_and_a_gallery(model: denseil.DenseIL, dataset: VideoReIDDataset):
+    own = SimpleNamespace(query=tuple(dataset.query), gallery=dataset.gallery)
+    assert evaluate(model, own).to_dict() == evaluate(model, dataset).to_dict()
+    for wrong in (SimpleNamespace(query=dataset.query), SimpleNamespace(query=dataset.query, gallery=["a"])):
+        with pytest.raises(TypeError, match=r"dataset=SimpleNamespace: its \.gallery must be a list of"):
+            evaluate(model, wrong)
 
 
 def test_cache_serves_all_protocols_and_nothing_else(
