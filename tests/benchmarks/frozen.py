@@ -4,9 +4,10 @@
 
 The encoder sees every frame of the training tracklets in `--views` augmented forms once; its part tokens are kept in
 half precision, and every row trains on the same ones, in the same order for one seed. Rows: those of
-`denseil.training.tables()`, of which the baseline has the neck alone to train, and a control without attention,
-"averaged, linear": the mean of the frames and a linear layer to d = 256. A ROOT holds rendered people as `frame_counts`
-reads them. Each training is a line of the output; those that are there are kept.
+`denseil.training.tables()`, of which the baseline has the neck alone to train, and those of `frozen_rows`, as the table
+"variants". A ROOT holds rendered people as `frame_counts` reads them. Each training is a line of the output; those that
+are there are kept. With `--last-stage` the encoder's last stage (1.3 of MobileNetV2's 1.8 million weights) trains with
+each row, from kept maps of level 3; three times the time.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ from torch import Tensor, nn
 
 from denseil import create_model
 from denseil.data import ClipDataset, ClipTransform, PKSampler, Tracklet, label_map, read_dataset, sample_all
-from denseil.layers import ClipHead, PartPool
+from denseil.layers import PartPool
 from denseil.losses import named_losses
 from denseil.metrics import Embeddings, rank
 from denseil.models import DenseIL
@@ -37,33 +38,27 @@ from denseil.training.data_checks import wardrobe_groups
 from denseil.training.optimizer import make_optimizer, set_lr
 from denseil.training.schedule import lr_at
 from tests.benchmarks.frame_counts import FRAMES, kept_frames, read
+from tests.benchmarks.frozen_rows import CONTROL, VARIANTS, build
 
 PARTS, LEVELS, CLIP_LEN = 8, (1, 2, 3, 4), 4
-CONTROL = Row("averaged, linear", {"depth": 0})
+WIDTHS, LEVEL_3 = [24, 32, 96, 320], (96, 8, 4)  # of MobileNetV2 at 128 x 64
 BATCH = 32
 
 
 @dataclass(frozen=True)
 class Kept:
-    """Tokens (views, N, frames, PARTS, widths of all levels) of tracklets, in half precision, and who they are of."""
+    """Tokens (views, N, frames, PARTS, widths of all levels) of tracklets, in half precision, and who they are of.
+
+    `maps` are those of level 3 (views, N, frames, 96, 8, 4), kept if the last stage is to be trained.
+    """
 
     tokens: Tensor
+    maps: Tensor | None
     tracklets: Sequence[Tracklet]
 
-
-class Linear(ClipHead):
-    """The mean of the tokens, and a linear layer."""
-
-    def __init__(self, width: int, dim: int) -> None:
-        super().__init__()
-        self.in_channels, self.dim = [width], dim
-        self.pool_parts, self.proj = PartPool(1), nn.Linear(width, dim)
-
-    def decode(self, tokens: Tensor, mask: Tensor | None = None) -> Tensor:
-        real = torch.ones(tokens.shape[:2], dtype=torch.bool) if mask is None else mask  # (B, T)
-        mean = (tokens.mean(2) * real[..., None]).sum(1) / real.sum(1, keepdim=True)  # (B, width)
-        projected: Tensor = self.proj(mean)
-        return projected
+    def chosen(self, *index: Any) -> tuple[Tensor, Tensor | None]:
+        """Tokens and maps at an index, in single precision."""
+        return self.tokens[index].float(), None if self.maps is None else self.maps[index].float()
 
 
 def encoder_of(name: str) -> DenseIL:
@@ -76,39 +71,47 @@ def encoder_of(name: str) -> DenseIL:
 
 
 @torch.inference_mode()
-def keep(model: DenseIL, tracklets: Sequence[Tracklet], transform: ClipTransform, frames: int, views: int) -> Kept:
+def keep(
+    model: DenseIL, tracklets: Sequence[Tracklet], transform: ClipTransform, frames: int, views: int, maps: bool
+) -> Kept:
     """Encode tracklets once for each view."""
     clips = ClipDataset(tracklets, clip_len=frames, sampling="even", transform=transform)
     prepared = model.preprocessing
     width = sum(model.encoder.channels)
-    tokens = torch.empty(views, len(tracklets), frames, PARTS, width, dtype=torch.float16)
+    shape = (views, len(tracklets), frames)
+    tokens = torch.empty(*shape, PARTS, width, dtype=torch.float16)
+    kept_maps = torch.empty(*shape, *LEVEL_3, dtype=torch.float16) if maps else None
     for view in range(views):
         clips.set_epoch(view)
         for start in range(0, len(tracklets), BATCH):
             part = range(start, min(start + BATCH, len(tracklets)))
             pixels = prepared.normalize(clips.__getitems__(part).clips).flatten(0, 1)
-            encoded = torch.cat([model.encode_frames(chunk) for chunk in pixels.split(16)])
-            tokens[view, part.start : part.stop] = encoded.unflatten(0, (len(part), frames))
-    return Kept(tokens, tracklets)
+            encoded = [model.encoder(chunk) for chunk in pixels.split(16)]  # maps of all levels, 16 frames at a time
+            pooled = torch.cat([model.decoder.pool(levels) for levels in encoded])
+            tokens[view, part.start : part.stop] = pooled.unflatten(0, (len(part), frames))
+            if kept_maps is not None:
+                level_3 = torch.cat([levels[2] for levels in encoded])
+                kept_maps[view, part.start : part.stop] = level_3.unflatten(0, (len(part), frames))
+    return Kept(tokens, kept_maps, tracklets)
 
 
-def seen_by(model: DenseIL, tokens: Tensor) -> Tensor:
-    """What the encoder would give this model: its levels, pooled to its parts; (..., PARTS, all) to (..., P, own)."""
-    widths = [24, 32, 96, 320]
-    own = [part for level, part in zip(LEVELS, tokens.split(widths, -1), strict=True) if level in model.encoder.levels]
+def seen_by(model: DenseIL, tokens: Tensor, maps: Tensor | None) -> Tensor:
+    """What the encoder gives this model: its levels, pooled to its parts; (..., PARTS, all) to (..., P, own).
+
+    With maps of level 3, the highest level is what the model's own last stage makes of them.
+    """
+    parts = list(tokens.split(WIDTHS, -1))
+    if maps is not None:
+        highest = last_stage(model)(maps.flatten(0, -4).contiguous(memory_format=torch.channels_last))
+        parts[-1] = PartPool(PARTS)(highest).unflatten(0, maps.shape[:-3])
+    own = [part for level, part in zip(LEVELS, parts, strict=True) if level in model.encoder.levels]
     return torch.cat(own, -1).unflatten(-2, (model.decoder.pool_parts.num_parts, -1)).mean(-2)
 
 
-def build(row: Row, num_classes: int, seed: int) -> DenseIL:
-    torch.manual_seed(seed)
-    model = create_model("denseil_mobilenetv2", num_classes=num_classes, **{"drop": 0.0, **row.model})
-    if row is CONTROL:
-        model.decoder = Linear(model.encoder.channels[-1], 256)
-        model.neck = type(model.neck)(256, num_classes)
-    if not model.decoder.pool_parts.num_parts <= PARTS:
-        raise ValueError(f"row {row.name}: at most {PARTS} parts")
-    model.encoder.requires_grad_(False)
-    return model
+def last_stage(model: DenseIL) -> nn.Sequential:
+    """From level 3 of a MobileNetV2 to level 4."""
+    stage: nn.Sequential = model.encoder.net.blocks[5:]
+    return stage
 
 
 def batches(kept: Kept, groups: dict[int, int] | None, config: TrainConfig) -> Iterator[Tensor]:
@@ -121,25 +124,32 @@ def batches(kept: Kept, groups: dict[int, int] | None, config: TrainConfig) -> I
         yield from torch.tensor(list(sampler)).split(config.num_ids * config.num_tracklets)
 
 
-def train(row: Row, kept: Kept, groups: dict[int, int] | None, steps: int, seed: int) -> tuple[DenseIL, float]:
-    """Train what comes after the encoder; returns the model and the mean loss of the last tenth of the steps."""
+def train(
+    row: Row, encoder: nn.Module, kept: Kept, groups: dict[int, int] | None, steps: int, seed: int
+) -> tuple[DenseIL, float]:
+    """Train what comes after what is kept; returns the model and the mean loss of the last tenth of the steps."""
     fields: dict[str, Any] = {"epochs": 1, "warmup": 0.03, "seed": seed, "freeze_bn": "none"}
-    config = replace(TrainConfig.from_recipe("people"), **fields)
+    length = row.train.get("clip_len", kept.tokens.shape[2])
+    own = {name: value for name, value in row.train.items() if name != "clip_len"}
+    config = replace(TrainConfig.from_recipe("people"), **fields, **own)
     labels = label_map(kept.tracklets)
     targets = torch.tensor([labels[tracklet.pid] for tracklet in kept.tracklets])
     model = build(row, len(labels), seed).train()
+    if kept.maps is not None:
+        model.encoder.load_state_dict(encoder.state_dict())
+        last_stage(model).requires_grad_(True)
     objective, optimizer = config.make_objective(), make_optimizer(model, config)
     parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
     generator, order, losses = torch.Generator().manual_seed(seed), batches(kept, groups, config), []
-    length = row.train.get("clip_len", kept.tokens.shape[2])
     for step in range(steps):
         chosen = next(order)
         views = torch.randint(len(kept.tokens), chosen.shape, generator=generator)
-        tokens = kept.tokens[views, chosen].float()  # (B, T, PARTS, widths)
+        tokens, maps = kept.chosen(views, chosen)  # (B, T, PARTS, widths), (B, T, *LEVEL_3)
         if length < tokens.shape[1]:
-            tokens = tokens[:, torch.randperm(tokens.shape[1], generator=generator)[:length].sort().values]
+            frames = torch.randperm(tokens.shape[1], generator=generator)[:length].sort().values
+            tokens, maps = tokens[:, frames], None if maps is None else maps[:, frames]
         set_lr(optimizer, lr_at(config, step, steps))
-        logits, features = model.decode(seen_by(model, tokens))
+        logits, features = model.decode(seen_by(model, tokens, maps))
         total = named_losses(objective(logits, features, targets[chosen]))["total"]
         total.backward()
         nn.utils.clip_grad_norm_(parameters, config.clip_grad or float("inf"))
@@ -156,8 +166,8 @@ def embed(model: DenseIL, kept: Kept, count: int | None) -> Embeddings:
     chosen = kept_frames(held, count)
     rows, masks = (torch.from_numpy(each) for each in sample_all(len(chosen), CLIP_LEN))  # (clips, T)
     vectors = []
-    for tokens in kept.tokens[0][:, chosen].split(256):
-        own = seen_by(model, tokens.float())
+    for start in range(0, len(kept.tracklets), BATCH):
+        own = seen_by(model, *kept.chosen(0, slice(start, start + BATCH), chosen))
         clips = torch.stack([model.decode(own[:, row], mask.expand(len(own), -1)) for row, mask in zip(rows, masks)])  # noqa: B905
         vectors.append(clips.mean(0))
     pids, camids = (torch.tensor([getattr(one, key) for one in kept.tracklets]) for key in ("pid", "camid"))
@@ -176,11 +186,11 @@ def scores(model: DenseIL, query: Kept, gallery: Kept, marked: dict[str, list[bo
     return found
 
 
-def opened(model: DenseIL, root: Path) -> tuple[Kept, Kept, dict[str, list[bool]]]:
+def opened(model: DenseIL, root: Path, maps: bool) -> tuple[Kept, Kept, dict[str, list[bool]]]:
     """Tokens of queries and gallery of rendered people, and which queries are fine and which occluded, if known."""
     people = read(root)
     plain, frames = ClipTransform(model.preprocessing.size), len(people.query[0].frames)
-    query, gallery = (keep(model, part, plain, frames, 1) for part in (people.query, people.gallery))
+    query, gallery = (keep(model, part, plain, frames, 1, maps) for part in (people.query, people.gallery))
     if not (root / "manifest.json").exists():
         return query, gallery, {}
     known = {each["name"]: each for each in json.loads((root / "manifest.json").read_text())["tracklets"]}
@@ -209,7 +219,7 @@ def table(lines: Sequence[dict[str, Any]]) -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("tables", nargs="+", help="1a, 1b, ...")
+    parser.add_argument("tables", nargs="+", help="1a, 1b, ..., or variants of the decoder")
     parser.add_argument("--encoder", default="denseil_mobilenetv2_mean.people_v2", metavar="MODEL")
     parser.add_argument("--train", type=Path, required=True, metavar="ROOT")
     parser.add_argument("--on", type=Path, nargs="+", required=True, metavar="ROOT")
@@ -217,16 +227,20 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--views", type=int, default=4)
     parser.add_argument("--rows", nargs="+", help="names of rows; all by default")
+    parser.add_argument("--last-stage", action="store_true", help="train the encoder's last stage too")
     parser.add_argument("--output", type=Path, required=True, metavar="JSONL")
     options = parser.parse_args()
-    rows = {row.name: row for name in options.tables for row in [CONTROL, *find_rows(name)]}
+    tables = {name: VARIANTS if name == "variants" else [CONTROL, *find_rows(name)] for name in options.tables}
+    rows = {row.name: row for table_rows in tables.values() for row in table_rows}
     rows = {name: row for name, row in rows.items() if not options.rows or name in options.rows}
+    if options.last_stage:
+        rows = {f"{name}, last stage": row for name, row in rows.items()}
     model = encoder_of(options.encoder)
     people = read_dataset("mars", options.train)
     transform = TrainConfig.from_recipe("people").transform(model.preprocessing.mean)
-    kept = keep(model, people.train, transform, CLIP_LEN, options.views)
+    kept = keep(model, people.train, transform, CLIP_LEN, options.views, options.last_stage)
     groups = wardrobe_groups(options.train)
-    sets = {root.name: opened(model, root) for root in options.on}
+    sets = {root.name: opened(model, root, options.last_stage) for root in options.on}
     options.output.parent.mkdir(parents=True, exist_ok=True)
     lines = [json.loads(line) for line in options.output.read_text().splitlines()] if options.output.exists() else []
     done = {(line["row"], line["steps"], line["seed"]) for line in lines}
@@ -236,7 +250,7 @@ def main() -> None:
                 if (name, steps, seed) in done:
                     continue
                 begin = time.monotonic()
-                trained, loss = train(row, kept, groups, steps, seed)
+                trained, loss = train(row, model.encoder, kept, groups, steps, seed)
                 found = {root: scores(trained, *tokens) for root, tokens in sets.items()}
                 seconds = time.monotonic() - begin
                 lines.append(
