@@ -15,6 +15,7 @@ from denseil.common.arguments import shown
 from denseil.common.text import counted
 from denseil.common.vectors import ArrayLike
 from denseil.linking.checks import Tracks, check_vectors
+from denseil.linking.expected import Pairs, highest_f1, histogram
 from denseil.linking.rules import Rules
 
 Halves: TypeAlias = tuple[ArrayLike, ArrayLike]
@@ -27,12 +28,12 @@ MEASURED = (  # identities of these weights, denseil_mobilenetv2.people_v1, and 
 )
 PRIOR = 50  # pairs that count as much as the rendered ones
 OUTLIER, TWICE = 3.0, 0.85  # spreads above the median, and similarity, above which a pair may be one person twice
-MOST_PAIRS = 200_000  # pairs seen at once that are compared; of more, so many are sampled
+MOST_PAIRS = 200_000  # pairs seen at once, and others, that are compared; of more, so many are sampled
 CAP = 0.97  # no threshold is above
 ROUNDING = 1e-6  # of similarities in float32: a pair that is less below the threshold reaches it
 KEPT = 0.95  # share of the halves that the threshold keeps together
 BLOCK = 4096  # pairs compared at a time
-SURE, RESAMPLES, BISECTIONS = 0.6, 300, 30
+SURE, RESAMPLES, BISECTIONS = 0.6, 100, 30
 
 
 @dataclass(frozen=True)
@@ -76,13 +77,15 @@ class Threshold:
 def auto_threshold(tracks: Tracks, rules: Rules, *, far: float = FAR, halves: Halves | None = None) -> Threshold:
     """Choose a threshold without labels.
 
-    It is the similarity that the wanted share of pairs of two persons reaches, or less, with a probability of 60 %.
-    These are the pairs of tracklets seen at once in one camera, which surely show two persons, and a prior estimate
-    with the weight of 50 pairs: a normal distribution around the median of all pairs, at most one standard deviation
-    above the mean of rendered people. The probability is over resamples of the tracklets. Pairs above 0.85 and more
-    than 3 standard deviations above the median (from the median absolute deviation) are left out, since a tracker may
-    show one person twice at once. Of more than 200,000 pairs, 200,000 are sampled over all cameras, with a fixed seed.
-    If halves of tracks are given, the value keeps at least 95 % of them together.
+    It is the mean of two estimates, or less, with a probability of 60 %: the similarity that the wanted share of pairs
+    of two persons reaches, and that from which on pairs are linked with the highest expected F1 (see
+    `denseil.linking.expected`). The first rests on the pairs of tracklets seen at once in one camera, which surely show
+    two persons, and a prior estimate with the weight of 50 pairs: a normal distribution around the median of all pairs,
+    at most one standard deviation above the mean of rendered people. The second rests on all pairs. The probability is
+    over resamples of the tracklets. Pairs seen at once above 0.85 and more than 3 standard deviations above the median
+    (from the median absolute deviation) are left out, since a tracker may show one person twice at once. Of more than
+    200,000 pairs, 200,000 are sampled over all cameras, with a fixed seed. If halves of tracks are given, the value
+    keeps at least 95 % of them together.
 
     Args:
         tracks: Tracklets.
@@ -100,13 +103,7 @@ def auto_threshold(tracks: Tracks, rules: Rules, *, far: float = FAR, halves: Ha
     left_out = int((~kept).sum())
     order = np.flatnonzero(kept)[np.argsort(similar[kept], kind="stable")]
     similar, pairs = similar[order], pairs[order]
-    guess = _guess(tracks)
-    value, low, high = value_of(similar, *guess, far), float("nan"), float("nan")
-    if len(similar):
-        rng, size = np.random.default_rng(0), len(tracks)
-        times = (np.bincount(rng.integers(size, size=size), minlength=size) for _ in range(RESAMPLES))
-        drawn = [value_of(similar, *guess, far, each[pairs[:, 0]] * each[pairs[:, 1]]) for each in times]
-        low, value, high = np.quantile(drawn, [0.025, SURE, 0.975]).tolist()
+    value, low, high = _estimate(tracks, rules, similar, pairs, far)
     count = 0
     if halves is not None:
         one, other = (check_vectors(half) for half in halves)
@@ -117,6 +114,28 @@ def auto_threshold(tracks: Tracks, rules: Rules, *, far: float = FAR, halves: Ha
             value = min(value, float(np.quantile((one * other).sum(1), 1 - KEPT)))
             low, high = min(low, value), max(high, value)
     return Threshold(value, "auto", len(similar), count, low, high, far, left_out)
+
+
+def _estimate(
+    tracks: Tracks, rules: Rules, similar: NDArray[np.float32], pairs: NDArray[np.int64], far: float
+) -> tuple[float, float, float]:
+    """The threshold and its interval, from the similarities (P,) of pairs seen at once (P, 2), in ascending order."""
+    rng, size, (other, unknown) = np.random.default_rng(0), len(tracks), _others(tracks, rules)
+    mean = min(float(np.median(other)), MEAN + SPREAD) if len(other) >= PRIOR else MEAN
+    spread = SPREAD * (1 - mean) / (1 - MEAN)
+    reached, histograms = [], []
+    for _ in range(RESAMPLES if len(similar) else 1):
+        times = np.bincount(rng.integers(size, size=size), minlength=size) if len(similar) else np.ones(size, np.int64)
+        known = times[pairs[:, 0]] * times[pairs[:, 1]]
+        reached.append(value_of(similar, max(mean, MEAN), min(spread, SPREAD), far, known))
+        rest = histogram(other, times[unknown[:, 0]] * times[unknown[:, 1]])
+        histograms.append((histogram(similar, known), rest))
+    two, rest = np.stack(histograms, axis=1)  # (2, R, B)
+    drawn = np.minimum((highest_f1(Pairs(two, rest, size), mean, spread) + reached) / 2, CAP)
+    if not len(similar):
+        return float(drawn[0]), float("nan"), float("nan")
+    low, value, high = np.quantile(drawn, [0.025, SURE, 0.975]).tolist()
+    return value, low, high
 
 
 def check_given(threshold: float | str, far: float, halves: Halves | None = None) -> None:
@@ -184,15 +203,26 @@ def value_of(
     return high
 
 
-def _guess(tracks: Tracks) -> tuple[float, float]:
-    """Guess the mean and spread of two persons' similarity from all pairs."""
-    if len(tracks) < 10:
-        return MEAN, SPREAD
-    rows = np.random.default_rng(0).integers(0, len(tracks), (2, 20_000))
-    rows = rows[:, rows[0] != rows[1]]
-    median = float(np.median((tracks.vectors[rows[0]] * tracks.vectors[rows[1]]).sum(1)))
-    mean = float(np.clip(median, MEAN, MEAN + SPREAD))
-    return mean, SPREAD * (1 - mean) / (1 - MEAN)
+def _others(tracks: Tracks, rules: Rules) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+    """Similarities (P,) and rows (P, 2) of the pairs that no camera shows at once: all, or up to `MOST_PAIRS`."""
+    count = len(tracks)
+    if count * (count - 1) // 2 <= MOST_PAIRS:
+        one, other = np.triu_indices(count, 1)
+    else:
+        one, other = np.random.default_rng(1).integers(0, count, (2, MOST_PAIRS))
+    at_once = (rules.camids[one] == rules.camids[other]) & (rules.start[one] <= rules.end[other])
+    kept = (one != other) & ~(at_once & (rules.start[other] <= rules.end[one]))
+    pairs = np.stack([one[kept], other[kept]], axis=1)
+    return _similarities(tracks, pairs), pairs
+
+
+def _similarities(tracks: Tracks, pairs: NDArray[np.int64]) -> NDArray[np.float32]:
+    """Similarities (P,) of pairs of rows (P, 2)."""
+    similar = np.empty(len(pairs), np.float32)
+    for part in (slice(first, first + BLOCK) for first in range(0, len(pairs), BLOCK)):
+        one, other = pairs[part].T
+        similar[part] = np.einsum("pd,pd->p", tracks.vectors[one], tracks.vectors[other])
+    return similar
 
 
 def _seen_at_once(tracks: Tracks, rules: Rules) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
@@ -209,8 +239,5 @@ def _seen_at_once(tracks: Tracks, rules: Rules) -> tuple[NDArray[np.float32], ND
     rng = np.random.default_rng(0)
     chosen = np.arange(count) if count <= MOST_PAIRS else rng.choice(count, MOST_PAIRS, replace=False)
     row = np.searchsorted(before, chosen, side="right") - 1
-    one, other = order[row], order[row + 1 + chosen - before[row]]
-    similar = np.empty(len(one), np.float32)
-    for part in (slice(first, first + BLOCK) for first in range(0, len(one), BLOCK)):
-        similar[part] = np.einsum("pd,pd->p", tracks.vectors[one[part]], tracks.vectors[other[part]])
-    return similar, np.stack([one, other], axis=1)
+    pairs = np.stack([order[row], order[row + 1 + chosen - before[row]]], axis=1)
+    return _similarities(tracks, pairs), pairs

@@ -8,8 +8,9 @@ from scipy import stats
 
 from denseil.linking import link, threshold
 from denseil.linking.checks import check_tracks
+from denseil.linking.expected import Pairs, highest_f1, histogram
 from denseil.linking.rules import Rules
-from denseil.linking.threshold import CAP, PRIOR, value_of
+from denseil.linking.threshold import CAP, MEAN, PRIOR, SPREAD, value_of
 
 
 @pytest.mark.parametrize("far", [0.001, 0.01, 0.2, 0.5])
@@ -87,3 +88,27 @@ def test_of_many_pairs_some_are_sampled_over_all_cameras(monkeypatch: pytest.Mon
     assert len(np.unique(np.sort(pairs, axis=1), axis=0)) == len(pairs) == 500
     assert np.bincount(tracks.camids[pairs[:, 0]]).min() > 100
     assert np.array_equal(threshold._seen_at_once(tracks, rules)[1], pairs)
+
+
+def test_without_pairs_it_is_the_mean_of_both_estimates():
+    vectors = np.random.default_rng(0).normal(size=(40, 14))
+    tracks = check_tracks(vectors, np.arange(40) % 3, None, None)
+    similar, _ = threshold._others(tracks, Rules(tracks.camids, tracks.start, tracks.end))
+    assert len(similar) == 40 * 39 // 2
+    median = float(np.median(similar))
+    counts = histogram(similar, np.ones(len(similar), np.int64))
+    best = highest_f1(Pairs(np.zeros_like(counts), counts, 40), median, SPREAD * (1 - median) / (1 - MEAN))
+    reached = value_of(np.empty(0, np.float32), MEAN, SPREAD, 0.01)
+    with pytest.warns(UserWarning, match="rests on 0 pairs"):
+        found = link(vectors, camids=tracks.camids).threshold
+    assert found.value == pytest.approx((float(best) + reached) / 2)
+
+
+def test_other_pairs_are_those_that_no_camera_shows_at_once():
+    tracks = check_tracks(**crowd(60, 2))
+    rules = Rules(tracks.camids, tracks.start, tracks.end)
+    similar, pairs = threshold._others(tracks, rules)
+    at_once = {tuple(sorted(pair)) for pair in threshold._seen_at_once(tracks, rules)[1].tolist()}
+    assert len(at_once) + len(pairs) == 60 * 59 // 2
+    assert not at_once & {tuple(pair) for pair in pairs.tolist()}
+    np.testing.assert_allclose(similar, (tracks.vectors[pairs[:, 0]] * tracks.vectors[pairs[:, 1]]).sum(1), atol=1e-6)
