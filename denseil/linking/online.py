@@ -168,6 +168,21 @@ class OnlineLinker:
         found, self._events = self._events, []
         return found
 
+    @checked
+    def forget(self, person: int) -> None:
+        """Forget a person and all of their tracks; `save` removes them from the gallery.
+
+        What `Gallery.forget` removes while a linker runs, the linker writes again. A track that goes on after this call
+        is a new one.
+
+        Raises:
+            KeyError: If there is no such person now.
+        """
+        if person not in self._of:
+            raise KeyError(f"no person {shown(person)}: never given out, merged into another one, or forgotten")
+        for key in list(self._of[person]):
+            self._remove(key)
+
     def save(self) -> None:
         """Write what has changed to the gallery, as one record per track, whose pid is the person.
 
@@ -282,11 +297,15 @@ class OnlineLinker:
             seen = track.last if self._began is None or track.stored is None else self._began
             if seen >= time - self.expire:
                 return
-            del self._tracks[key], self._present[key[0]][key], self._of[track.person][key]
-            self._removed += [track.id] if track.id else []
-            assert self._pool is not None
-            if self._of[track.person]:
-                self._pool.add(track.person, -track.vector, -1)
-            else:
-                del self._of[track.person]
-                self._pool.remove(track.person)
+            self._remove(key)
+
+    def _remove(self, key: Key) -> None:
+        assert self._pool is not None
+        track = self._tracks.pop(key)
+        del self._present[key[0]][key], self._of[track.person][key]
+        self._removed += [track.id] if track.id else []
+        if self._of[track.person]:
+            self._pool.add(track.person, -track.vector, -1)
+        else:
+            del self._of[track.person]
+            self._pool.remove(track.person)

@@ -175,6 +175,22 @@ def test_a_gallery_keeps_persons_across_restarts():
     assert {item.track for block in gallery.scan() for item, _ in block} == {"7", "9"}
 
 
+def test_a_forgotten_person_is_not_written_again():
+    gallery = MemoryGallery(2)
+    linker = OnlineLinker(gallery, threshold=0.9)
+    person, other = (linker.update(1, track, vector, time=0) for track, vector in ((5, [1, 0]), (6, [0, 1])))
+    linker.update(2, 7, [1, 0.01], time=30)
+    linker.save()
+    linker.forget(person)
+    assert linker.num_persons == 1
+    assert linker.update(1, 5, [1, 0], time=60) > other, "a track that goes on is a new one"
+    linker.forget(linker.person(1, 5))
+    linker.save()
+    assert [item.record.pid for block in gallery.scan() for item in block] == [other]
+    with pytest.raises(KeyError, match=f"no person {person}: never given out, merged into another one, or forgotten"):
+        linker.forget(person)
+
+
 def test_a_restored_track_keeps_its_record():
     gallery = MemoryGallery(2)
     records = [
