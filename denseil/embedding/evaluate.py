@@ -51,7 +51,7 @@ def evaluate(
         dataset: A dataset from `denseil.data.read_dataset`, or any object with lists `query` and `gallery`.
         preprocessing: Preprocessing of frames; None for the model's own.
         frames: "all" frames of a tracklet as interleaved clips, or "even8", one clip of 8.
-        flip: Whether to average the vectors of frames and of mirrored frames.
+        flip: Whether to average the vectors of frames and of mirrored frames; recorded in the result's `frames`.
         protocol: A name in `denseil.metrics.PROTOCOLS`.
         metric: "cosine" or "euclidean".
         rerank: Re-ranking, such as `denseil.metrics.KReciprocal()`; see `denseil.metrics.rank`.
@@ -93,7 +93,7 @@ def evaluate(
         everything[rules.gallery(queries)],
         protocol=protocol,
         metric=metric,
-        frames=frames,
+        frames=f"{frames}, mirrored too" if flip else frames,
         rerank=rerank,
     )
 

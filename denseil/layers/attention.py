@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from denseil.common.arguments import checked
 from denseil.layers._linear import xavier_linear
-from denseil.layers.checks import check_dropout, check_heads, check_key_mask
+from denseil.layers.checks import check_dropout, check_heads, check_mask
 
 
 def attend(q: Tensor, k: Tensor, v: Tensor, *, mask: Tensor | None = None, drop: float = 0.0) -> Tensor:
@@ -27,7 +27,7 @@ def attend(q: Tensor, k: Tensor, v: Tensor, *, mask: Tensor | None = None, drop:
         TypeError: If the mask is not boolean.
         ValueError: If its shape is wrong.
     """
-    check_key_mask(mask, k.shape[0], k.shape[2])
+    check_mask(mask, k.shape[0], k.shape[2])
     key_mask = None if mask is None else mask[:, None, None, :]  # (B, 1, 1, K)
     return F.scaled_dot_product_attention(q, k, v, attn_mask=key_mask, dropout_p=drop)  # Eq. 1
 
@@ -47,7 +47,7 @@ def attention_weights(q: Tensor, k: Tensor, *, mask: Tensor | None = None) -> Te
         TypeError: If the mask is not boolean.
         ValueError: If its shape is wrong.
     """
-    check_key_mask(mask, k.shape[0], k.shape[2])
+    check_mask(mask, k.shape[0], k.shape[2])
     scores = q @ k.transpose(-2, -1) * q.shape[-1] ** -0.5  # (B, h, N, K)
     if mask is not None:
         scores = scores.masked_fill(~mask[:, None, None, :], -torch.inf)

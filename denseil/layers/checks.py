@@ -89,8 +89,8 @@ def check_maps(maps: Sequence[Tensor], in_channels: Sequence[int]) -> None:
         raise ValueError(f"maps have {frames} as the axes before C, H, W: give the maps of the same frames")
 
 
-def check_key_mask(mask: Tensor | None, batch: int, keys: int) -> None:
-    """Raise unless `mask` is None, or a bool (B, K) tensor; its shape is not checked while compiling or exporting.
+def check_mask(mask: Tensor | None, batch: int, number: int, of: str = "keys") -> None:
+    """Raise unless `mask` is None, or a bool (B, number) tensor; its shape is not checked while compiling or exporting.
 
     Raises:
         TypeError: If the mask is not boolean; torch would add a float mask to the scores.
@@ -100,9 +100,9 @@ def check_key_mask(mask: Tensor | None, batch: int, keys: int) -> None:
         return
     check_tensor("mask", mask)
     if mask.dtype != torch.bool:
-        raise TypeError(f"mask has dtype {mask.dtype}; it must be torch.bool, True where a token may be attended to")
-    if not torch.compiler.is_compiling() and mask.shape != (batch, keys):
-        raise ValueError(f"mask has shape {tuple(mask.shape)}; {batch} rows of {keys} keys need ({batch}, {keys})")
+        raise TypeError(f"mask has dtype {mask.dtype}; it must be torch.bool, False where {of} are padding")
+    if not torch.compiler.is_compiling() and mask.shape != (batch, number):
+        raise ValueError(f"mask has shape {tuple(mask.shape)}; {batch} rows of {number} {of} need ({batch}, {number})")
 
 
 def check_frame_mask(mask: Tensor | None, batch: int, frames: int) -> None:

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from denseil.common.arguments import checked
-from denseil.layers.checks import check_choice
+from denseil.layers.checks import check_choice, check_mask
 
 PosKind = Literal["step", "spatial", "temporal", "none"]
 PosFormula = Literal["paper", "vaswani", "factored"]
@@ -97,7 +97,14 @@ class SpatioTemporalPosEmb(nn.Module):
 
         Returns:
             Tokens of the same shape and dtype.
+
+        Raises:
+            TypeError: If the mask is not boolean.
+            ValueError: If the tokens have another width, or the mask another shape.
         """
+        if tokens.dim() != 4 or tokens.shape[-1] != self.dim:
+            raise ValueError(f"tokens have shape {tuple(tokens.shape)}; they must be (B, T, P, {self.dim})")
+        check_mask(mask, tokens.shape[0], tokens.shape[1], of="frames")
         if self.kind == "none":
             return tokens
         if mask is None:

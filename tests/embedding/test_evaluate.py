@@ -18,7 +18,7 @@ import denseil
 from denseil.cli import main
 from denseil.data import VideoReIDDataset, read_dataset
 from denseil.embedding import Embedder, embed_to_file, embed_tracklets, evaluate
-from denseil.metrics import Embeddings, RankingResult, load_features, rank, rank_features
+from denseil.metrics import Embeddings, RankingResult, load_features, mean_of_splits, rank, rank_features
 
 ROOT = Path(__file__).parent.parent / "data" / "mars_tiny"
 
@@ -62,6 +62,13 @@ def test_is_embedding_and_ranking(model: denseil.DenseIL, dataset: VideoReIDData
     result = evaluate(model, dataset, frames=frames, metric=metric, protocol="mars-official")
     assert result.to_dict() == expected.to_dict()
     assert result.num_gallery == len(dataset.gallery) + len(dataset.query)
+
+
+def test_mirrored_frames_are_named_in_the_result(model: denseil.DenseIL, dataset: VideoReIDDataset):
+    plain, both = (evaluate(model, dataset, frames="even8", flip=flip) for flip in (False, True))
+    assert (plain.frames, both.frames) == ("even8", "even8, mirrored too")
+    with pytest.raises(ValueError, match="evaluated in different ways"):
+        mean_of_splits([plain, both])
 
 
 def test_any_object_with_queries_and_a_gallery(model: denseil.DenseIL, dataset: VideoReIDDataset):

@@ -93,3 +93,16 @@ def test_positions_do_not_depend_on_the_default_dtype(formula: str):
             torch.testing.assert_close(layer.embedding(frames, 4), expected, atol=0, rtol=0)
     finally:
         torch.set_default_dtype(torch.float32)
+
+
+@pytest.mark.parametrize("kind", ["step", "none"])
+def test_tokens_and_masks_of_another_shape_or_type_are_refused(kind: str):
+    """Torch repeats tokens of width 1 and a mask of one row, and a float mask of 0.9 counts as 0."""
+    layer, tokens = SpatioTemporalPosEmb(32, kind=kind), torch.zeros(2, 5, 4, 32)
+    for other in (tokens[..., :1], tokens[0]):
+        with pytest.raises(ValueError, match=r"tokens have shape .*; they must be \(B, T, P, 32\)"):
+            layer(other)
+    with pytest.raises(ValueError, match=r"mask has shape \(1, 5\); 2 rows of 5 frames need \(2, 5\)"):
+        layer(tokens, torch.ones(1, 5, dtype=torch.bool))
+    with pytest.raises(TypeError, match=r"mask has dtype torch.float32; it must be torch.bool"):
+        layer(tokens, torch.full((2, 5), 0.9))
