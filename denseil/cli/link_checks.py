@@ -45,8 +45,8 @@ def check_clocks(records: list[dict[str, Any]]) -> None:
     if len(known) < len(records):
         first = next(record for record in records if "start" not in record)
         logger.warning(
-            "%d of %d tracklets have no time, first %s: people whom one camera shows at once may be linked; embed the "
-            "manifest of denseil tracklets, which has the times",
+            "tracklets without a time: %d of %d, first %s; people whom one camera shows at once may be linked. Embed "
+            "the manifest of denseil tracklets, which has the times",
             len(records) - len(known),
             len(records),
             shown(first["id"]),
