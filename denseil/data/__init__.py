@@ -9,6 +9,7 @@ from denseil.data.clips import ClipDataset as ClipDataset
 from denseil.data.clips import clip_loader as clip_loader
 from denseil.data.datasets import dataset_splits as dataset_splits
 from denseil.data.datasets import read_dataset as read_dataset
+from denseil.data.datasets import register_dataset as register_dataset
 from denseil.data.images import decode_image as decode_image
 from denseil.data.images import read_frame as read_frame
 from denseil.data.pk_sampler import PKSampler as PKSampler

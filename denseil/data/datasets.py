@@ -6,7 +6,7 @@ import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 from denseil.common.arguments import checked
 from denseil.common.text import did_you_mean
@@ -31,6 +31,43 @@ READERS: dict[str, Reader] = {
     "mars": Reader(mars.read_mars, mars.PUBLISHED),
     "prid2011": Reader(prid2011.read_prid2011, prid2011.PUBLISHED),
 }
+
+
+_OWN = frozenset(READERS)
+_Read = TypeVar("_Read", bound=Callable[..., VideoReIDDataset])
+
+
+@checked
+def register_dataset(name: str) -> Callable[[_Read], _Read]:
+    """Register a function that reads a dataset, under a name for `read_dataset`, configs and the command line.
+
+    It is called with the root, a `Path`, and its own options. Registering a name again replaces it.
+
+    Args:
+        name: The name; case, `-` and `_` are ignored.
+
+    Raises:
+        ValueError: If the name is empty, or that of a reader of the library.
+
+    Examples:
+        ```python
+        @denseil.data.register_dataset("mine")
+        def read_mine(root: Path, *, scene: int = 1) -> VideoReIDDataset:
+            tracklets = [Tracklet(Frames(...), pid=7, camid=scene), ...]
+            return VideoReIDDataset(train=[], query=tracklets[:1], gallery=tracklets[1:])
+        ```
+    """
+    taken = {_plainly(own) for own in _OWN}
+    if not _plainly(name) or _plainly(name) in taken:
+        raise ValueError(f"dataset name {name!r} is taken or empty: choose another")
+
+    def register(read: _Read) -> _Read:
+        for known in [known for known in READERS if _plainly(known) == _plainly(name)]:
+            del READERS[known]
+        READERS[name] = Reader(read, {})
+        return read
+
+    return register
 
 
 def find_reader(name: str) -> Reader:
@@ -60,7 +97,7 @@ def read_dataset(name: str, root: Path | str, **options: Any) -> VideoReIDDatase
     """Read the tracklets of a dataset, without opening images or shuffling.
 
     Args:
-        name: `mars`, `ilids_vid`, `prid2011`, `ls_vid`, `dukemtmc_videoreid` or `manifest`.
+        name: `mars`, `ilids_vid`, `prid2011`, `ls_vid`, `dukemtmc_videoreid`, `manifest`, or one of `register_dataset`.
         root: Its folder or file; see the reader of each dataset for the layout.
         **options: Options of the reader, such as `split=3` for iLIDS-VID.
 

@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 import timm
 import torch
 
+from denseil.data.datasets import find_reader
 from denseil.losses import objective_module
 from denseil.training.config import TrainConfig
 
@@ -25,8 +26,8 @@ Calls = Callable[[Callable[..., T], Sequence[tuple[Any, ...]]], Iterator[tuple[i
 def side_by_side(config: TrainConfig, parallel: int) -> Iterator[Calls[Any]]:
     """Start `parallel` processes, in which calls run; with 1, calls run one after another in this process.
 
-    The processes are spawned, as CUDA needs it. They import the modules that registered the config's model and
-    objective, divide torch's threads, and show no bars.
+    The processes are spawned, as CUDA needs it. They import the modules that registered the config's model, objective
+    and dataset, divide torch's threads, and show no bars.
     """
     if parallel == 1:
         yield lambda function, calls: ((number, function(*each)) for number, each in enumerate(calls))
@@ -51,8 +52,8 @@ def side_by_side(config: TrainConfig, parallel: int) -> Iterator[Calls[Any]]:
 
 
 def _own_modules(config: TrainConfig) -> list[str]:
-    """List the modules outside the library in which the config's objective and model are registered."""
-    names = [objective_module(config.objective)]
+    """List the modules outside the library in which the config's objective, dataset and model are registered."""
+    names = [objective_module(config.objective), find_reader(config.dataset).read.__module__]
     if timm.is_model(config.model):
         names.append(timm.model_entrypoint(config.model).__module__)
     return [name for name in names if name.partition(".")[0] not in ("denseil", "timm", "__main__")]
