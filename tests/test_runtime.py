@@ -22,7 +22,6 @@ ROOT = Path(__file__).parent.parent
 
 IN_THE_OTHER = """
 import json, sys
-from dataclasses import asdict
 from pathlib import Path
 import numpy as np
 from denseil import gallery, linking, runtime
@@ -41,9 +40,7 @@ links = linking.link(vectors, camids=[1] * len(vectors), threshold=0.5, nearest=
 model_id = embedder.network.model_id
 with gallery.open(uri, dim=embedder.num_features, model=model_id) as people:
     people.add([gallery.Record(str(row), camid=1, start=0.0) for row in range(len(vectors))], vectors)
-    held = [stored for some in people.scan() for stored in some]
-records = json.dumps([asdict(one.record) for one in held])
-np.savez(Path(folder, "people.npz"), vectors=[one.vector for one in held], records=records, model=model_id)
+    gallery.save(people, Path(folder, "people.npz"))
 loaded = sorted({"torch", "timm", "torchvision", "einops"} & set(sys.modules))
 try:
     import torch
@@ -60,11 +57,10 @@ import numpy as np
 from denseil import gallery
 
 folder, uri = sys.argv[1:]
-with np.load(Path(folder, "people.npz")) as file:
-    vectors, model_id = file["vectors"], str(file["model"])
-    people = gallery.open(uri, dim=vectors.shape[1], model=model_id)
-    if uri == "memory://":
-        people.add([gallery.Record(**one) for one in json.loads(str(file["records"]))], vectors)
+people = gallery.load(Path(folder, "people.npz"))
+if uri != "memory://":
+    people = gallery.open(uri, dim=people.dim, model=people.model)
+vectors = np.load(Path(folder, "vectors.npy"))
 hit = people.search(vectors[:1], k=1, where=gallery.Where(camids=[1]))[0][0]
 gone = people.delete(["1"])
 people.optimize()
