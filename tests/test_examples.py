@@ -3,6 +3,7 @@
 import importlib.util
 import os
 import re
+import shutil
 import subprocess
 import sys
 from functools import cache
@@ -136,12 +137,15 @@ def test_the_array_of_jobs_embeds_what_one_machine_does(tmp_path: Path):
     model.pretrained_cfg["input_size"] = (3, 64, 32)
     denseil.save_pretrained(model, tmp_path / "model")
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    shutil.copytree(TRACKLETS / "bbox_test", tmp_path / "crops")
+    (tmp_path / "crops" / "bad").mkdir()  # skipped, which must not keep the last job from joining the files
+    (tmp_path / "crops" / "bad" / "1.jpg").write_bytes(b"no picture")
     for task in ("1", "2", "1"):  # the first again, as after --requeue
         environment = os.environ | {"SLURM_ARRAY_TASK_ID": task, "SLURM_ARRAY_TASK_COUNT": "2", "PATH": path}
         command = [
             "bash",
             ROOT / "examples" / "embed_array.sbatch",
-            TRACKLETS / "bbox_test",
+            tmp_path / "crops",
             tmp_path / "model",
             tmp_path,
         ]

@@ -70,9 +70,11 @@ def adapt(
         for package in ("jinja2", "matplotlib"):
             need(package, to="write the page (or give --no-page)", extra="viz")
     begin(device, seed)
-    found = [tracklet for source in tracklets for tracklet in read_tracklets(source, None, "all")]
-    if len({os.path.realpath(tracklet.frames[0]) for tracklet in found}) < len(found):
+    sources = [read_tracklets(source, None, "all") for source in tracklets]
+    firsts = [{os.path.realpath(tracklet.frames[0]) for tracklet in source} for source in sources]
+    if len(set[str]().union(*firsts)) < sum(map(len, firsts)):
         raise ValueError("two tracklets have the same frames: give each folder or manifest once")
+    found = [tracklet for source in sources for tracklet in source]
     check_recordings(list(describe(found)), [tracklet.camid for tracklet in found])
     result = run(model, found, output=output, seed=seed, minutes=minutes, device=device, progress=progressing())
     show(result, as_json=json)

@@ -22,7 +22,9 @@ def replacing(path: str | Path) -> Iterator[Path]:
         PermissionError: If the folder is read-only.
         ValueError: If the path names no file, or is a folder, a device or a pipe, which renaming would replace.
     """
-    path = Path(os.path.realpath(path)) if Path(path).is_symlink() else Path(path)
+    path = Path(path)
+    if path.is_symlink() and (path.is_file() or not path.exists()):  # that of a pipe names no file
+        path = Path(os.path.realpath(path))
     check_output(path)
     # The suffix is kept, because figures are saved in the format that it names.
     temporary = path.with_name(f".{path.stem}.{os.getpid()}{path.suffix}")

@@ -13,7 +13,7 @@ from denseil.common.text import did_you_mean
 from denseil.data.readers import dukemtmc_videoreid, ilids_vid, ls_vid, manifest, mars, prid2011
 from denseil.data.readers.files import first_of
 from denseil.data.splits import Split, make_splits, read_splits
-from denseil.data.tracklet import VideoReIDDataset
+from denseil.data.tracklet import VideoReIDDataset, as_dataset
 
 
 class Reader(NamedTuple):
@@ -103,7 +103,8 @@ def read_dataset(name: str, root: Path | str, **options: Any) -> VideoReIDDatase
 
     Raises:
         KeyError: If the name is unknown.
-        TypeError: If the reader has no such option, or a value is of the wrong type.
+        TypeError: If the reader has no such option, a value is of the wrong type, or a reader of one's own returns no
+            lists of tracklets.
         FileNotFoundError: If files are missing.
         ValueError: If files are damaged or inconsistent; the message lists the problems.
     """
@@ -122,7 +123,7 @@ def read_by_name(name: str, root: Path, options: Mapping[str, object]) -> VideoR
     wrong = [option for option in options if option not in names]
     if wrong and not any(each.kind is each.VAR_KEYWORD for each in known):
         raise TypeError(f"the reader of {name} has no option {wrong[0]!r}: it has {', '.join(names) or 'none'}")
-    return checked(read)(root, **options)
+    return as_dataset(checked(read)(root, **options), "train", "query", "gallery")
 
 
 def _with_source(dataset: VideoReIDDataset) -> VideoReIDDataset:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import zlib
 from dataclasses import asdict
 from pathlib import Path
 from zipfile import BadZipFile
@@ -18,6 +19,7 @@ from denseil.gallery.protocol import Gallery
 from denseil.gallery.record import Record
 
 KIND = "denseil gallery 1"
+DAMAGE = (ValueError, TypeError, LookupError, AttributeError, EOFError, OSError, RuntimeError, zlib.error, BadZipFile)
 
 
 @checked
@@ -54,14 +56,18 @@ def load(path: str | Path, model: str = "") -> MemoryGallery:
         FileNotFoundError: If there is no such file.
         ValueError: If it is no such file, is damaged, or holds vectors of another model.
     """
+    with Path(path).open("rb") as opened:
+        try:
+            with np.load(opened) as file:  # without pickle
+                head, vectors = json.loads(file["head"].tobytes()), file["vectors"]
+            if head["kind"] != KIND:
+                raise ValueError(f"it is of kind {head['kind']!r}, not {KIND!r}")
+            gallery = MemoryGallery(head["dim"], head["model"])
+            gallery.add([Record(**record) for record in head["records"]], vectors)
+        except DAMAGE as error:
+            raise ValueError(f"{plain(path)} is no gallery of denseil.gallery.save, or is damaged: {error}") from error
     try:
-        with np.load(path) as file:  # without pickle
-            head, vectors = json.loads(file["head"].tobytes()), file["vectors"]
-        if head["kind"] != KIND:
-            raise ValueError(f"it is of kind {head['kind']!r}, not {KIND!r}")
-        gallery = MemoryGallery(head["dim"], head["model"])
-        gallery.add([Record(**record) for record in head["records"]], vectors)
-    except (ValueError, TypeError, KeyError, AttributeError, EOFError, BadZipFile) as error:
-        raise ValueError(f"{plain(path)} is no gallery of denseil.gallery.save, or is damaged: {error}") from error
-    check_opened(gallery, None, model)
+        check_opened(gallery, None, model)
+    except ValueError as error:
+        raise ValueError(f"{plain(path)}: {error}") from None
     return gallery

@@ -110,7 +110,7 @@ def publishing_gaps(folder: str | Path) -> list[str]:
 def _wrong_sums(folder: Path) -> list[str]:
     """List the lines of SHA256SUMS that do not hold for the files to be published."""
     gaps = []
-    for line in (folder / SUMS_NAME).read_text(encoding="utf-8").splitlines():
+    for line in filter(str.strip, (folder / SUMS_NAME).read_text(encoding="utf-8").splitlines()):
         digest, _, name = line.partition(" ")
         name = name.removeprefix(" ").removeprefix("*")  # sha256sum marks files read as binary
         if name not in _AS_THEY_ARE or not (folder / name).is_file():

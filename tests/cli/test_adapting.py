@@ -13,7 +13,7 @@ import torch
 import denseil
 from denseil.cli import main
 from denseil.cli.adapt_page import adapt_page
-from denseil.data import VideoReIDDataset, write_manifest
+from denseil.data import Tracklet, VideoReIDDataset, write_manifest
 from denseil.training import AdaptResult
 from denseil.training.adapt_criterion import Score
 from denseil.training.adapt_result import Cluster, Stage
@@ -57,6 +57,18 @@ def test_tracklets_of_several_cameras_are_taken_together(
     assert "two tracklets have the same frames: give each folder or manifest once" in capsys.readouterr().err
     assert main([*words[:3], more, *words[3:], "--output", out, "--json", "--quiet"]) == 0
     assert json.loads(capsys.readouterr().out)["tracklets"] == 32
+
+
+def test_tracklets_of_one_manifest_may_begin_with_the_same_frame(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    own = write_tracklets(tmp_path, light=0.5)
+    first = own[0]
+    window = Tracklet(first.frames[:2], first.pid, first.camid, "window", first.start, first.end)
+    manifest = write_manifest(VideoReIDDataset([*own, window], [], []), tmp_path / "manifest.csv")
+    words = ["adapt", str(folder), str(manifest), "--output", str(tmp_path / "out"), "--device", "cpu", "--no-page"]
+    assert main([*words, "--minutes", "1e-9", "--json", "--quiet"]) == 0
+    assert json.loads(capsys.readouterr().out)["tracklets"] == len(own) + 1
 
 
 def test_the_verb_writes_a_model_a_report_and_a_page(

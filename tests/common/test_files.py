@@ -57,6 +57,19 @@ def test_a_link_stays_and_its_file_is_replaced(tmp_path: Path):
         pass
 
 
+def test_a_link_to_a_pipe_without_a_name_is_refused(tmp_path: Path):
+    reading, writing = os.pipe()
+    (tmp_path / "stdout").symlink_to(f"/proc/self/fd/{writing}")  # as /dev/stdout in `denseil ... | less`
+    try:
+        if not (tmp_path / "stdout").exists():
+            pytest.skip("no /proc here")
+        with pytest.raises(ValueError, match="stdout is a folder, a device or a pipe"), replacing(tmp_path / "stdout"):
+            pass
+    finally:
+        os.close(reading)
+        os.close(writing)
+
+
 def test_a_full_disk_is_one_error_that_names_the_file(tmp_path: Path):
     resource = pytest.importorskip("resource")
     path, before = tmp_path / "vectors.safetensors", resource.getrlimit(resource.RLIMIT_FSIZE)

@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -44,6 +45,15 @@ def test_a_registered_reader_is_called_with_a_path_and_its_options():
         return VideoReIDDataset([], [], [])
 
     assert read_dataset("mine", TINY).train == []
+
+
+def test_a_registered_reader_may_return_any_object_with_the_three_lists():
+    known = read_dataset("mars", TINY)
+    register_dataset("mine")(lambda root: SimpleNamespace(train=known.train, query=known.query, gallery=known.gallery))
+    assert read_dataset("mine", TINY).train == known.train
+    register_dataset("mine")(lambda root: known.train)
+    with pytest.raises(TypeError, match=r"dataset=list: its \.train must be a list of denseil\.data\.Tracklet"):
+        read_dataset("mine", TINY)
 
 
 @pytest.mark.parametrize("name", ["", "_", "mars", "iLIDS-VID"])

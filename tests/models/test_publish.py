@@ -111,7 +111,7 @@ def test_the_verb_checks_and_publishes(
 
 def test_wrong_checksums_are_not_published(hub: Hub, folder: Path):
     weights = hashlib.sha256((folder / "model.safetensors").read_bytes()).hexdigest()
-    (folder / "SHA256SUMS").write_text(f"{weights}  model.safetensors\n{weights.upper()} *model.safetensors\n")
+    (folder / "SHA256SUMS").write_text(f"{weights}  model.safetensors\n\n{weights.upper()} *model.safetensors\n")
     assert publishing_gaps(folder) == []
     (folder / "SHA256SUMS").write_text(f"{weights}  model.safetensors\n{weights}  config.json\n{weights}  train.yaml\n")
     with pytest.raises(ValueError, match=r"config\.json has another SHA-256 .*; SHA256SUMS names 'train\.yaml', which"):
