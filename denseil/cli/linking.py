@@ -60,7 +60,8 @@ def _declare_rules(verb: Verb) -> None:
         type=values.number(0, 0.5, above=True),
         shown=FAR,
         metavar="X",
-        help="wanted rate of false links: the share of pairs of two persons that are linked",
+        help="rate of false links, the share of pairs of two persons that are linked; the threshold is midway between "
+        "the one of this rate and the one of the highest expected F1",
     )
     how.add(
         "--threshold",

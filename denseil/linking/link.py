@@ -63,7 +63,8 @@ def link(
         end: Time of the last frame (N,); `start` by default.
         threshold: Least average cosine similarity of one person's tracklets, up to the rounding of float32, or "auto";
             see `auto_threshold`.
-        far: Wanted share of the pairs of two persons that reach the threshold "auto", in (0, 0.5].
+        far: Share of the pairs of two persons that reach the first of the two estimates of "auto", in (0, 0.5]; the
+            threshold is midway between them.
         halves: Vectors (M, D) of the first and of the second half of M tracks, for "auto"; see `auto_threshold`.
         cannot_link: Pairs of rows that show two persons.
         must_link: Pairs of rows that show one person.

@@ -47,7 +47,7 @@ class Threshold:
         halves: Pairs that surely show one person, halves of one track.
         low: Lower end of the interval that holds the value with 95 %, from resampled tracklets; NaN without pairs.
         high: Upper end.
-        far: Wanted share of pairs of two persons that are linked; NaN if the value is given.
+        far: Share of pairs of two persons that reach the first of the two estimates; NaN if the value is given.
         left_out: Pairs seen at once that are not among `pairs`: so similar that a tracker may have shown one person
             twice.
     """
@@ -68,8 +68,8 @@ class Threshold:
         halves = f" and {counted(self.halves, 'halved track')}" * bool(self.halves)
         doubles = f" ({self.left_out:,} more left out, which may show one person twice)" * bool(self.left_out)
         text = (
-            f"threshold {self.value:.3f}{interval} for {100 * self.far:g} % false links, from "
-            f"{counted(self.pairs, 'pair')} seen at once{doubles}{halves}"
+            f"threshold {self.value:.3f}{interval}, midway between {100 * self.far:g} % false links and the highest "
+            f"expected F1, from {counted(self.pairs, 'pair')} seen at once{doubles}{halves}"
         )
         return text if self.pairs >= PRIOR else f"{text}: so few that it is mostly that of the packaged weights"
 
@@ -90,7 +90,7 @@ def auto_threshold(tracks: Tracks, rules: Rules, *, far: float = FAR, halves: Ha
     Args:
         tracks: Tracklets.
         rules: Their constraints; only pairs of one camera are looked at.
-        far: Wanted share of the pairs of two persons that are linked, in (0, 0.5].
+        far: Share of the pairs of two persons that reach the first estimate, in (0, 0.5].
         halves: Vectors (M, D) of the first and of the second half of M tracks.
 
     Raises:

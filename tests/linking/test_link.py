@@ -250,7 +250,9 @@ def test_the_automatic_threshold_moves_with_pairs_seen_at_once_and_names_what_it
     assert [one.pairs for one in thresholds] == [60 * 59 // 2] * 2
     assert all(one.low <= one.value <= one.high for one in thresholds)
     assert thresholds[1].value > thresholds[0].value + 0.1
-    assert "for 1 % false links, from 1,770 pairs seen at once" in str(thresholds[0])
+    assert "midway between 1 % false links and the highest expected F1, from 1,770 pairs seen at once" in str(
+        thresholds[0]
+    )
     stricter = link(vectors, **seen, far=0.001, centre=False).threshold
     assert stricter.value > thresholds[1].value
     halves = rng.normal(size=(40, 64))
