@@ -51,5 +51,5 @@ class RunningThreshold:
             similar = np.sort(np.array(self._pairs, np.float32))
             kept = not_twice(similar)
             value = value_of(similar[kept], MEAN, SPREAD, self.far)
-            self._threshold = Threshold(value, "auto", int(kept.sum()), far=self.far, left_out=int((~kept).sum()))
+            self._threshold = Threshold(value, "running", int(kept.sum()), far=self.far, left_out=int((~kept).sum()))
         return self._threshold

@@ -42,7 +42,7 @@ class Threshold:
 
     Attributes:
         value: The similarity, in [-1, 1].
-        how: "given" or "auto".
+        how: "given", "auto", or "running", the first estimate of "auto" alone, as `OnlineLinker` computes it.
         pairs: Compared pairs of tracklets that surely show two persons, seen at once in one camera.
         halves: Pairs that surely show one person, halves of one track.
         low: Lower end of the interval that holds the value with 95 %, from resampled tracklets; NaN without pairs.
@@ -67,10 +67,10 @@ class Threshold:
         interval = "" if np.isnan(self.low) else f" (95 % interval: {self.low:.3f} to {self.high:.3f})"
         halves = f" and {counted(self.halves, 'halved track')}" * bool(self.halves)
         doubles = f" ({self.left_out:,} more left out, which may show one person twice)" * bool(self.left_out)
-        text = (
-            f"threshold {self.value:.3f}{interval}, midway between {100 * self.far:g} % false links and the highest "
-            f"expected F1, from {counted(self.pairs, 'pair')} seen at once{doubles}{halves}"
-        )
+        false = f"{100 * self.far:g} % false links"
+        rule = f" for {false}" if self.how == "running" else f", midway between {false} and the highest expected F1"
+        seen = f"{counted(self.pairs, 'pair')} seen at once{doubles}{halves}"
+        text = f"threshold {self.value:.3f}{interval}{rule}, from {seen}"
         return text if self.pairs >= PRIOR else f"{text}: so few that it is mostly that of the packaged weights"
 
 
@@ -161,7 +161,7 @@ def warn_if_borrowed(threshold: Threshold, model_id: str | None, *, level: int) 
         model_id: Identity of the model that made the vectors; None if unknown.
         level: Frames from here to the caller who is to be told.
     """
-    if threshold.how == "auto" and threshold.pairs < PRIOR and model_id not in MEASURED:
+    if threshold.how != "given" and threshold.pairs < PRIOR and model_id not in MEASURED:
         whose = "not" if model_id else "not known to be"
         warnings.warn(
             f"the threshold 'auto' rests on {counted(threshold.pairs, 'pair')} seen at once, fewer than {PRIOR}, so "

@@ -304,6 +304,10 @@ def test_the_automatic_threshold_rests_on_tracks_seen_at_once():
             linker.update(1, (time, track), rng.normal(size=32) + 1.5, float(3 * time))
     assert linker.threshold.pairs == 20 * 6
     assert linker.threshold.value > before
+    assert (
+        str(linker.threshold)
+        == f"threshold {linker.threshold.value:.3f} for 1 % false links, from 120 pairs seen at once"
+    )
 
 
 @pytest.mark.parametrize(("newest_first", "twice"), [(False, False), (True, False), (False, True), (True, True)])
